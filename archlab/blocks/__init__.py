@@ -1,0 +1,34 @@
+"""The table of blocks: the name that a YAML file uses, and the wiring function behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, upsample
+from archlab.blocks.exchange import concat_head, finest, fusion, iterative_head, transition
+from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
+from archlab.blocks.shuffle import shuffle_block, shuffle_stem
+from archlab.blocks.weighting import conditional_channel_weighting
+
+BLOCKS: dict[str, Callable[..., Any]] = {
+    "add": add,
+    "basic_block": basic_block,
+    "bottleneck": bottleneck,
+    "concat": concat,
+    "concat_head": concat_head,
+    "conditional_channel_weighting": conditional_channel_weighting,
+    "conv": conv,
+    "deconv": deconv,
+    "finest": finest,
+    "fusion": fusion,
+    "heat_maps": heat_maps,
+    "hrnet_stem": hrnet_stem,
+    "inverted_residual": inverted_residual,
+    "iterative_head": iterative_head,
+    "max_pool": max_pool,
+    "shuffle_block": shuffle_block,
+    "shuffle_stem": shuffle_stem,
+    "transition": transition,
+    "upsample": upsample,
+}

@@ -1,0 +1,72 @@
+"""Blocks of one layer or two, from which a `nodes:` network is put together, and the last layer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from archlab.wiring import Activation, Map, Maps, Norm, Wiring
+from archlab.yamlio import AtLeast
+
+Width = Annotated[int, AtLeast(1)]
+
+
+def conv(
+    g: Wiring,
+    x: Map,
+    *,
+    width: Width,
+    kernel: Annotated[int, AtLeast(1)] = 3,
+    stride: Annotated[int, AtLeast(1)] = 1,
+    groups: Annotated[int, AtLeast(1)] = 1,
+    norm: Norm = "batch",
+    act: Activation = "relu",
+) -> Map:
+    """act(BN(conv(x))): (C, H, W) to (width, H / stride, W / stride). Without a norm the convolution has a bias."""
+    x = g.conv(x, width, kernel=kernel, stride=stride, groups=groups, bias=norm == "none")
+    return g.act(g.norm(x) if norm == "batch" else x, act)
+
+
+def deconv(
+    g: Wiring,
+    x: Map,
+    *,
+    width: Width = 256,
+    kernel: Annotated[int, AtLeast(2)] = 4,
+    stride: Annotated[int, AtLeast(1)] = 2,
+    act: Activation = "relu",
+) -> Map:
+    """act(BN(transposed convolution)): (C, H, W) to (width, H * stride, W * stride). SimpleBaseline, section 2."""
+    return g.act(g.norm(g.deconv(x, width, kernel=kernel, stride=stride)), act)
+
+
+def max_pool(
+    g: Wiring, x: Map, *, kernel: Annotated[int, AtLeast(1)] = 3, stride: Annotated[int, AtLeast(1)] = 2
+) -> Map:
+    """Maximum over kernel x kernel windows."""
+    return g.max_pool(x, kernel=kernel, stride=stride)
+
+
+def upsample(g: Wiring, x: Map, *, factor: Annotated[int, AtLeast(2)] = 2) -> Map:
+    """Nearest upsampling."""
+    return g.upsample(x, factor)
+
+
+def add(g: Wiring, xs: Maps, *, act: Activation = "none") -> Map:
+    """act(the sum of maps of one shape)."""
+    return g.act(g.add(*xs), act)
+
+
+def concat(g: Wiring, xs: Maps) -> Map:
+    """The channels of maps of one size, in order."""
+    return g.concat(*xs)
+
+
+def hrnet_stem(g: Wiring, x: Map, *, width: Width = 64) -> Map:
+    """Two 3x3 stride-2 convolutions with norm, one ReLU layer called twice: (3, H, W) to (width, H/4, W/4). HRNet."""
+    x = g.act(g.conv_norm(x, width, kernel=3, stride=2, name="conv1"), shared="act")
+    return g.act(g.conv_norm(x, width, kernel=3, stride=2, name="conv2"), shared="act")
+
+
+def heat_maps(g: Wiring, x: Map, *, outputs: Width, kernel: Literal[1, 3] = 1) -> Map:
+    """The last layer: one map an output by a convolution with bias, no activation: (C, H, W) to (outputs, H, W)."""
+    return g.conv(x, outputs, kernel=kernel, bias=True)

@@ -1,0 +1,62 @@
+"""Residual blocks of ResNet and MobileNetV2."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from archlab.wiring import Activation, Map, Wiring
+from archlab.yamlio import AtLeast
+
+Width = Annotated[int, AtLeast(1)]
+Stride = Annotated[int, AtLeast(1)]
+
+
+def basic_block(g: Wiring, x: Map, *, width: Width | None = None, stride: Stride = 1) -> Map:
+    """y = relu(x + BN(conv3x3(relu(BN(conv3x3(x)))))), `width` channels (as many as x without it).
+
+    One ReLU layer is called twice, as in torchvision and HRNet. ResNet, figure 5 left.
+    """
+    width = width or x.channels
+    y = g.act(g.conv_norm(x, width, kernel=3, stride=stride, name="conv1"), shared="act")
+    y = g.conv_norm(y, width, kernel=3, name="conv2")
+    return g.act(g.add(y, shortcut(g, x, width, stride)), shared="act")
+
+
+def bottleneck(g: Wiring, x: Map, *, width: Width = 64, expansion: Width = 4, stride: Stride = 1) -> Map:
+    """y = relu(x + BN(W3 relu(BN(conv3x3(relu(BN(W1 x))))))), `width * expansion` channels out.
+
+    The stride stands on the 3x3 convolution. One ReLU layer is called three times. ResNet, figure 5 right.
+    """
+    out = width * expansion
+    y = g.act(g.conv_norm(x, width, name="conv1"), shared="act")
+    y = g.act(g.conv_norm(y, width, kernel=3, stride=stride, name="conv2"), shared="act")
+    y = g.conv_norm(y, out, name="conv3")
+    return g.act(g.add(y, shortcut(g, x, out, stride)), shared="act")
+
+
+def shortcut(g: Wiring, x: Map, width: int, stride: int) -> Map:
+    """x itself where the shape allows it, else a strided 1x1 convolution with norm."""
+    if x.channels == width and stride == 1:
+        return x
+    return g.conv_norm(x, width, stride=stride, name="shortcut")
+
+
+def inverted_residual(
+    g: Wiring,
+    x: Map,
+    *,
+    width: Width | None = None,
+    expansion: Width = 6,
+    kernel: Annotated[int, AtLeast(1)] = 3,
+    stride: Stride = 1,
+    act: Activation = "relu6",
+) -> Map:
+    """y = BN(W2 act(BN(depthwise(act(BN(W1 x)))))), plus x where shapes agree; W1 is left out at expansion 1.
+
+    MobileNetV2, section 3.3.
+    """
+    width = width or x.channels
+    y = x if expansion == 1 else g.conv_norm(x, x.channels * expansion, act=act, name="expand")
+    y = g.depthwise_norm(y, kernel=kernel, stride=stride, act=act)
+    y = g.conv_norm(y, width, name="project")
+    return g.add(x, y) if y.shape == x.shape else y

@@ -1,0 +1,186 @@
+"""Weights in files: our own names, and the key names of the released Lite-HRNet code and of mmpose."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archlab.errors import InputError, Problem, missing_file
+
+# Ours -> released, first match. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
+LITE_HRNET = (
+    (r"stem\.conv", "backbone.stem.conv1.{layer}"),
+    (r"stem\.first\.depthwise", "backbone.stem.branch1.0.{layer}"),
+    (r"stem\.first\.pointwise", "backbone.stem.branch1.1.{layer}"),
+    (r"stem\.second\.expand", "backbone.stem.expand_conv.{layer}"),
+    (r"stem\.second\.depthwise", "backbone.stem.depthwise_conv.{layer}"),
+    (r"stem\.second\.project", "backbone.stem.linear_conv.{layer}"),
+    (r"stage(\d)\.transition\.kept(\d)\.(depthwise|pointwise)", "backbone.transition{s}.{1}.{pair:2}"),
+    (r"stage(\d)\.transition\.new(\d)\.(depthwise|pointwise)", "backbone.transition{s}.{1}.0.{pair:2}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.cross_resolution\.(reduce|expand)",
+     "backbone.stage{s}.{1}.layers.{2}.cross_resolution_weighting.{two:3}.{layer}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.depthwise(\d)",
+     "backbone.stage{s}.{1}.layers.{2}.depthwise_convs.{3}.{layer}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.spatial\.branch(\d)\.(reduce|expand)",
+     "backbone.stage{s}.{1}.layers.{2}.spatial_weighting.{3}.{two:4}.conv"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.branch(\d)\.(expand|depthwise|project)",
+     "backbone.stage{s}.{1}.layers.{3}.{2}.branch2.{place}.{layer}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.pointwise", "backbone.stage{s}.{1}.fuse_layers.{2}.{3}.{one}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.step(\d)\.(depthwise|pointwise)",
+     "backbone.stage{s}.{1}.fuse_layers.{2}.{3}.{4}.{pair:5}"),
+    (r"head\.project(\d)\.(depthwise|pointwise)", "backbone.head_layer.projects.{0}.{1}_conv.{layer}"),
+    (r"last", "keypoint_head.final_layer"),
+)  # fmt: skip
+HRNET = (
+    (r"stem\.0\.conv([12])", "backbone.{kind}{0}"),
+    (r"stem\.1\.conv([123])", "backbone.layer1.0.{kind}{0}"),
+    (r"stem\.1\.shortcut", "backbone.layer1.0.downsample.{one}"),
+    (r"stage(\d)\.transition\.kept(\d)", "backbone.transition{t}.{1}.{one}"),
+    (r"stage(\d)\.transition\.new(\d)", "backbone.transition{t}.{1}.0.{one}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.branch(\d)\.conv([12])", "backbone.stage{0}.{1}.branches.{3}.{2}.{kind}{4}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.pointwise", "backbone.stage{0}.{1}.fuse_layers.{2}.{3}.{one}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.step(\d)",
+     "backbone.stage{0}.{1}.fuse_layers.{2}.{3}.{4}.{one}"),
+    (r"last", "keypoint_head.final_layer"),
+)  # fmt: skip
+
+
+def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
+    """Load a released checkpoint into `network`, in place.
+
+    `state_dict`: with or without its {"state_dict": ...} wrapper and a `module.` prefix, the head named `keypoint_head`
+    or `head`.
+    Raises InputError naming every key that is missing, left over or of another shape; nothing is loaded then.
+    """
+    released = _unwrapped(state_dict)
+    ours = network.state_dict()
+    names = {key: released_name(key, ours) for key in ours}
+    _check(names, ours, released)
+    network.load_state_dict({key: released[name] for key, name in names.items()})
+
+
+def to_released(network: nn.Module) -> dict[str, Tensor]:
+    """The network's weights under the released key names. Raises InputError where there is no such name."""
+    ours = network.state_dict()
+    names = {key: released_name(key, ours) for key in ours}
+    unnamed = [key for key, name in names.items() if name.startswith("?")]
+    if unnamed:
+        raise InputError(Problem("the released code has no such layer", key) for key in unnamed)
+    return {name: ours[key] for key, name in names.items()}
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """A checkpoint file, read without running any code in it. Raises InputError for what is none."""
+    if not path.is_file():
+        raise missing_file(path, "checkpoint")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # hints about pickle protocols help nobody who gave a wrong file
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise InputError(Problem(f"not a checkpoint that can be read safely: {reason}", file=str(path))) from error
+    if not isinstance(content, dict):
+        found = type(content).__name__
+        raise InputError(Problem(f"a checkpoint is a dictionary of tensors, this is a {found}", file=str(path)))
+    return content
+
+
+def load_weights(network: nn.Module, path: Path) -> str:
+    """Load a file into `network`, in place: our own weights or a released checkpoint; returns which it was."""
+    content = load_file(path)
+    state = _unwrapped(content)
+    ours = network.state_dict()
+    try:
+        if any(key in ours for key in state):
+            _check({key: key for key in ours}, ours, state)
+            network.load_state_dict(state)
+            return "archlab weights"
+        load_released(network, content)
+        return "released checkpoint"
+    except InputError as error:
+        raise InputError(Problem(p.message, p.field, str(path)) for p in error.problems) from None
+
+
+def released_name(key: str, keys: Iterable[str]) -> str:
+    """The released name of one of our state-dict keys, `?` and the key where there is none.
+
+    `keys`: all of the network's, which tell an HRNet from a Lite-HRNet and where a shuffle block's layers stand.
+    """
+    scope, _, parameter = key.rpartition(".")
+    head, _, layer = scope.rpartition(".")
+    own = layer in {"conv", "norm"}
+    base = head if own else scope
+    layer = layer if own else "conv"
+    for pattern, template in HRNET if any(k.startswith("stem.0.") for k in keys) else LITE_HRNET:
+        if found := re.fullmatch(pattern, base):
+            return f"{_filled(template, found.groups(), layer, base, keys)}.{parameter}"
+    return f"?{key}"
+
+
+def _filled(template: str, groups: tuple[str, ...], layer: str, base: str, keys: Iterable[str]) -> str:
+    norm = layer == "norm"
+    words: dict[str, Callable[[], str]] = {
+        "layer": lambda: "bn" if norm else "conv",
+        "kind": lambda: "bn" if norm else "conv",
+        "one": lambda: str(int(norm)),
+        "s": lambda: str(int(groups[0]) - 2),
+        "t": lambda: str(int(groups[0]) - 1),
+        "place": lambda: str(_place(base, keys)),
+    }
+
+    def word(match: re.Match[str]) -> str:
+        name, _, argument = match[1].partition(":")
+        if name == "pair":
+            return str(2 * (groups[int(argument)] == "pointwise") + norm)
+        if name == "two":
+            return "conv2" if groups[int(argument)] == "expand" else "conv1"
+        return groups[int(name)] if name.isdigit() else words[name]()
+
+    return re.sub(r"\{([^}]+)\}", word, template)
+
+
+def _place(base: str, keys: Iterable[str]) -> int:
+    """Where a shuffle block's layer stands among those that remain of expand, depthwise, project."""
+    block, name = base.rsplit(".", 1)
+    remaining = [n for n in ("expand", "depthwise", "project") if any(k.startswith(f"{block}.{n}.") for k in keys)]
+    return remaining.index(name)
+
+
+def _unwrapped(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    inner = content.get("state_dict", content)
+    inner = inner if isinstance(inner, Mapping) else content
+    named = {}
+    for key, value in inner.items():
+        name = str(key).removeprefix("module.")
+        named["keypoint_" + name if name.startswith("head.") and "final_layer" in name else name] = value
+    return named
+
+
+def _check(names: Mapping[str, str], ours: Mapping[str, Tensor], given: Mapping[str, Any]) -> None:
+    """Every name given, of the right shape, and nothing left over (counters of batches may be absent)."""
+    problems = []
+    for key, name in names.items():
+        if name not in given:
+            problems.append(Problem(f"the checkpoint has no {name}", key))
+        elif not isinstance(given[name], Tensor) or given[name].shape != ours[key].shape:
+            found = tuple(given[name].shape) if isinstance(given[name], Tensor) else type(given[name]).__name__
+            problems.append(Problem(f"{name} is {found}, the network needs {tuple(ours[key].shape)}", key))
+    left_over = [name for name in given if name not in set(names.values())]
+    problems += [Problem("in the checkpoint, not in the network", name) for name in left_over]
+    if problems:
+        many = len(problems) - 12
+        more = [Problem(f"and {many} more")] if many > 0 else []
+        raise InputError([Problem(_fit(names, given)), *problems[:12], *more])
+
+
+def _fit(names: Mapping[str, str], given: Mapping[str, Any]) -> str:
+    there = sum(name in given for name in names.values())
+    return f"the checkpoint does not fit: it has {there} of the network's {len(names)} tensors, of {len(given)} given"

@@ -1,0 +1,57 @@
+"""Progress of anything over two seconds: a bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Advance = Callable[..., None]
+
+
+@contextmanager
+def progress(title: str, total: int, *, done: int = 0, every_seconds: float = 15.0) -> Iterator[Advance]:
+    """Yield `advance(n=1, note="")`; everything goes to stderr, so that stdout stays the command's answer.
+
+    `done` counts work finished before (a resumed run).
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        yield from _bar(console, title, total, done)
+    else:
+        yield from _lines(title, total, done, every_seconds)
+
+
+def _bar(console: Console, title: str, total: int, done: int) -> Iterator[Advance]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total, completed=done, note="")
+
+        def advance(n: int = 1, note: str = "") -> None:
+            bar.update(task, advance=n)
+            if note:
+                bar.update(task, note=note)
+
+        yield advance
+
+
+def _lines(title: str, total: int, done: int, every_seconds: float) -> Iterator[Advance]:
+    start = last = time.monotonic()
+    first = done
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal done, last
+        done += n
+        now = time.monotonic()
+        if now - last >= every_seconds or (done >= total and now - start >= 2.0):
+            last = now
+            left = (now - start) / max(done - first, 1) * (total - done)
+            said = f"{title}: {done}/{total}, {left:.0f} s left{', ' if note else ''}{note}"
+            print(said, file=sys.stderr, flush=True)
+
+    yield advance

@@ -1,0 +1,109 @@
+"""Reading a network's file: what it extends, what the caller overrides, and all its problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from archlab import plugins, shipped, yamlio
+from archlab.declare import Declarer
+from archlab.errors import InputError, nearest
+from archlab.spec import Spec, SpecForm
+from archlab.wiring import Shape
+from archlab.yamlio import Item
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    input: Shape | None = None,
+    outputs: int | None = None,
+    plugin: Iterable[str] = (),
+    **fields: Any,
+) -> Spec:
+    """Read a network's file, or a built-in one by name, with fields overridden.
+
+    `input` is (C, H, W). A field is a dotted path (`**{"stages.modules": [3, 8, 3]}`) or the last part of one where that
+    is not ambiguous (`spatial_ratio=4`). `plugin` names modules whose BLOCKS join the built-in ones. Raises InputError
+    with every problem of the file.
+    """
+    path = find(name_or_path)
+    document = read(path)
+    blocks = plugins.blocks(plugin)
+    overrides = {name: yamlio.item_of(value, file="") for name, value in fields.items()}
+    if input is not None:
+        overrides["input"] = yamlio.item_of(list(input), file="")
+    if outputs is not None:
+        overrides["outputs"] = yamlio.item_of(outputs, file="")
+    return resolve(path.stem, document, overrides, blocks)
+
+
+def find(name_or_path: str | Path) -> Path:
+    return shipped.find(name_or_path, "search_spaces", "*/*.yaml", "network")
+
+
+def read(path: Path, *, above: tuple[Path, ...] = ()) -> Item:
+    """A file with what it extends put under it: a variant its base, a user's file a variant and the base of that."""
+    item = yamlio.read(path)
+    if not isinstance(item.value, dict):
+        raise InputError(item.problem("a network's file is a mapping of fields to values"))
+    parent = item.value.get("extends")
+    if parent is None:
+        return item
+    if len(above) == 2:
+        chain = " extends ".join(each.name for each in (*above, path))
+        raise InputError(parent.problem(f"{chain}, which extends another: two levels are the most", "extends"))
+    beside = path.parent / f"{parent.value}.yaml"
+    below = beside if beside.is_file() and beside != path else _extended(parent)
+    return yamlio.overlay(read(below, above=(*above, path)), item)
+
+
+def _extended(parent: Item) -> Path:
+    """The built-in network that `extends:` names."""
+    try:
+        return find(str(parent.value))
+    except InputError as error:
+        raise InputError(parent.problem(problem.message, "extends") for problem in error.problems) from None
+
+
+def resolve(name: str, document: Item, overrides: Mapping[str, Item], blocks: plugins.Table) -> Spec:
+    """Check a document and turn either form into declared nodes."""
+    for key, value in overrides.items():
+        document = yamlio.set_path(document, full_path(document, key, blocks), value)
+    form = yamlio.parse(document, SpecForm)
+    reader = Declarer(blocks, document)
+    nodes, output = reader.stages(form) if form.stages else reader.nodes(form)
+    last = reader.use(form.last or yamlio.item_of("heat_maps", file=document.file), "last", {"outputs": form.outputs})
+    if last:
+        nodes.append(reader.declare("last", last, [(output, None)]))
+    reader.check_form(form)
+    if reader.problems:
+        raise InputError(sorted(dict.fromkeys(reader.problems), key=lambda p: (p.file, p.line, p.column)))
+    return Spec(name, form.input, form.outputs, form.initialisation, tuple(nodes), "last", document)
+
+
+def full_path(document: Item, name: str, blocks: plugins.Table) -> str:
+    """The dotted path that a field name stands for: itself, or the one path that ends in it."""
+    if "." in name or name in SpecForm.__dataclass_fields__:
+        return name
+    found = [path for path in _paths(document, blocks) if path.rsplit(".", 1)[-1] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"field {name!r} is ambiguous: {', '.join(found[:8])}")
+    known = {path.rsplit(".", 1)[-1] for path in _paths(document, blocks)} | set(SpecForm.__dataclass_fields__)
+    raise InputError(f"this network has no field {name!r}{nearest(name, sorted(known))}")
+
+
+def _paths(item: Item, blocks: plugins.Table, prefix: str = "") -> Iterator[str]:
+    """Dotted paths of a document's fields and of the arguments of the blocks it uses."""
+    written = item.value if isinstance(item.value, dict) else {}
+    names = dict.fromkeys(written)
+    used = written["block"].value if "block" in written else item.value
+    if prefix and isinstance(used, str) and used in blocks:
+        names |= dict.fromkeys(plugins.keywords(blocks[used]))
+    for name in names:
+        yield prefix + name
+        if name in written and name != "block":
+            yield from _paths(written[name], blocks, f"{prefix}{name}.")

@@ -1,0 +1,31 @@
+"""YAML read into frozen dataclasses, every value keeping the file, line and column that it came from."""
+
+from archlab.yamlio.edit import overlay, set_path
+from archlab.yamlio.items import Item, item_of, item_of_text, read, scalar
+from archlab.yamlio.plain import dump, to_plain
+from archlab.yamlio.rules import Above, AtLeast, AtMost, Constraint, Length, MultipleOf, OneOf
+from archlab.yamlio.schema import json_schema
+from archlab.yamlio.typed import check_call, convert, parse
+
+__all__ = [
+    "Above",
+    "AtLeast",
+    "AtMost",
+    "Constraint",
+    "Item",
+    "Length",
+    "MultipleOf",
+    "OneOf",
+    "check_call",
+    "convert",
+    "dump",
+    "item_of",
+    "item_of_text",
+    "json_schema",
+    "overlay",
+    "parse",
+    "read",
+    "scalar",
+    "set_path",
+    "to_plain",
+]

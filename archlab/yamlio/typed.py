@@ -1,0 +1,362 @@
+"""Items read into types: frozen dataclasses, and the keyword arguments of functions, by their type hints."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import keyword
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+from archlab.errors import InputError, Problem, nearest
+from archlab.yamlio.items import Item, scalar
+from archlab.yamlio.rules import annotated, choices
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A field of a dataclass or an argument of a function: its key in YAML, its name in Python, its type."""
+
+    key: str
+    name: str
+    hint: Any
+    default: Callable[[], Any] | None  # None: it must be given
+
+
+def parse(item: Item, cls: type[T]) -> T:
+    """A dataclass from a mapping by the type hints of its fields (or any other type that `convert` knows).
+
+    A dataclass may define `problems(self, item: Item) -> Iterable[Problem]` for rules between fields; it is asked
+    where its fields are each right. A field `from_` is `from` in YAML. Raises InputError with all the problems.
+    """
+    value, problems = convert(item, cls)
+    if problems:
+        raise InputError(problems)
+    return typing.cast(T, value)
+
+
+def convert(item: Item, hint: Any, field: str = "") -> tuple[Any, list[Problem]]:
+    """The value of an item as a type, and its problems in the order that they stand in; with problems, no value.
+
+    Types: int, float (finite; an integer is taken), str, bool, None, Path, Literal, tuple, list, Sequence, dict,
+    Mapping, unions, dataclasses, Annotated with constraints, Item (kept as it is) and Any (its plain value).
+    """
+    problems: list[Problem] = []
+    value = _convert(item, hint, field, problems)
+    return value, sorted(problems, key=lambda each: (each.file, each.line, each.column))
+
+
+def check_call(
+    function: Callable[..., Any], arguments: Mapping[str, Item], where: str = "", item: Item | None = None
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The keyword-only arguments of a function from Items, defaults filled in, and the problems.
+
+    Of a class, every argument of its constructor counts. `where` is the dotted path of the call, `item` what stands
+    there: a missing argument is reported at its place. Where there are problems, the values are not all there.
+    """
+    problems: list[Problem] = []
+    values = _fill(arguments_of(function), arguments, item or Item(None), where, problems)
+    return values, problems
+
+
+def key_of(name: str) -> str:
+    """The key in YAML of a Python name: `from_` stands for `from`, which Python keeps for itself."""
+    bare = name.removesuffix("_")
+    return bare if keyword.iskeyword(bare) else name
+
+
+@functools.cache
+def arguments_of(target: Callable[..., Any]) -> tuple[Argument, ...]:
+    """What a dataclass or function takes; only the hints that are needed are resolved."""
+    if dataclasses.is_dataclass(target):
+        hints = typing.get_type_hints(target, include_extras=True)
+        return tuple(
+            Argument(key_of(each.name), each.name, hints[each.name], _field_default(each))
+            for each in dataclasses.fields(target)
+            if each.init
+        )
+    function = inspect.unwrap(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
+    parameters = [each for each in inspect.signature(target).parameters.values() if _is_argument(each, target)]
+    wanted = {each.name: each.annotation for each in parameters if each.annotation is not each.empty}
+    hints = typing.get_type_hints(
+        types.SimpleNamespace(__annotations__=wanted), getattr(function, "__globals__", {}), include_extras=True
+    )
+    return tuple(
+        Argument(key_of(each.name), each.name, hints.get(each.name, Any), _parameter_default(each))
+        for each in parameters
+    )
+
+
+def described(hint: Any) -> str:
+    """What a type accepts, for a message."""
+    if hint in _WORDS:
+        return _WORDS[hint]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return described(arguments[0])
+    if origin is Literal:
+        return choices(arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(described, arguments))
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return f"a list of {len(arguments)} ({', '.join(map(described, arguments))})"
+    if origin in (tuple, list, Sequence):
+        return f"a list (each {described(arguments[0])})"
+    return "a mapping"
+
+
+def _field_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+    if field.default is not dataclasses.MISSING:
+        return functools.partial(_same, field.default)
+    return None if field.default_factory is dataclasses.MISSING else field.default_factory
+
+
+def _parameter_default(parameter: inspect.Parameter) -> Callable[[], Any] | None:
+    return None if parameter.default is parameter.empty else functools.partial(_same, parameter.default)
+
+
+def _same(value: T) -> T:
+    return value
+
+
+def _is_argument(parameter: inspect.Parameter, target: object) -> bool:
+    return parameter.kind is parameter.KEYWORD_ONLY or (
+        isinstance(target, type) and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    )
+
+
+def _fill(
+    wanted: tuple[Argument, ...], given: Mapping[str, Item], where: Item, field: str, problems: list[Problem]
+) -> dict[str, Any]:
+    keys = [each.key for each in wanted]
+    for key, item in given.items():
+        if key not in keys:
+            problems.append(item.key_problem(f"unknown field{nearest(key, keys)}", _joined(field, key)))
+    values = {}
+    for each in wanted:
+        if each.key in given:
+            values[each.name] = _convert(given[each.key], each.hint, _joined(field, each.key), problems)
+        elif each.default is not None:
+            values[each.name] = each.default()
+        else:
+            problems.append(where.problem(f"missing: {described(each.hint)} is needed", _joined(field, each.key)))
+    return values
+
+
+def _convert(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    """The value, or anything at all once problems are added."""
+    reader = _READERS.get(hint)
+    if reader is not None:
+        try:
+            return reader(item)
+        except _NotOne as wrong:
+            return _mismatch(item, hint, field, problems, wrong.hint)
+    form = _FORMS.get(typing.get_origin(hint))
+    if form is not None:
+        return form(item, hint, field, problems)
+    assert dataclasses.is_dataclass(hint), f"{field}: no way to read {hint!r} from YAML"
+    return _dataclass(item, hint, field, problems)
+
+
+def _mismatch(item: Item, hint: Any, field: str, problems: list[Problem], more: str = "") -> None:
+    problems.append(item.problem(f"expected {described(hint)}, found {item.shown()}{more}", field))
+
+
+def _joined(field: str, part: object) -> str:
+    return f"{field}.{part}" if field else str(part)
+
+
+class _NotOne(Exception):  # noqa: N818  not an error of the program
+    """The item is not of the type; `hint` says how to write it, if that is clear."""
+
+    def __init__(self, hint: str = "") -> None:
+        self.hint = hint
+
+
+def _integer(item: Item) -> int:
+    if type(item.value) is int:
+        return item.value
+    if type(item.value) is float and item.value.is_integer():
+        raise _NotOne(f" (write {int(item.value)})")
+    raise _NotOne(_unquoted(item, int))
+
+
+def _number(item: Item) -> float:
+    if type(item.value) is float and math.isfinite(item.value):
+        return item.value
+    if type(item.value) is int:
+        try:
+            return float(item.value)
+        except OverflowError:
+            raise _NotOne(" (too large)") from None
+    raise _NotOne(" (it must be finite)" if type(item.value) is float else _unquoted(item, int, float))
+
+
+def _string(item: Item) -> str:
+    if isinstance(item.value, str):
+        return item.value
+    raise _NotOne("" if item.value is None or isinstance(item.value, tuple | dict) else " (quote it to make it text)")
+
+
+def _boolean(item: Item) -> bool:
+    if isinstance(item.value, bool):
+        return item.value
+    usual = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(item.value).lower())
+    raise _NotOne(f" (write {usual})" if usual else _unquoted(item, bool))
+
+
+def _unquoted(item: Item, *kinds: type) -> str:
+    quoted = isinstance(item.value, str) and len(item.value) < 100 and type(scalar(item.value)) in kinds
+    return " (write it without quotes)" if quoted else ""
+
+
+def _path(item: Item) -> Path:
+    if isinstance(item.value, str) and item.value:
+        return Path(item.value)
+    raise _NotOne
+
+
+def _none(item: Item) -> None:
+    if item.value is not None:
+        raise _NotOne
+
+
+def _literal(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    known = typing.get_args(hint)
+    for choice in known:
+        if type(choice) is type(item.value) and choice == item.value:
+            return choice
+    return problems.append(item.problem(f"expected {choices(known, item.value)}, found {item.shown()}", field))
+
+
+def _union(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    """The first option that takes the item; else the problems of the option that is nearest in shape."""
+    options = typing.get_args(hint)
+    failures = []
+    for option in options:
+        found: list[Problem] = []
+        value = _convert(item, option, field, found)
+        if not found:
+            return value
+        failures.append((option, found))
+    given = [each for each in failures if each[0] is not type(None)]
+    near = given if len(given) == 1 and item.value is not None else [each for each in given if _fits(item, each[0])]
+    if not near:
+        return _mismatch(item, hint, field, problems)
+    fewest: list[Problem] = min((found for _, found in near), key=len)
+    return problems.extend(fewest)
+
+
+def _fits(item: Item, hint: Any) -> bool:
+    """Whether an item has the outer shape of a type."""
+    origin = typing.get_origin(hint) or hint
+    if origin is Annotated:
+        return _fits(item, annotated(hint)[0])
+    if origin in (Union, types.UnionType):
+        return any(_fits(item, option) for option in typing.get_args(hint))
+    if origin is Literal:
+        return any(type(choice) is type(item.value) for choice in typing.get_args(hint))
+    if isinstance(item.value, tuple):
+        return origin in (tuple, list, Sequence)
+    if isinstance(item.value, dict):
+        return origin in (dict, Mapping) or dataclasses.is_dataclass(origin)
+    if isinstance(item.value, str):
+        return origin in (str, Path)
+    return origin is type(item.value) or (origin is float and type(item.value) is int)
+
+
+def _constrained(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    base, constraints = annotated(hint)
+    before = len(problems)
+    value = _convert(item, base, field, problems)
+    if len(problems) > before or value is None:
+        return value
+    rules = filter(None, (each.broken(value) for each in constraints))
+    problems.extend(item.problem(f"must be {rule}, found {item.shown()}", field) for rule in rules)
+    return value
+
+
+def _fixed(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    hints = typing.get_args(hint)
+    if hints[-1] is Ellipsis:
+        return _list(item, hint, field, problems)
+    if not isinstance(item.value, tuple) or len(hints) != len(item.value):
+        return _mismatch(item, hint, field, problems)
+    return tuple(
+        _convert(each, inner, _joined(field, position), problems)
+        for position, (each, inner) in enumerate(zip(item.value, hints, strict=True))
+    )
+
+
+def _list(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    if not isinstance(item.value, tuple):
+        return _mismatch(item, hint, field, problems)
+    inner = typing.get_args(hint)[0]
+    values = [_convert(each, inner, _joined(field, position), problems) for position, each in enumerate(item.value)]
+    return values if typing.get_origin(hint) is list else tuple(values)
+
+
+def _mapping(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
+    key, inner = typing.get_args(hint)
+    assert key is str, f"keys in YAML are text: {hint}"
+    if not isinstance(item.value, dict):
+        return _mismatch(item, hint, field, problems)
+    return {name: _convert(each, inner, _joined(field, name), problems) for name, each in item.value.items()}
+
+
+def _dataclass(item: Item, cls: Any, field: str, problems: list[Problem]) -> Any:
+    if not isinstance(item.value, dict):
+        return _mismatch(item, cls, field, problems)
+    before = len(problems)
+    values = _fill(arguments_of(cls), item.value, item, field, problems)
+    if len(problems) > before:
+        return None
+    made = cls(**values)
+    rules: Callable[[Item], Iterable[Problem]] | None = getattr(made, "problems", None)
+    problems.extend(rules(item) if rules else ())
+    return made
+
+
+_WORDS: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Path: "a path",
+    type(None): "nothing",
+    None: "nothing",
+    Any: "anything",
+    object: "anything",
+    Item: "anything",
+}
+_READERS: dict[Any, Callable[[Item], Any]] = {
+    int: _integer,
+    float: _number,
+    str: _string,
+    bool: _boolean,
+    Path: _path,
+    type(None): _none,
+    None: _none,
+    Any: Item.plain,
+    object: Item.plain,
+    Item: _same,
+}
+_FORMS: dict[Any, Callable[[Item, Any, str, list[Problem]], Any]] = {
+    Annotated: _constrained,
+    Literal: _literal,
+    Union: _union,
+    types.UnionType: _union,
+    tuple: _fixed,
+    list: _list,
+    Sequence: _list,
+    dict: _mapping,
+    Mapping: _mapping,
+}

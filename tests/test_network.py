@@ -1,0 +1,183 @@
+"""The network: it computes what its graph says, trains, repeats, and carries the released weights."""
+
+from __future__ import annotations
+
+import copy
+import io
+import lzma
+import pickle
+
+import pytest
+import torch
+
+import archlab
+from archlab import InputError, checkpoint, shipped
+from archlab.blocks import BLOCKS
+
+NETWORKS = sorted(set(shipped.names("search_spaces", "*/*.yaml")) - {"base", "space"})
+FIXTURES = {
+    "lite18_coco": ("lite_hrnet_18", {}),
+    "naive18_coco": ("naive_lite_hrnet_18", {}),
+    "abl_lite18_spatial_only": ("lite_hrnet_18_spatial_only", {"spatial_ratio": 4}),
+    "small_hrnet_w16_coco": ("small_hrnet_w16", {}),
+}
+
+
+@pytest.fixture(params=FIXTURES)
+def fixture(request, shared):
+    name, fields = FIXTURES[request.param]
+    with lzma.open(shared / "fixtures" / "parity" / f"{request.param}.pt.xz") as file:
+        content = torch.load(io.BytesIO(file.read()), weights_only=True)
+    return archlab.build(archlab.load(name, **fields)), content
+
+
+def test_released_weights_give_the_released_heat_maps(fixture):
+    network, content = fixture
+    archlab.load_released(network, {"state_dict": content["state_dict"], "meta": content["meta"]})
+    with torch.no_grad():
+        found = network.double().eval()(content["input"].double())
+        assert (found - content["heatmap64"]).abs().max() < 1e-9
+        close = network.float()(content["input"].float())
+        assert (close - content["heatmap64"]).abs().max() < 1e-5 * content["heatmap64"].abs().max()
+
+
+def test_released_weights_load_without_wrapper_and_with_the_newer_heads_name_and_go_back(fixture):
+    network, content = fixture
+    renamed = {key.replace("keypoint_head.", "head."): value for key, value in content["state_dict"].items()}
+    archlab.load_released(network, renamed)
+    back = checkpoint.to_released(network)
+    assert back.keys() == content["state_dict"].keys()
+    assert all(torch.equal(back[key], value) for key, value in content["state_dict"].items())
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_loaded():
+    naive, lite = (archlab.build(archlab.load(name)) for name in ("naive_lite_hrnet_18", "lite_hrnet_18"))
+    before = {key: value.clone() for key, value in lite.state_dict().items()}
+    with pytest.raises(InputError) as caught:
+        archlab.load_released(lite, checkpoint.to_released(naive))
+    text = str(caught.value)
+    assert "the checkpoint does not fit: it has " in text
+    assert "stage2.transition.kept0.pointwise.conv.weight: backbone.transition0.0.2.weight is (30, 32, 1, 1)" in text
+    assert "and " in text.splitlines()[-1]
+    assert all(torch.equal(before[key], value) for key, value in lite.state_dict().items())
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+@pytest.mark.parametrize("kind", ["text", "pickle", "truncated", "empty", "tensor"])
+def test_a_file_that_is_no_checkpoint_is_refused_and_runs_no_code(kind, tmp_path, capsys):
+    path = tmp_path / "weights.pth"
+    if kind == "text":
+        path.write_text("hello")
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps({"state_dict": Evil()}))
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "tensor":
+        torch.save(torch.zeros(3), path)
+    else:
+        torch.save({"state_dict": {"a": torch.zeros(100)}}, path)
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError) as caught:
+        checkpoint.load_weights(archlab.build(archlab.load("small_hrnet_w16")), path)
+    assert str(path) in str(caught.value)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_our_own_weights_load_from_a_file(tmp_path):
+    one, other = (archlab.build(archlab.load("lite_hrnet_18")) for _ in range(2))
+    torch.save({"state_dict": one.state_dict()}, tmp_path / "own.pt")
+    assert checkpoint.load_weights(other, tmp_path / "own.pt") == "archlab weights"
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_the_fused_form_has_the_released_forms_gradients_and_running_statistics():
+    """f_i0 evaluated once and doubled, at momentum 0.19, against evaluating it twice at momentum 0.1."""
+    from torch import nn
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 8, 6, 6, dtype=torch.float64, requires_grad=True)
+    down = nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)).double()
+    once = copy.deepcopy(down)
+    once[1].momentum = 0.19
+    (down(x) + down(x)).pow(2).sum().backward()
+    twice_grad, x.grad = x.grad, None
+    (2 * once(x)).pow(2).sum().backward()
+    assert torch.allclose(x.grad, twice_grad, rtol=1e-12)
+    for a, b in zip(down.parameters(), once.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, rtol=1e-12)
+    assert torch.allclose(down[1].running_mean, once[1].running_mean, rtol=1e-12)
+    assert torch.allclose(down[1].running_var, once[1].running_var, rtol=1e-12)
+    network = archlab.build(archlab.load("lite_hrnet_18", input=(3, 64, 64)))
+    momenta = {name: m.momentum for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert {m for name, m in momenta.items() if ".from0.step" in name} == {0.19}
+    assert {m for name, m in momenta.items() if ".from0.step" not in name} == {0.1}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_gives_heat_maps_at_a_quarter_and_a_gradient_to_every_parameter(name):
+    spec = archlab.load(name, input=(3, 64, 96), outputs=5)
+    torch.manual_seed(0)
+    network = archlab.build(spec)
+    made = network(torch.randn(4, 3, 64, 96))
+    assert made.shape == (4, 5, 16, 24)
+    made.square().mean().backward()
+    assert [n for n, p in network.named_parameters() if p.grad is None] == []
+
+
+EXAMPLES = {"conv": {"width": 6}, "deconv": {"width": 6}, "heat_maps": {"outputs": 3}, "transition": {"widths": [6, 8, 10]}}
+
+
+@pytest.mark.parametrize("block", sorted(BLOCKS))
+def test_every_block_runs_has_a_gradient_and_an_exact_cost(block, tmp_path):
+    import json
+
+    from archlab import counting
+
+    uses = json.dumps({"block": block, "from": "t", **EXAMPLES.get(block, {})})
+    first = json.dumps({"block": "transition", "from": "a", "widths": [8] if block == "add" else [8, 12]})
+    joined = "  z: {block: concat_head, from: y}\n"
+    (tmp_path / "net.yaml").write_text(
+        "version: 1\ninput: [3, 32, 32]\nnodes:\n  a: {block: conv, from: input, width: 8}\n"
+        f"  t: {first}\n  t2: {{block: conv, width: 8, from: a}}\n  y: {uses if block not in ('add', 'concat') else json.dumps({'block': block, 'from': ['a', 't2']})}\n{joined}"
+    )
+    spec = archlab.load(tmp_path / "net.yaml")
+    network, cost = archlab.build(spec), archlab.cost(spec)
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            torch.nn.init.kaiming_normal_(parameter)
+    network(torch.randn(2, 3, 32, 32)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    traced = counting.trace(network.eval(), (torch.zeros(1, 3, 32, 32),))
+    assert (cost.flops["fvcore"], cost.flops["paper"], cost.activations) == traced
+
+
+def test_one_seed_gives_one_network_and_convolutions_begin_at_a_thousandth():
+    spec = archlab.load("lite_hrnet_18", input=(3, 64, 64))
+    made = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        made.append(archlab.build(spec).state_dict())
+    key = "stage3.module1.fusion.to2.from0.step0.pointwise.conv.weight"
+    assert torch.equal(made[0][key], made[1][key])
+    assert not torch.equal(made[0][key], made[2][key])
+    weights = torch.cat([v.flatten() for k, v in made[0].items() if k.endswith("conv.weight")])
+    assert weights.std().item() == pytest.approx(0.001, rel=0.01)
+    assert made[0]["last.conv.bias"].abs().max() == 0
+    assert made[0]["stem.conv.norm.weight"].min() == 1
+
+
+def test_a_network_can_be_copied_and_pickled_and_still_runs():
+    network = archlab.build(archlab.load("skip_pose_net", input=(3, 64, 64))).eval()
+    x = torch.randn(1, 3, 64, 64)
+    expected = network(x)
+    assert torch.equal(copy.deepcopy(network)(x), expected)
+
+
+def test_a_node_may_be_called_like_a_method_of_a_module(tmp_path):
+    (tmp_path / "net.yaml").write_text("version: 1\ninput: [3, 32, 32]\nnodes:\n  half: {block: conv, width: 8, stride: 4}\n"
+                                       "  graph: {block: conv, width: 8}\n")  # fmt: skip
+    assert archlab.build(archlab.load(tmp_path / "net.yaml"))(torch.zeros(2, 3, 32, 32)).shape == (2, 17, 8, 8)
