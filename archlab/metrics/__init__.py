@@ -1,0 +1,1 @@
+"""From heat-maps to keypoints, and from keypoints to scores."""
