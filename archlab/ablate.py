@@ -1,0 +1,209 @@
+"""Training every row of some studies: the missing ones are trained, the done ones reused, then reports are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from archlab import report
+from archlab import study as studies
+from archlab.estimate import Estimate, Work, estimate, spell
+from archlab.jobs import Job, make_jobs, make_plans, trained
+from archlab.processes import Stopped, Task, finished, stoppable
+from archlab.progress import Advance, progress
+from archlab.report.ablation import document, summary
+from archlab.report.records import keep_records, read_records
+from archlab.report.rows import Setting, count, gather
+from archlab.report.tables import terminal
+from archlab.runs import Record, find_runs
+from archlab.study import Ablation, Scatter, Study
+
+TRAINING = 0.95
+"""Of a run, as its progress goes; the rest is scoring and drawing."""
+
+
+def ablate(
+    names: Sequence[str | Path],
+    *,
+    recipe: str | None = None,
+    data: Path | None = None,
+    seeds: Sequence[int] = (),
+    jobs: int | None = None,
+    dry_run: bool = False,
+    device: str | None = None,
+    plugin: Sequence[str] = (),
+    out: Path = Path("runs"),
+    reports: Path = Path("reports"),
+) -> int:
+    """Train what is missing of the studies' rows, seed by seed, and write their reports; the exit code.
+
+    `recipe` overrides the studies', `seeds` the recipe's, `data` the data that the recipe makes for itself. `jobs` runs
+    go at once, by default as many as there are CPU cores, or one on an accelerator; cores are shared out between them.
+    A run that fails is named and the others go on: exit code 1. Stopped by Ctrl-C or SIGTERM (exit code 130), or
+    killed, it goes on where it was when it is called again. Raises InputError before anything is trained.
+    """
+    loaded = [studies.load(name) for name in names]
+    chosen = [(study, recipe or study.recipe) for study in trained(loaded)]
+    at_once = jobs or _default_jobs(device)
+
+    def listed(*, make_data: bool) -> list[Job]:
+        plans = make_plans((name for _, name in chosen), data, make_data=make_data)
+        return make_jobs([(study, plans[name]) for study, name in chosen], seeds, plugin)
+
+    wanted = listed(make_data=False)
+    if dry_run:
+        _print_plan(wanted, at_once, device, out, reports)
+        return 0
+    try:
+        with stoppable():
+            wanted = listed(make_data=True)
+            failed = _train(wanted, at_once, device, plugin, out, reports)
+            _report(loaded, wanted, plugin, out, reports)
+    except Stopped as stopped:
+        _tell(f"stopped by {stopped}; the same command goes on from here")
+        return 130
+    return 1 if failed else 0
+
+
+def _train(
+    wanted: Sequence[Job], at_once: int, device: str | None, plugin: Sequence[str], out: Path, reports: Path
+) -> list[Job]:
+    """Train the jobs that are not done; those that failed."""
+    reused = [job for job in wanted if job.done(out)]
+    keep_records((out / job.fingerprint for job in reused), reports / "records")
+    missing = [job for job in wanted if job not in reused]
+    _tell(f"{len(wanted)} runs: {len(reused)} reused, {len(missing)} to train, {at_once} at once")
+    if not missing:
+        return []
+    estimates = _estimates(missing, [*find_runs(out), *read_records(reports / "records")], at_once, device)
+    threads = _threads(at_once, len(missing))
+    tasks = [_task(job, out, threads, device, plugin) for job in missing]
+    failed: list[Job] = []
+    with progress("ablation, %", 100) as advance:
+        overall = _Overall(missing, [found.seconds or 1.0 for found in estimates], out, advance)
+        for number, code in finished(tasks, at_once=at_once, tick=overall.look):
+            job = missing[number]
+            record = job.done(out)
+            if code == 0 and record:
+                keep_records([out / job.fingerprint], reports / "records")
+                _tell(f"{job}: {summary(record)}")
+            else:
+                failed.append(job)
+                _tell(f"{job}: failed with exit code {code}; {tasks[number].log} ends in\n{_tail(tasks[number].log)}")
+    return failed
+
+
+class _Overall:
+    """The progress of all jobs together, each weighing as much as the time it is expected to take."""
+
+    def __init__(self, jobs: Sequence[Job], seconds: Sequence[float], out: Path, advance: Advance) -> None:
+        self._jobs, self._seconds, self._out, self._advance = jobs, seconds, out, advance
+        self._percent = self._done = 0
+
+    def look(self) -> None:
+        shares = [1.0 if job.done(self._out) else TRAINING * job.share(self._out) for job in self._jobs]
+        passed = sum(share * seconds for share, seconds in zip(shares, self._seconds, strict=True))
+        percent, done = int(100 * passed / sum(self._seconds)), shares.count(1.0)
+        if percent > self._percent or done > self._done:
+            self._advance(max(percent - self._percent, 0), f"{done} of {len(self._jobs)} runs done")
+            self._percent, self._done = max(percent, self._percent), done
+
+
+def _task(job: Job, out: Path, threads: int, device: str | None, plugin: Sequence[str]) -> Task:
+    command = [sys.executable, "-m", "archlab.worker", "train", job.row.spec, "--recipe", job.plan.name]
+    command += ["--data", str(job.plan.root), "--seed", str(job.seed), "--out", str(out)]
+    command += [text for name, value in job.row.fields.items() for text in ("--set", f"{name}={json.dumps(value)}")]
+    command += [text for module in plugin for text in ("--plugin", module)]
+    command += ["--device", device] if device else []
+    command += [] if job.plan.recipe.threads else ["--threads", str(threads)]
+    return Task(tuple(command), out / job.fingerprint / "log.txt", {"OMP_NUM_THREADS": str(threads)})
+
+
+def _threads(at_once: int, count: int) -> int:
+    """CPU cores for each of `count` jobs."""
+    return max(1, (os.cpu_count() or 1) // max(1, min(at_once, count)))
+
+
+def _tail(log: Path, lines: int = 8) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def _report(loaded: Sequence[Study], wanted: Sequence[Job], plugin: Sequence[str], out: Path, reports: Path) -> None:
+    """Print the tables of what was trained here, and write all reports."""
+    records = read_records(reports / "records")
+    settings = dict.fromkeys(Setting.of(record) for job in wanted if (record := job.done(out)))
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    for study in loaded:
+        documents = []
+        if isinstance(study, Ablation) and settings:
+            rows = gather(study.rows, records, partial(count, plugin=plugin))
+            documents = [document(study, rows, only=setting) for setting in settings]
+        elif not isinstance(study, Scatter):
+            documents = [report.document(study, records, plugin=plugin)]
+        for each in documents:
+            console.print(f"{each.source}: {each.title}", style="bold")
+            console.print(terminal(each.tables, console.width), soft_wrap=True)
+        for path in report.report(study, reports / "records", reports, plugin=plugin):
+            _tell(f"wrote {path}")
+
+
+def _estimates(jobs: Sequence[Job], records: Sequence[Record], at_once: int, device: str | None) -> list[Estimate]:
+    from archlab.evaluate import pick_device
+    from archlab.train import device_name
+
+    name, threads = device_name(pick_device(device)), _threads(at_once, len(jobs))
+    samples = {job.plan.name: job.samples for job in {job.plan.name: job for job in jobs}.values()}
+    return [
+        estimate(
+            Work(
+                spec_hash=job.spec_hash,
+                recipe_hash=job.plan.recipe_hash,
+                activations=job.activations,
+                samples=samples[job.plan.name],
+                device=name,
+                threads=job.plan.recipe.threads or threads,
+            ),
+            records,
+        )
+        for job in jobs
+    ]
+
+
+def _print_plan(wanted: Sequence[Job], at_once: int, device: str | None, out: Path, reports: Path) -> None:
+    """What would be made, trained and reused, and for how long."""
+    for plan in {job.plan.name: job.plan for job in wanted}.values():
+        print(f"recipe {plan.recipe.name}, data {plan.root}{'' if plan.data else ' (would be generated first)'}")
+    missing = [job for job in wanted if not job.done(out)]
+    records = [*find_runs(out), *read_records(reports / "records")]
+    estimates = _estimates(missing, records, at_once, device)
+    expected = iter(estimates)
+    for job in wanted:
+        done = job.done(out)
+        print(f"  reuse  {job}: {summary(done)}" if done else f"  train  {job}: about {spell(next(expected).seconds)}")
+    print(f"{len(wanted)} runs: {len(wanted) - len(missing)} reused, {len(missing)} to train, {at_once} at once")
+    if missing:
+        known = [found.seconds for found in estimates if found.seconds is not None]
+        total = sum(known) / min(at_once, len(missing)) if len(known) == len(missing) else None
+        bases = Counter(found.basis for found in estimates)
+        print(
+            f"about {spell(total)} in all, estimated from " + "; ".join(f"{basis} ({n})" for basis, n in bases.items())
+        )
+
+
+def _default_jobs(device: str | None) -> int:
+    from archlab.evaluate import pick_device
+
+    return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
+
+
+def _tell(text: str) -> None:
+    """What happens goes where progress goes, so that stdout stays the command's answer."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,293 @@
+"""The command line: parse, load, call, print; a command is a function."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import archlab
+from archlab import yamlio
+from archlab.errors import InputError, Problem
+from archlab.yamlio import Item
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0, 1 for a failed run, 2 for a mistake in the input, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except InputError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def build(o: argparse.Namespace) -> None:
+    """Assemble a network and print its cost."""
+    from archlab import counting, summary
+
+    spec = _spec(o)
+    graph = archlab.assemble(spec)
+    cost = counting.cost(graph)
+    if o.weights:
+        from archlab import checkpoint, network
+
+        kind = checkpoint.load_weights(network.build(graph), o.weights)
+        print(f"{o.weights}: {kind}, every tensor fits", file=sys.stderr)
+    if o.draw:
+        from archlab.files import write_text
+        from archlab.report.drawing import draw
+
+        write_text(o.draw, draw(graph))
+        print(f"wrote {o.draw}", file=sys.stderr)
+    if o.json:
+        print(json.dumps(summary.as_json(graph, cost)))
+    else:
+        _console().print(summary.as_table(graph, cost))
+
+
+def show_list(o: argparse.Namespace) -> None:
+    """What archlab ships and what plug-ins add, by name."""
+    from archlab import plugins, shipped
+
+    known = {
+        "networks": {n: p for n, p in shipped.names("search_spaces", "*/*.yaml").items() if n not in {"base", "space"}},
+        "studies": shipped.names("studies", "*.yaml"),
+        "recipes": shipped.names("studies", "recipes/*.yaml"),
+        "blocks": plugins.blocks(o.plugin),
+        "datasets": plugins.datasets(o.plugin),
+    }
+    if o.json:
+        print(json.dumps({kind: list(names) for kind, names in known.items()}))
+        return
+    for kind, names in known.items():
+        if names and o.kind in (None, kind):
+            table = Table(title=kind, title_style="bold", title_justify="left", show_header=False, box=None)
+            for name, what in names.items():
+                table.add_row(name, _first_comment(what) if isinstance(what, Path) else _first_line(what))
+            _console().print(table)
+
+
+def train(o: argparse.Namespace) -> None:
+    """Train and score one network."""
+    from archlab import train as training
+    from archlab.recipe import load_recipe
+    from archlab.runs import read_record
+
+    recipe = load_recipe(o.recipe)
+    o.input = o.input or recipe.input
+    folder = training.train(
+        _spec(o), recipe, o.data, seed=o.seed, out=o.out, fields={n: v.plain() for n, v in _fields(o).items()},
+        device=o.device, threads=o.threads, resume=not o.fresh,
+    )  # fmt: skip
+    _print_scores(read_record(folder).scores, str(folder))
+
+
+def evaluate(o: argparse.Namespace) -> None:
+    """Score a finished run again, on the same or on other data."""
+    from archlab.evaluate import evaluate_run
+
+    scores = evaluate_run(o.run, o.data, boxes=o.boxes, device=o.device, results=o.results)
+    if o.json:
+        print(json.dumps(scores))
+    else:
+        _print_scores(scores, str(o.run))
+
+
+def synthesise(o: argparse.Namespace) -> None:
+    """Draw synthetic people in COCO's layout, and print their statistics."""
+    from archlab.data import synthetic
+
+    out = synthetic.generate(o.out, level=o.level, train=o.train, val=o.val, seed=o.seed, processes=o.jobs)
+    table = Table(title=str(out), title_style="bold", title_justify="left", show_header=False)
+    annotations = json.loads((out / "annotations" / "person_keypoints_val2017.json").read_text())
+    for name, value in synthetic.statistics(annotations).items():
+        table.add_row(name.replace("_", " "), f"{value:.2f}" if value != int(value) else f"{value:.0f}")
+    _console().print(table)
+
+
+def ablate(o: argparse.Namespace) -> int:
+    """Train the rows of studies that are missing and print and write their tables."""
+    from archlab.ablate import ablate as run
+
+    return run(
+        o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device, plugin=o.plugin,
+        out=o.out, reports=o.reports,
+    )  # fmt: skip
+
+
+def report(o: argparse.Namespace) -> None:
+    """Write a study's tables or plot from the records alone."""
+    from archlab.report import report as write
+
+    for study in o.studies:
+        for path in write(study, o.records or o.out / "records", o.out, plugin=o.plugin):
+            print(path)
+
+
+def schema(o: argparse.Namespace) -> None:
+    """A JSON Schema for an editor, of one kind of file."""
+    from archlab import schemas
+
+    print(json.dumps(schemas.schema(o.kind, plugin=o.plugin), indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="archlab", description=archlab.__doc__)
+    parser.add_argument("--version", action="version", version=f"archlab {archlab.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    p = _command(commands, "build", build, network=True)
+    p.add_argument("--input", type=_size, metavar="HxW", help="input size, in place of the file's")
+    p.add_argument("--outputs", type=int, metavar="K", help="heat-maps, in place of the file's")
+    p.add_argument("--weights", type=Path, metavar="FILE", help="check that a checkpoint (ours or released) fits")
+    p.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the block graph")
+    p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+    p = _command(commands, "list", show_list)
+    p.add_argument("kind", nargs="?", choices=["networks", "studies", "recipes", "blocks", "datasets"])
+    p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+    p = _command(commands, "train", train, network=True)
+    p.add_argument("--recipe", default="quick", help="a recipe's name or file (default: quick)")
+    p.add_argument(
+        "--data", type=Path, metavar="DIR", help="a folder in COCO's layout (default: made as the recipe says)"
+    )
+    p.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's")
+    p.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR", help="where run folders lie (default: runs)"
+    )
+    p.add_argument("--threads", type=int, metavar="N", help="CPU threads; a run repeats bit for bit at the same number")
+    p.add_argument("--fresh", action="store_true", help="start anew, also where a run is there already")
+    p.add_argument("--input", type=_size, metavar="HxW", help=argparse.SUPPRESS)
+    p.add_argument("--outputs", type=int, metavar="K", help="heat-maps, in place of the file's")
+    _device(p)
+
+    p = _command(commands, "eval", evaluate)
+    p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    p.add_argument("--data", type=Path, metavar="DIR", help="other data in COCO's layout (default: the run's)")
+    p.add_argument("--boxes", choices=["ground_truth", "detector", "both"], help="in place of the recipe's")
+    p.add_argument("--results", type=Path, metavar="FILE", help="write the COCO results")
+    p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    _device(p)
+
+    data = commands.add_parser("data", help="make data").add_subparsers(required=True, metavar="WHAT")
+    p = _command(data, "synth", synthesise)
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+    p.add_argument("--level", choices=["quick", "full"], default="quick")
+    p.add_argument("--train", type=int, default=2000, metavar="N", help="training images (default: 2000)")
+    p.add_argument("--val", type=int, default=500, metavar="M", help="validation images (default: 500)")
+    p.add_argument("--seed", type=int, default=1, metavar="S")
+    p.add_argument(
+        "--jobs", type=int, metavar="N", help="processes (default: one a core); the pictures do not depend on it"
+    )
+
+    p = _command(commands, "ablate", ablate)
+    p.add_argument("studies", nargs="*", default=["table6", "table7", "figure4", "table1", "table2"], metavar="STUDY",
+                   help="names or files (default: all of the paper's)")  # fmt: skip
+    p.add_argument("--recipe", metavar="NAME", help="in place of the studies' own")
+    p.add_argument(
+        "--data", type=Path, metavar="DIR", help="a folder in COCO's layout (default: made as the recipe says)"
+    )
+    p.add_argument("--seeds", type=_numbers, default=(), metavar="1,2,3", help="runs a row (default: the recipe's one)")
+    p.add_argument("--jobs", type=int, metavar="N", help="runs at once (default: one a core, or one on a GPU)")
+    p.add_argument("--dry-run", action="store_true", help="say what would run, and for how long")
+    p.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR", help="where run folders lie (default: runs)"
+    )
+    p.add_argument(
+        "--reports", type=Path, default=Path("reports"), metavar="DIR", help="where tables go (default: reports)"
+    )
+    _device(p)
+
+    p = _command(commands, "report", report)
+    p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
+    p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the output folder)")
+    p.add_argument(
+        "--out", type=Path, default=Path("reports"), metavar="DIR", help="where tables go (default: reports)"
+    )
+
+    p = _command(commands, "schema", schema)
+    p.add_argument("kind", choices=["network", "recipe", "study"])
+    return parser
+
+
+def _command(commands: Any, name: str, function: Callable[..., Any], *, network: bool = False) -> Any:
+    parser = commands.add_parser(name, help=_first_line(function), description=function.__doc__)
+    parser.set_defaults(command=function, plugin=[])
+    parser.add_argument(
+        "--plugin", action="append", default=[], metavar="MODULE", help="a module with blocks of your own"
+    )
+    if network:
+        parser.add_argument("spec", metavar="SPEC", help="a network's YAML file, or a built-in name (archlab list)")
+        parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
+                            help="override a field, as stages.modules=[3,8,3] or spatial_ratio=16")  # fmt: skip
+    return parser
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu (default: the first of them that is there)")
+
+
+def _spec(o: argparse.Namespace) -> archlab.Spec:
+    size = (3, *o.input) if o.input else None
+    return archlab.load(o.spec, input=size, outputs=o.outputs, plugin=o.plugin, **_fields(o))
+
+
+def _fields(o: argparse.Namespace) -> dict[str, Item]:
+    wrong = [text for text in o.fields if "=" not in text]
+    if wrong:
+        raise InputError(Problem(f"expected FIELD=VALUE, found {text!r}", "--set") for text in wrong)
+    pairs = [text.split("=", 1) for text in o.fields]
+    return {name.strip(): yamlio.item_of_text(value, file="--set") for name, value in pairs}
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 256x192, found {text!r}") from None
+    return height, width
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 1,2,3, found {text!r}") from None
+
+
+def _console() -> Console:
+    """Wide enough for a table where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def _print_scores(scores: dict[str, Any], title: str) -> None:
+    names = list(dict.fromkeys(name for figures in scores.values() for name in figures))
+    table = Table("boxes", *names, title=title, title_style="bold", title_justify="left")
+    for kind, figures in scores.items():
+        shown = ["-" if figures.get(name) is None else f"{figures[name]:.1f}" for name in names]
+        table.add_row(kind.removesuffix("_boxes").replace("_", " "), *shown)
+    _console().print(table)
+
+
+def _first_line(thing: Any) -> str:
+    return str(thing.__doc__ or "").strip().split("\n")[0]
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

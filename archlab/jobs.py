@@ -1,0 +1,134 @@
+"""What an ablation has to train: each network of some studies by a recipe from a seed, and which of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import archlab
+from archlab import study as studies
+from archlab.data.coco import fingerprint as data_fingerprint
+from archlab.data.coco import load_people
+from archlab.errors import InputError, Problem
+from archlab.journal import read_rows
+from archlab.recipe import DATA, Recipe, ensure_data, load_recipe, recipe_hash
+from archlab.runs import Record, fingerprint, read_record
+from archlab.study import Ablation, Row, Scatter, Study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe and its data; `data` is the data's fingerprint, empty as long as it is not made."""
+
+    name: str
+    recipe: Recipe
+    recipe_hash: str
+    root: Path
+    data: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train by one plan from one seed; `activations` are of one forward pass."""
+
+    row: Row
+    plan: Plan
+    seed: int
+    spec_hash: str
+    activations: int
+
+    def __str__(self) -> str:
+        return f"{self.row.name}, seed {self.seed}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of its run's folder, empty as long as there is no data."""
+        if not self.plan.data:
+            return ""
+        return fingerprint(
+            spec_hash=self.spec_hash, recipe_hash=self.plan.recipe_hash, data=self.plan.data, seed=self.seed
+        )
+
+    def done(self, out: Path) -> Record | None:
+        """Its record, if it is trained to its end."""
+        folder = out / self.fingerprint
+        if not self.fingerprint or not (folder / "record.json").is_file():
+            return None
+        record = read_record(folder)
+        return record if record.state == "done" else None
+
+    def share(self, out: Path) -> float:
+        """How much of its training is behind it, 0 to 1, by the last line of its metrics."""
+        rows = [row for row in read_rows(out / self.fingerprint / "metrics.jsonl") if "loss" in row]
+        if not rows:
+            return 0.0
+        epochs, iterations = self.plan.recipe.epochs, self.plan.recipe.iterations
+        return float(rows[-1]["epoch"] / epochs if epochs else rows[-1]["iteration"] / (iterations or 1))
+
+    @property
+    def samples(self) -> int:
+        """Training crops that it will see."""
+        recipe = self.plan.recipe
+        if recipe.iterations:
+            return recipe.iterations * recipe.batch
+        if not self.plan.data and recipe.data:
+            people = recipe.data.train
+        else:
+            people = len(load_people(self.plan.root, "train2017", aspect=recipe.input[1] / recipe.input[0]))
+        return (recipe.epochs or 0) * people
+
+
+def trained(loaded: Iterable[Study]) -> list[Ablation]:
+    """The ablations among some studies, and those whose runs a scatter draws."""
+    found: dict[str, Ablation] = {}
+    for study in loaded:
+        if isinstance(study, Ablation):
+            found.setdefault(study.name, study)
+        elif isinstance(study, Scatter):
+            for name in study.measured:
+                found.setdefault(name, studies.load_ablation(name))
+    return list(found.values())
+
+
+def make_plans(names: Iterable[str], data: Path | None, *, make_data: bool) -> dict[str, Plan]:
+    """A plan for each recipe. With `make_data` data that is missing is generated; without, it is only said where."""
+    return {name: _plan(name, data, make_data) for name in dict.fromkeys(names)}
+
+
+def _plan(name: str, data: Path | None, make_data: bool) -> Plan:
+    recipe = load_recipe(name)
+    if data or make_data:
+        root = ensure_data(recipe, data)
+    elif recipe.data:
+        root = DATA / recipe.data.folder
+    else:
+        raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
+    return Plan(name, recipe, recipe_hash(recipe), root, data_fingerprint(root) if root.is_dir() else "")
+
+
+def make_jobs(pairs: Sequence[tuple[Ablation, Plan]], seeds: Sequence[int], plugin: Sequence[str] = ()) -> list[Job]:
+    """All distinct runs, seed by seed, so that an ablation that is cut short has whole tables of few seeds.
+
+    Without `seeds` each recipe's own. A network that several studies name is trained once. Raises InputError with
+    the problems of all networks.
+    """
+    found: dict[tuple[str, str, int], Job] = {}
+    problems: list[Problem] = []
+    turns: list[int | None] = [*dict.fromkeys(seeds)] or [None]
+    for seed in turns:
+        for study, plan in pairs:
+            for row in study.rows:
+                try:
+                    job = _job(row, plan, plan.recipe.seed if seed is None else seed, plugin)
+                    found.setdefault((job.spec_hash, plan.name, job.seed), job)
+                except InputError as error:
+                    problems.extend(problem for problem in error.problems if problem not in problems)
+    if problems:
+        raise InputError(problems)
+    return list(found.values())
+
+
+def _job(row: Row, plan: Plan, seed: int, plugin: Sequence[str]) -> Job:
+    spec = archlab.load(row.spec, input=(3, *plan.recipe.input), plugin=plugin, **row.fields)
+    return Job(row, plan, seed, archlab.spec_hash(spec), archlab.cost(spec).activations)

@@ -1,0 +1,59 @@
+"""Reports: from studies and run records alone to tables and plots; torch is never imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from archlab import study as studies
+from archlab.files import write_text
+from archlab.report import ablation, rows, scatter, structure, tables, units
+from archlab.report.records import read_records
+from archlab.runs import Record
+from archlab.study import Ablation, Scatter, Structure, Study
+
+
+def report(study: Study | str | Path, records: Path, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+    """Write a study's tables (`NAME.md`, `.csv`, `.tex`) or plot (`NAME.png`, `.svg`) to `out`; the files written.
+
+    `records` is the folder of run records; without it, or without a run that fits, measured places stay empty.
+    `plugin` names modules with blocks that the study's networks may use.
+    """
+    if not isinstance(study, Ablation | Scatter | Structure | studies.UnitComplexity):
+        study = studies.load(study)
+    known = read_records(records)
+    if isinstance(study, Scatter):
+        return plot(study, known, out, plugin=plugin)
+    return write(document(study, known, plugin=plugin), out)
+
+
+def document(
+    study: Ablation | Structure | studies.UnitComplexity, records: Sequence[Record], *, plugin: Sequence[str] = ()
+) -> tables.Document:
+    """The tables of a study."""
+    if isinstance(study, Structure):
+        return structure.document(study, plugin)
+    if isinstance(study, studies.UnitComplexity):
+        return units.document(study, plugin)
+    return ablation.document(study, rows.gather(study.rows, records, partial(rows.count, plugin=plugin)))
+
+
+def write(made: tables.Document, out: Path) -> list[Path]:
+    """A document in its three forms."""
+    forms = {".md": tables.markdown, ".csv": tables.comma_separated, ".tex": tables.latex}
+    paths = [out / f"{made.name}{ending}" for ending in forms]
+    for path, form in zip(paths, forms.values(), strict=True):
+        write_text(path, form(made))
+    return paths
+
+
+def plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+    """The figure of a study, with what was measured of the studies that it names."""
+    from archlab.report import plots
+
+    trained = studies.rows_to_train(studies.load_ablation(name) for name in study.measured)
+    paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
+    found = rows.gather(trained, records, partial(rows.count, plugin=plugin))
+    plots.save(scatter.panels(study, found), paths)
+    return paths

@@ -1,0 +1,160 @@
+"""Where the names beside the points of a plot go, so that none covers another, a point or the edge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+XY = tuple[float, float]
+DIRECTIONS = tuple((math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16))
+LEADER = 16.0
+"""Pixels from a point to its label beyond which a line should join them."""
+RINGS = (0.0, 6.0, 14.0, 24.0, 36.0, 50.0, 68.0, 90.0, 116.0, 150.0, 200.0, 260.0, 340.0)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels, y upwards."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def meets(self, other: Box) -> bool:
+        return (
+            self.left < other.right and other.left < self.right and self.bottom < other.top and other.bottom < self.top
+        )
+
+    def within(self, other: Box) -> bool:
+        return (
+            other.left <= self.left
+            and self.right <= other.right
+            and other.bottom <= self.bottom
+            and self.top <= other.top
+        )
+
+    def grown(self, by: float) -> Box:
+        return Box(self.left - by, self.bottom - by, self.right + by, self.top + by)
+
+    def nearest(self, point: XY) -> XY:
+        """The point of this box that lies nearest to `point`: where a leader line ends."""
+        return min(max(point[0], self.left), self.right), min(max(point[1], self.bottom), self.top)
+
+    def cut_by(self, start: XY, end: XY) -> bool:
+        """Whether the segment from `start` to `end` passes through the inside (Liang and Barsky's clipping)."""
+        low, high = 0.0, 1.0
+        for origin, delta, least, most in (
+            (start[0], end[0] - start[0], self.left, self.right),
+            (start[1], end[1] - start[1], self.bottom, self.top),
+        ):
+            if delta == 0:
+                if not least < origin < most:
+                    return False
+                continue
+            first, second = sorted(((least - origin) / delta, (most - origin) / delta))
+            low, high = max(low, first), min(high, second)
+        return low < high
+
+
+def place(
+    sizes: Sequence[XY],
+    points: Sequence[XY],
+    bounds: Box,
+    *,
+    lines: Sequence[tuple[XY, XY]] = (),
+    marker: float = 8.0,
+) -> list[Box | None]:
+    """A box for each label of the given size (width, height), beside its point; None where there is no room left.
+
+    A box never meets another box, a marker (`marker` pixels about every point) or the outside of `bounds`. Among the
+    free places it prefers the near ones, those that no line crosses, and those nearer to their own point than to any
+    other. Labels are set one by one in several orders, and the order with the smallest sum of prices is kept.
+    """
+    markers = [Box(x, y, x, y).grown(marker / 2) for x, y in points]
+    best: tuple[float, list[Box | None]] | None = None
+    for order in _orders(points):
+        found = _in_order(order, sizes, points, bounds, markers, lines, marker)
+        if best is None or found[0] < best[0]:
+            best = found
+    return best[1] if best else []
+
+
+def _orders(points: Sequence[XY]) -> Iterable[list[int]]:
+    indices = range(len(points))
+    crowd = [sum(1 / (1 + math.dist(a, b)) for b in points) for a in points]
+    yield sorted(indices, key=lambda i: -crowd[i])
+    for axis in (0, 1):
+        for sign in (1, -1):
+            yield sorted(indices, key=lambda i, axis=axis, sign=sign: sign * points[i][axis])  # type: ignore[misc]
+
+
+def _in_order(
+    order: Sequence[int],
+    sizes: Sequence[XY],
+    points: Sequence[XY],
+    bounds: Box,
+    markers: Sequence[Box],
+    lines: Sequence[tuple[XY, XY]],
+    marker: float,
+) -> tuple[float, list[Box | None]]:
+    boxes: list[Box | None] = [None] * len(points)
+    taken, leaders, total = list(markers), list(lines), 0.0
+    for index in order:
+        scored = [
+            (cost, box)
+            for cost, box in _candidates(points[index], sizes[index], marker)
+            if box.within(bounds) and not any(box.meets(other) for other in taken)
+        ]
+        if not scored:
+            total += 1e6
+            continue
+        point = points[index]
+        others = [other for i, other in enumerate(points) if i != index]
+        priced = [
+            (
+                cost
+                + _crossings(box, point, [b for b in taken if b is not markers[index]], leaders)
+                + _ambiguity(box, point, others),
+                box,
+            )
+            for cost, box in scored
+        ]
+        cost, box = min(priced, key=_first)
+        total += cost
+        boxes[index] = box
+        taken.append(box)
+        leaders.append((point, box.nearest(point)))
+    return total, boxes
+
+
+def _first(pair: tuple[float, Box]) -> float:
+    return pair[0]
+
+
+def _candidates(point: XY, size: XY, marker: float) -> Iterable[tuple[float, Box]]:
+    """Boxes round a point, ring by ring; right before left before above and below, as a reader looks for them."""
+    for ring in RINGS:
+        for dx, dy in DIRECTIONS:
+            reach = marker / 2 + 3 + ring
+            x = point[0] + dx * reach + (dx - 1) * size[0] / 2
+            y = point[1] + dy * reach + (dy - 1) * size[1] / 2
+            slant = 2.0 * (1 - max(abs(dx), abs(dy))) + (1.0 if dx < 0 else 0.0)
+            yield ring + slant, Box(x, y, x + size[0], y + size[1])
+
+
+def _crossings(box: Box, point: XY, others: Sequence[Box], lines: Sequence[tuple[XY, XY]]) -> float:
+    """The price of a line through this label, and of its leader running through the core of others."""
+    target = box.nearest(point)
+    through = sum(box.cut_by(*line) for line in lines)
+    over = sum(other.grown(-3.0).cut_by(point, target) for other in others)
+    return 30.0 * through + 120.0 * over
+
+
+def _ambiguity(box: Box, point: XY, others: Sequence[XY]) -> float:
+    """The price of standing nearer to another point than to the label's own: high where no leader line tells."""
+    own = math.dist(point, box.nearest(point))
+    if not any(math.dist(other, box.nearest(other)) < own for other in others):
+        return 0.0
+    return 40.0 if own > LEADER else 200.0

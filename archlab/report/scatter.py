@@ -1,0 +1,94 @@
+"""Complexity against accuracy as data: the panels of the figure, their points, and the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archlab.report.captions import ranks_nothing
+from archlab.report.rows import MEBI, Reported, Setting, settings
+from archlab.study import Published, Scatter
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network: multiply-adds by the paper's counter, and a score of 0 to 100 with its deviation over seeds."""
+
+    label: str
+    flops: float
+    score: float
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes. Published and measured points never share one."""
+
+    title: str
+    remark: str
+    y_label: str
+    points: tuple[Point, ...]
+    measured: bool
+
+
+def panels(study: Scatter, rows: Sequence[Reported]) -> list[Panel]:
+    """The published panels, then two for each setting in which any of the rows was measured: AP and PCK."""
+    figures = [row.published for row in study.rows], [row.name for row in study.rows]
+    coco = _points(*figures, "coco", "ap")
+    mpii = _points(*figures, "mpii", "pckh")
+    shown = [
+        Panel("(a) Published: COCO val, 256×192", f"{study.source}, (a)", "AP", coco, measured=False),
+        Panel("(b) Published: MPII val, 256×256", f"{study.source}, (b)", "PCKh@0.5", mpii, measured=False),
+    ]
+    for setting in settings(rows):
+        shown += _measured(rows, setting, first="abcdefghijklmnopqrstuvwxyz"[len(shown) :])
+    return shown
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """The points that no other beats: none is at most as costly and scores at least as much, one of them strictly.
+
+    From the cheapest to the best; of equal points the first stands for all.
+    """
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.flops, -point.score)):
+        if not front or point.score > front[-1].score:
+            front.append(point)
+    return front
+
+
+def published_flops(figures: Published, task: str) -> float | None:
+    """Multiply-adds as printed, in M (of 2^20) or G (of 2^30), whichever there is."""
+    mega, giga = getattr(figures, f"{task}_mflops"), getattr(figures, f"{task}_gflops")
+    if mega is not None:
+        return float(mega) * MEBI
+    return None if giga is None else float(giga) * MEBI * 1024
+
+
+def _points(figures: Sequence[Published], names: Sequence[str], task: str, score: str) -> tuple[Point, ...]:
+    found = []
+    for name, published in zip(names, figures, strict=True):
+        flops, value = published_flops(published, task), getattr(published, score)
+        if flops is not None and value is not None:
+            found.append(Point(name, flops, value))
+    return tuple(found)
+
+
+def _measured(rows: Sequence[Reported], setting: Setting, first: str) -> list[Panel]:
+    """AP and PCK in ground-truth boxes, or in the detector's where only these were scored."""
+    measured = {row.row.name: row.measured[setting] for row in rows if setting in row.measured}
+    known = any(runs.score("ground_truth_boxes", "AP") for runs in measured.values())
+    boxes = "ground_truth_boxes" if known else "detector_boxes"
+    height, width = setting.input[1:]
+    remark = (
+        f"recipe {setting.recipe}; this scale ranks nothing" if ranks_nothing(setting) else f"recipe {setting.recipe}"
+    )
+    made = []
+    for letter, (name, word) in zip(first, (("AP", "AP"), ("pck", "PCK@0.1 of the box")), strict=False):
+        points = []
+        for label, runs in measured.items():
+            if spread := runs.score(boxes, name):
+                points.append(Point(label, runs.count.paper, spread.mean, spread.deviation))
+        title = f"({letter}) Measured: {setting.data}, {height}×{width}"
+        made.append(Panel(title, remark, word, tuple(points), measured=True))
+    return [panel for panel in made if panel.points]
