@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def show_list(o: argparse.Namespace) -> None:
     """What archlab ships and what plug-ins add, by name."""
     from archlab import plugins, shipped
 
-    known = {
+    known: dict[str, Mapping[str, Any]] = {
         "networks": {n: p for n, p in shipped.names("search_spaces", "*/*.yaml").items() if n not in {"base", "space"}},
         "studies": shipped.names("studies", "*.yaml"),
         "recipes": shipped.names("studies", "recipes/*.yaml"),
@@ -70,7 +70,7 @@ def show_list(o: argparse.Namespace) -> None:
         "datasets": plugins.datasets(o.plugin),
     }
     if o.json:
-        print(json.dumps({kind: list(names) for kind, names in known.items()}))
+        print(json.dumps({kind: [*names] for kind, names in known.items()}))
         return
     for kind, names in known.items():
         if names and o.kind in (None, kind):
@@ -123,8 +123,8 @@ def ablate(o: argparse.Namespace) -> int:
     from archlab.ablate import ablate as run
 
     return run(
-        o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device, plugin=o.plugin,
-        out=o.out, reports=o.reports,
+        o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device,
+        plugin=o.plugin, out=o.out, reports=o.reports,
     )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """What a graph costs: parameters, multiply-adds by two counters, activations; the only file that knows fvcore.
 
 A cost is a sum over leaf operators in evaluation mode. A leaf's cost follows from its arguments and shapes: for
-archlab's own operators by fvcore's rules and the paper's, one line each in `RULES`, which tests hold to fvcore's trace of every
-operator and of whole networks, to the unit; for a user's `nn.Module` by tracing it once and remembering. Nothing here
-needs torch until such a module comes.
+archlab's own operators by fvcore's rules and the paper's, one line each in `RULES`, which tests hold to fvcore's trace
+of every operator and of whole networks, to the unit; for a user's `nn.Module` by tracing it once and remembering.
+Nothing here needs torch until such a module comes.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class Graph:
     def hash(self) -> str:
         """Canonical: equal for networks that compute the same from the same start, whatever their files look like.
 
-        The leaf operators are numbered in the order in which a walk from the output along ordered inputs leaves them, so
-        that names, order of declaration, form and comments are gone while sharing stays visible.
+        The leaf operators are numbered in the order in which a walk from the output along ordered inputs leaves them,
+        so that names, order of declaration, form and comments are gone while sharing stays visible.
         """
         header = repr((HASH_VERSION, self.input, self.outputs, self.initialisation))
         text = "\n".join([header, *canonical_leaves(self)])

@@ -62,9 +62,10 @@ def _module(name: str) -> Any:
         raise InputError(f"--plugin {name}: {error}") from error
 
 
-def as_block(value: Callable[..., Any]) -> Callable[..., Any]:
+def as_block(value: Any) -> Callable[..., Any]:
     """A wiring function as it is; an `nn.Module` class as a block of one leaf."""
-    return _module_block(value) if inspect.isclass(value) else value
+    block: Callable[..., Any] = _module_block(value) if inspect.isclass(value) else value
+    return block
 
 
 @cache

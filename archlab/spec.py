@@ -61,7 +61,8 @@ class StagesForm:
         lengths = [len(widths) for widths in self.width if isinstance(widths, tuple)]
         if lengths != list(range(2, count + 2)):
             expected = ", ".join(map(str, range(2, count + 2)))
-            yield item.problem(f"a list of {expected} widths, one list a stage; found lists of {lengths}", "stages.width")
+            rule = f"lists of {expected} widths, one list a stage; found lists of {lengths}"
+            yield item.problem(f"expected {rule}", "stages.width")
 
     def widths(self, stage: int) -> tuple[int, ...]:
         """Channels of the branches of a stage, fine to coarse; stages count from 0."""

@@ -24,9 +24,9 @@ def load(
 ) -> Spec:
     """Read a network's file, or a built-in one by name, with fields overridden.
 
-    `input` is (C, H, W). A field is a dotted path (`**{"stages.modules": [3, 8, 3]}`) or the last part of one where that
-    is not ambiguous (`spatial_ratio=4`). `plugin` names modules whose BLOCKS join the built-in ones. Raises InputError
-    with every problem of the file.
+    `input` is (C, H, W). A field is a dotted path (`**{"stages.modules": [3, 8, 3]}`) or the last part of one where
+    that is not ambiguous (`spatial_ratio=4`). `plugin` names modules whose BLOCKS join the built-in ones. Raises
+    InputError with every problem of the file.
     """
     path = find(name_or_path)
     document = read(path)

@@ -62,17 +62,17 @@ _HEADERS = ("params", "share", "fvcore MFLOPs", "paper MFLOPs", "activations")
 
 def _row(count: Count, total: Count) -> list[str]:
     share = f"{100 * count.paper / total.paper:.1f} %" if total.paper else "-"
-    return [f"{count.params:,}", share, f"{count.fvcore / 1e6:.2f}", f"{count.paper / MEBI:.2f}", f"{count.activations:,}"]
+    flops = [f"{count.fvcore / 1e6:.2f}", f"{count.paper / MEBI:.2f}"]
+    return [f"{count.params:,}", share, *flops, f"{count.activations:,}"]
 
 
 def _notes(graph: Graph, cost: Cost) -> list[str]:
-    notes = [
+    return [
         "FLOPs are multiply-adds in evaluation mode; fvcore's M is 10^6, the paper's 2^20; share is of the paper's.",
         *(f"{counter} counts nothing for {_calls(calls)}." for counter, calls in cost.uncounted.items() if calls),
         *(f"unread, left out: {work}" for work in cost.unread),
         f"hash {graph.hash}",
     ]
-    return notes
 
 
 def _calls(calls: dict[str, int]) -> str:

@@ -19,8 +19,9 @@ def test_build_prints_one_json_object_and_nothing_else(capsys):
     out, err = capsys.readouterr()
     made = json.loads(out)
     assert err == ""
-    assert KEYS <= made.keys()
-    assert (made["params"], made["flops"]["paper"], made["input"], made["outputs"]) == (1_130_769, 215_202_112, [3, 256, 192], 17)
+    assert made.keys() >= KEYS
+    assert (made["params"], made["flops"]["paper"]) == (1_130_769, 215_202_112)
+    assert (made["input"], made["outputs"]) == ([3, 256, 192], 17)
     assert all(isinstance(value, int) for value in made["flops"].values())
     assert sum(node["params"] for node in made["nodes"]) == made["params"]
     assert sum(node["flops"]["fvcore"] for node in made["nodes"]) == made["flops"]["fvcore"]
@@ -31,7 +32,8 @@ def test_build_prints_one_json_object_and_nothing_else(capsys):
 
 
 def test_build_takes_input_outputs_and_fields(capsys):
-    main(["build", "lite_hrnet_18_spatial_only", "--input", "256x256", "--outputs", "16", "--set", "spatial_ratio=4", "--json"])
+    main(["build", "lite_hrnet_18_spatial_only", "--input", "256x256", "--outputs", "16", "--set", "spatial_ratio=4",
+          "--json"])  # fmt: skip
     made = json.loads(capsys.readouterr().out)
     assert (made["input"], made["outputs"]) == ([3, 256, 256], 16)
     assert round(made["flops"]["paper"] / 2**20, 2) == 254.06
@@ -72,7 +74,10 @@ def test_a_mistake_leaves_with_2_says_why_and_prints_no_traceback(arguments, exp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["bild"], ["build"], ["build", "lite_hrnet_18", "--input", "256"], ["ablate", "--seeds", "a"]])
+WRONG_CALLS = [[], ["bild"], ["build"], ["build", "lite_hrnet_18", "--input", "256"], ["ablate", "--seeds", "a"]]
+
+
+@pytest.mark.parametrize("arguments", WRONG_CALLS)
 def test_a_wrong_call_leaves_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as left:
         main(arguments)
@@ -119,7 +124,8 @@ def test_a_schema_is_valid_and_takes_what_archlab_ships(kind, capsys):
     made = json.loads(capsys.readouterr().out)
     validator = jsonschema.Draft202012Validator(made)
     validator.check_schema(made)
-    where = {"network": ("search_spaces", "*/*.yaml"), "recipe": ("studies", "recipes/*.yaml"), "study": ("studies", "*.yaml")}
+    networks, recipes, studies = ("search_spaces", "*/*.yaml"), ("studies", "recipes/*.yaml"), ("studies", "*.yaml")
+    where = {"network": networks, "recipe": recipes, "study": studies}
     files = {n: p for n, p in shipped.names(*where[kind]).items() if n != "space"}
     assert files
     for path in files.values():

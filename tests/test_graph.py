@@ -19,7 +19,11 @@ def net(tmp_path, nodes, name="net.yaml", **top):
     return archlab.load(path)
 
 
-BASE = ["a: {block: conv, width: 8, stride: 2}", "b: {block: inverted_residual, from: a}", "c: {block: add, from: [a, b]}"]
+BASE = [
+    "a: {block: conv, width: 8, stride: 2}",
+    "b: {block: inverted_residual, from: a}",
+    "c: {block: add, from: [a, b]}",
+]
 
 SAME = {
     "names and comments": ["x: {block: conv, width: 8, stride: 2}  # first", "y: {block: inverted_residual, from: x}",
@@ -58,7 +62,13 @@ def test_one_node_read_twice_differs_from_two_equal_nodes(tmp_path):
     stem = "a: {block: conv, width: 8, stride: 2}"
     shared = [stem, "b: {block: conv, width: 8, from: a}", "c: {block: conv, width: 8, from: b}",
               "d: {block: conv, width: 8, from: b}", "e: {block: add, from: [c, d]}"]  # fmt: skip
-    twins = [*shared[:2], "b2: {block: conv, width: 8, from: a}", shared[2], "d: {block: conv, width: 8, from: b2}", shared[4]]
+    twins = [
+        *shared[:2],
+        "b2: {block: conv, width: 8, from: a}",
+        shared[2],
+        "d: {block: conv, width: 8, from: b2}",
+        shared[4],
+    ]
     one, two = net(tmp_path, shared, "1.yaml"), net(tmp_path, twins, "2.yaml")
     assert archlab.spec_hash(one) != archlab.spec_hash(two)
     assert archlab.cost(one).params < archlab.cost(two).params
@@ -115,9 +125,13 @@ def test_a_ratio_that_rounds_to_the_same_width_is_the_same_network():
     assert hashed(90) == hashed(100)
 
 
-@pytest.mark.parametrize("change", [{"input": (3, 256, 256)}, {"outputs": 16}, {"std": 0.01}, {"modules": [2, 4, 3]}, {"sum": "plain"}])
+@pytest.mark.parametrize(
+    "change", [{"input": (3, 256, 256)}, {"outputs": 16}, {"std": 0.01}, {"modules": [2, 4, 3]}, {"sum": "plain"}]
+)
 def test_input_outputs_initialisation_and_structure_are_in_the_hash(change):
-    assert archlab.spec_hash(archlab.load("lite_hrnet_18", **change)) != archlab.spec_hash(archlab.load("lite_hrnet_18"))
+    assert archlab.spec_hash(archlab.load("lite_hrnet_18", **change)) != archlab.spec_hash(
+        archlab.load("lite_hrnet_18")
+    )
 
 
 def test_the_hash_is_stable_across_processes():
@@ -144,13 +158,24 @@ def problems(tmp_path, nodes, **top):
 
 
 def test_a_cycle_is_refused_with_its_path(tmp_path):
-    found = problems(tmp_path, ["a: {block: conv, width: 8, from: input}", "b: {block: add, from: [a, c]}", "c: {block: conv, width: 8, from: b}"])
+    found = problems(
+        tmp_path,
+        [
+            "a: {block: conv, width: 8, from: input}",
+            "b: {block: add, from: [a, c]}",
+            "c: {block: conv, width: 8, from: b}",
+        ],
+    )
     assert len(found) == 1
     assert "circle: b <- c <- b" in found[0] or "circle: c <- b <- c" in found[0]
 
 
 def test_maps_that_do_not_fit_are_refused_with_their_shapes_and_the_line(tmp_path):
-    nodes = ["a: {block: conv, width: 8}", "b: {block: conv, width: 8, stride: 2, from: a}", "c: {block: add, from: [a, b]}"]
+    nodes = [
+        "a: {block: conv, width: 8}",
+        "b: {block: conv, width: 8, stride: 2, from: a}",
+        "c: {block: add, from: [a, b]}",
+    ]
     assert problems(tmp_path, nodes) == ["7:6: c: add: maps to be added differ in shape: 8x32x32, 8x16x16"]
 
 
@@ -165,7 +190,12 @@ def test_every_node_that_does_not_fit_is_named_at_once(tmp_path):
 
 def test_a_map_too_small_for_its_block_is_refused(tmp_path):
     # 32 halves to 1 in five steps; no convolution makes less of it, but a window larger than the map does.
-    nodes = ["a: {block: conv, width: 8, stride: 32}", "b: {block: deconv, width: 8, from: a}", "c: {block: max_pool, kernel: 4, stride: 2, from: a}", "d: {block: concat, from: [b, c]}"]
+    nodes = [
+        "a: {block: conv, width: 8, stride: 32}",
+        "b: {block: deconv, width: 8, from: a}",
+        "c: {block: max_pool, kernel: 4, stride: 2, from: a}",
+        "d: {block: concat, from: [b, c]}",
+    ]
     assert "a map of 8x1x1 is too small for a 4x4 max pool" in problems(tmp_path, nodes)[0]
 
 

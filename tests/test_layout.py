@@ -19,7 +19,9 @@ PACKAGE = REPOSITORY / "archlab"
 
 
 def rooms():
-    return sorted({p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in PACKAGE.rglob("*.py")} - {"__init__", "_shipped"})
+    return sorted(
+        {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in PACKAGE.rglob("*.py")} - {"__init__", "_shipped"}
+    )
 
 
 def imported(path):
@@ -63,5 +65,9 @@ def test_what_must_stay_light_imports_nothing_heavy(code, heavy, tmp_path):
 
 
 def test_only_counting_knows_fvcore():
-    knowing = [str(p.relative_to(PACKAGE)) for p in PACKAGE.rglob("*.py") if "import fvcore" in p.read_text() or "from fvcore" in p.read_text()]
+    knowing = [
+        str(p.relative_to(PACKAGE))
+        for p in PACKAGE.rglob("*.py")
+        if "import fvcore" in p.read_text() or "from fvcore" in p.read_text()
+    ]
     assert knowing == ["counting.py"]

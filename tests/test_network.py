@@ -128,7 +128,12 @@ def test_every_network_gives_heat_maps_at_a_quarter_and_a_gradient_to_every_para
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
 
 
-EXAMPLES = {"conv": {"width": 6}, "deconv": {"width": 6}, "heat_maps": {"outputs": 3}, "transition": {"widths": [6, 8, 10]}}
+EXAMPLES = {
+    "conv": {"width": 6},
+    "deconv": {"width": 6},
+    "heat_maps": {"outputs": 3},
+    "transition": {"widths": [6, 8, 10]},
+}
 
 
 @pytest.mark.parametrize("block", sorted(BLOCKS))

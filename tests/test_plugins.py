@@ -74,7 +74,9 @@ def test_wiring_functions_and_modules_of_a_plugin_are_blocks_like_any_other(fold
 
     assert trace(network.eval(), (torch.zeros(1, 3, 64, 64),))[:2] == (cost.flops["fvcore"], cost.flops["paper"])
     assert archlab.spec_hash(spec) == archlab.spec_hash(archlab.load("net.yaml", plugin=["my_blocks"]))
-    assert archlab.spec_hash(spec) != archlab.spec_hash(archlab.load("net.yaml", plugin=["my_blocks"], **{"nodes.c.kernel": 5}))
+    assert archlab.spec_hash(spec) != archlab.spec_hash(
+        archlab.load("net.yaml", plugin=["my_blocks"], **{"nodes.c.kernel": 5})
+    )
 
 
 def test_a_file_alone_cannot_import_code(folder):

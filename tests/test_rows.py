@@ -29,7 +29,7 @@ def gather(*records: Any) -> list[rows.Reported]:
     return rows.gather([LITE, NAIVE], records, counter)
 
 
-# Printed figures that no count gives, each with a note in its study (counting.md).
+# Printed figures that no count gives, each with a note in its study.
 UNREACHED = {
     ("Naive Lite-HRNet-18", "params_m"),
     ("Wider Naive Lite-HRNet-18", "mpii_mflops"),
@@ -47,13 +47,13 @@ def test_every_printed_cost_but_the_noted_ones_is_our_count_rounded() -> None:
 
 def test_a_row_is_counted_at_the_sizes_and_outputs_of_both_data_sets() -> None:
     (row,) = rows.gather([Row("Lite-HRNet-18", "lite_hrnet_18")], [])
-    assert (row.coco.params, row.coco.paper) == (1_130_769, 215_202_112)  # counting.md
+    assert (row.coco.params, row.coco.paper) == (1_130_769, 215_202_112)  # known of the released code
     assert (row.mpii.params, row.mpii.paper) == (1_130_728, 286_710_400)
 
 
 def test_fields_of_a_row_change_what_is_counted() -> None:
     (row,) = rows.gather([Row("F with ratio 4", "lite_hrnet_18_spatial_only", {"spatial_ratio": 4})], [])
-    assert round(row.coco.params / 1e6, 3) == 0.995  # counting.md, the released code's ratio
+    assert round(row.coco.params / 1e6, 3) == 0.995  # known of the released code's ratio
     assert (f"{row.coco.paper / 2**20:.2f}", f"{row.mpii.paper / 2**20:.2f}") == ("190.71", "254.06")
 
 

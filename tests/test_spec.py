@@ -92,7 +92,10 @@ NODES = "version: 1\ninput: [3, 64, 64]\nnodes:\n  a: {block: conv, width: 8}\n"
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("b: {block: conv, width: 8, from: aa}", "net.yaml:5:36: nodes.b.from: no node is called 'aa' (did you mean 'a'?)"),
+        (
+            "b: {block: conv, width: 8, from: aa}",
+            "net.yaml:5:36: nodes.b.from: no node is called 'aa' (did you mean 'a'?)",
+        ),
         ("b: {block: conv, width: 8, from: 3}", "net.yaml:5:36: nodes.b.from"),
         ("b: {block: add, from: []}", "nodes.b.from: a node reads at least one other"),
         ("b: {block: conv, width: 8, repeat: 0}", "net.yaml:5:38: nodes.b.repeat"),
@@ -113,7 +116,9 @@ def test_an_output_that_is_no_node_is_named(said):
 
 
 def test_a_node_reads_the_one_above_and_the_last_copy_of_a_repeated_one(tmp_path):
-    graph = archlab.assemble(load(tmp_path, NODES + "  b: {block: conv, width: 8, repeat: 2}\n  c: {block: add, from: [b, a]}\n"))
+    graph = archlab.assemble(
+        load(tmp_path, NODES + "  b: {block: conv, width: 8, repeat: 2}\n  c: {block: add, from: [b, a]}\n")
+    )
     named = {node.name: [graph.source_name(ref) for ref in node.inputs] for node in graph.nodes}
     assert named == {"a": ["input"], "b.0": ["a"], "b.1": ["b.0"], "c": ["b.1", "a"], "last": ["c"]}
 
@@ -133,7 +138,10 @@ def test_a_variant_extends_a_file_beside_it_and_blocks_are_replaced_whole(tmp_pa
     (tmp_path / "mine.yaml").write_text(GOOD)
     spec = load(tmp_path, "version: 1\nextends: mine\nstages: {unit: {block: shuffle_block, pointwise: 0}}\n")
     assert {node.block for node in spec.nodes if "unit" in node.name} == {"shuffle_block"}
-    assert load(tmp_path, "version: 1\nextends: lite_hrnet_18\nstages: {width: 20}\n").nodes[1].arguments[1] == ("widths", (20, 40))
+    assert load(tmp_path, "version: 1\nextends: lite_hrnet_18\nstages: {width: 20}\n").nodes[1].arguments[1] == (
+        "widths",
+        (20, 40),
+    )
 
 
 def test_extending_goes_two_levels_and_a_missing_parent_is_named(tmp_path, said):
@@ -141,7 +149,9 @@ def test_extending_goes_two_levels_and_a_missing_parent_is_named(tmp_path, said)
     for name, parent in (("second", "first"), ("third", "second"), ("round", "round")):
         (tmp_path / f"{name}.yaml").write_text(f"version: 1\nextends: {parent}\n")
     archlab.load(tmp_path / "third.yaml")
-    assert "third.yaml extends second.yaml, which extends another: two levels" in said("version: 1\nextends: third\n")[0]
+    assert (
+        "third.yaml extends second.yaml, which extends another: two levels" in said("version: 1\nextends: third\n")[0]
+    )
     assert said("version: 1\nextends: fisrt\n")[0].startswith("net.yaml:2:10: extends: no network is called 'fisrt'")
     assert "no network is called 'round'" in said((tmp_path / "round.yaml").read_text(), "round.yaml")[0]
 
@@ -197,5 +207,6 @@ def test_every_variant_of_the_paper_takes_2_to_12_lines_and_has_a_version():
 
 @pytest.mark.parametrize("path", ["nowhere.yaml", "folder/nothing.yaml"])
 def test_a_missing_file_is_named(path):
-    with pytest.raises(InputError, match=path):
+    with pytest.raises(InputError) as caught:
         archlab.load(path)
+    assert str(caught.value) == f"{path}: no such network file"

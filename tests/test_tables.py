@@ -221,7 +221,7 @@ def test_the_structure_is_computed_and_as_printed() -> None:
     flops = {"Lite-HRNet-18": 0, "Lite-HRNet-30": 0}
     for line in document.records:
         flops[line["network"]] += line["paper_flops"]
-    assert flops == {"Lite-HRNet-18": 286_710_400, "Lite-HRNet-30": 446_005_976}  # counting.md, 256x256
+    assert flops == {"Lite-HRNet-18": 286_710_400, "Lite-HRNet-30": 446_005_976}  # known of the released code, 256x256
 
 
 def test_a_structure_that_differs_from_print_shows_both() -> None:
@@ -241,7 +241,13 @@ def test_printed_formulas_give_the_printed_examples() -> None:
     loaded = study.load("table2")
     assert isinstance(loaded, UnitComplexity)
     found = [units.evaluate(formula, loaded.maps) for formula in loaded.formulas]
-    assert found == [13_107_200, 2_211_840, 261_760, 274_560, 536_320]  # counting.md
+    assert found == [
+        13_107_200,
+        2_211_840,
+        261_760,
+        274_560,
+        536_320,
+    ]  # known of the released code and of the printed formulas
     for formula, value in zip(loaded.formulas, found, strict=True):
         digits = 1 if formula.mflops > 1 else 2
         assert round(value / MEBI, digits) == formula.mflops
@@ -251,7 +257,10 @@ def test_the_real_units_save_71_percent_and_not_80() -> None:
     loaded = study.load("table2")
     assert isinstance(loaded, UnitComplexity)
     shuffle, ccw = (units.count(unit, loaded.maps) for unit in loaded.units)
-    assert (round(shuffle.paper / MEBI, 3), round(ccw.paper / MEBI, 3)) == (8.242, 2.370)  # counting.md
+    assert (round(shuffle.paper / MEBI, 3), round(ccw.paper / MEBI, 3)) == (
+        8.242,
+        2.370,
+    )  # known of the released code and of the printed formulas
     document = report.document(loaded, [])
     assert document.tables[1].rows[1][-1].text == "71 % less"
     assert "80 %" in " ".join(document.tables[1].caption)

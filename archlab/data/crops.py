@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]
 Share = Annotated[float, AtLeast(0), AtMost(1)]
 
 PADDING = 1.25
-"""How much wider than its box a person is cropped (protocol.md, person crop)."""
+"""How much wider than its box a person is cropped (released code)."""
 PIXELS = 200.0
 """Scales are box sides in units of 200 pixels, an inheritance from MPII that all HRNet code keeps."""
 MEAN = (0.485, 0.456, 0.406)
@@ -103,7 +103,7 @@ def augment(
     image_width: int,
     aspect: float,
 ) -> Placement:
-    """Draw flip, half body, scale and rotation for one person, in this order (protocol.md, augmentation)."""
+    """Draw flip, half body, scale and rotation for one person, in this order, the released code's."""
     if random.random() < augmentation.flip_probability:
         place = flip(place, layout, image_width)
     labelled = int(np.count_nonzero(place.visible > 0))

@@ -14,7 +14,7 @@ STRIDE = 4
 
 
 def sigma_for(input_height: int) -> float:
-    """Heat-map pixels: 2, and 3 for inputs of 384 rows and more (protocol.md, targets)."""
+    """Heat-map pixels: 2, and 3 for inputs of 384 rows and more (the released configurations)."""
     return 3.0 if input_height >= 384 else 2.0
 
 

@@ -33,7 +33,7 @@ def results_from(
     """COCO results for keypoints (N, K, 2) in image pixels and their heights (N, K): rescored, then OKS-NMS by image.
 
     A result carries no `bbox`: pycocotools then takes its area from its keypoints, as the published figures do;
-    with one, AP(M) and AP(L) differ (protocol.md, COCO score).
+    with one, AP(M) and AP(L) differ (as in the released protocol).
     """
     scores = rescore(people.scores, maxvals, threshold=keypoint_threshold)
     triples = np.concatenate((keypoints, maxvals[:, :, None]), axis=2).astype(np.float64)
