@@ -64,7 +64,8 @@ def _module(name: str) -> Any:
 
 def as_block(value: Any) -> Callable[..., Any]:
     """A wiring function as it is; an `nn.Module` class as a block of one leaf."""
-    block: Callable[..., Any] = _module_block(value) if inspect.isclass(value) else value
+    is_class = inspect.isclass(value)
+    block: Callable[..., Any] = _module_block(value) if is_class else value
     return block
 
 

@@ -177,7 +177,7 @@ def drawn(augmentation: Augmentation, count: int = 4000, **more) -> list[Placeme
 
 
 def test_augmentation_has_the_released_probabilities_and_limits():
-    # Bands of four standard errors around protocol.md's figures, 4000 draws.
+    # Bands of four standard errors around the released constants, 4000 draws.
     places = drawn(replace(Augmentation(), half_body_probability=0.0))
     factor = np.array([p.scale[0] for p in places]) / SAME_SIZE[0]
     degrees = np.array([p.rotation_degrees for p in places])

@@ -177,7 +177,7 @@ def test_fields_are_overridden_by_path_or_by_their_last_name():
 def test_a_field_that_is_not_there_or_not_alone_is_refused():
     with pytest.raises(InputError, match=r"no field 'spatial_rati'.*did you mean 'spatial_ratio'"):
         archlab.load("lite_hrnet_18", spatial_rati=4)
-    with pytest.raises(InputError, match="field 'kernel' is ambiguous: nodes.stem.kernel, "):
+    with pytest.raises(InputError, match=r"field 'kernel' is ambiguous: nodes\.stem\.kernel, "):
         archlab.load("skip_pose_net", kernel=5)
     with pytest.raises(InputError, match="input: expected"):
         archlab.load("lite_hrnet_18", input=(256, 192))

@@ -1,0 +1,48 @@
+"""Fills by kind of block: light tints of a colour-blind-safe palette under dark text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+WHITE, PALE, PLAIN = "#ffffff", "#f4f5f7", "#e4e6ea"
+SKY, BLUE, ORANGE, GREEN = "#bfe0f4", "#b9c9ee", "#fbd08c", "#a9dcc8"
+PURPLE, YELLOW, RED, LIME, SAND = "#e9c3dc", "#f5ec9a", "#f6bda0", "#d2e6a4", "#e2d2bd"
+TINTS = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE, RED, LIME, SAND)
+FILLS = (WHITE, PALE, PLAIN, *TINTS)
+
+BLOCK_FILLS = {
+    "add": PLAIN,
+    "concat": PLAIN,
+    "finest": PLAIN,
+    "max_pool": PLAIN,
+    "upsample": PLAIN,
+    "conv": SKY,
+    "hrnet_stem": SKY,
+    "shuffle_stem": SKY,
+    "bottleneck": SAND,
+    "heat_maps": BLUE,
+    "basic_block": ORANGE,
+    "conditional_channel_weighting": ORANGE,
+    "shuffle_block": ORANGE,
+    "inverted_residual": GREEN,
+    "transition": GREEN,
+    "fusion": PURPLE,
+    "deconv": RED,
+    "iterative_head": YELLOW,
+    "concat_head": YELLOW,
+}
+OPERATOR_FILLS = {"conv": SKY, "depthwise": GREEN, "deconv": RED, "weighting": ORANGE, "module": YELLOW}
+
+
+def block_fills(blocks: Iterable[str]) -> dict[str, str]:
+    """A fill for each kind of block, in order: its own, or the first free one for a kind without or whose own is taken.
+
+    Plain blocks share a fill, and so do all kinds that are left when the tints are used up.
+    """
+    kinds = list(dict.fromkeys(blocks))
+    fills: dict[str, str] = {}
+    for kind in sorted(kinds, key=lambda kind: kind not in BLOCK_FILLS):
+        free = [tint for tint in TINTS if tint not in fills.values()]
+        own = BLOCK_FILLS.get(kind)
+        fills[kind] = own if own and (own == PLAIN or own in free) else [*free, WHITE][0]
+    return {kind: fills[kind] for kind in kinds}
