@@ -1,0 +1,171 @@
+"""Run folders: how they are named, the record each one keeps, and the lock that lets one process in at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import InputError, Problem, missing_file
+from .files import write_json
+
+FORMAT = 1
+PACKAGES = ("archlab", "torch", "numpy", "opencv-python-headless", "pycocotools")
+
+State = Literal["running", "done", "failed"]
+Scores = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run was and what it scored: the contract between training and reports.
+
+    `scores` maps `ground_truth_boxes` and `detector_boxes` to AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL,
+    mean_oks and pck, each in 0-100 or None where undefined; `baseline` does so for guesses that use no network.
+    `samples` counts training crops seen, `seconds` the time spent training and scoring, over all restarts.
+    """
+
+    fingerprint: str
+    state: State
+    spec: str
+    spec_hash: str
+    fields: dict[str, Any]
+    recipe: str
+    recipe_hash: str
+    data: dict[str, Any]
+    seed: int
+    input: tuple[int, ...]
+    outputs: int
+    cost: dict[str, Any]
+    scores: dict[str, Scores]
+    baseline: dict[str, Scores]
+    samples: int
+    seconds: float
+    device: str
+    threads: int
+    versions: dict[str, str]
+    commit: str | None
+    command: str
+    date: str
+    reason: str = ""
+    format: int = FORMAT
+
+    def write(self, folder: Path) -> Record:
+        write_json(folder / "record.json", asdict(self))
+        return self
+
+
+def read_record(path: Path) -> Record:
+    """A record, by its file or its run folder; InputError if it is missing, broken or of another format."""
+    path = path / "record.json" if path.is_dir() else path
+    if not path.is_file():
+        raise missing_file(path, "run record")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InputError(Problem(f"not a run record: {error}", file=str(path))) from None
+    known = {field.name for field in fields(Record)}
+    absent = sorted(known - {"reason"} - (set(values) if isinstance(values, dict) else set()))
+    if absent:
+        raise InputError(Problem(f"not a run record: it has no {', '.join(absent)}", file=str(path)))
+    if values["format"] != FORMAT:
+        raise InputError(Problem(f"record format {values['format']}; this archlab reads {FORMAT}", file=str(path)))
+    record = Record(**{name: value for name, value in values.items() if name in known})
+    return replace(record, input=tuple(record.input))
+
+
+def find_runs(root: Path) -> list[Record]:
+    """The records of all runs in the folder `root`, oldest first; what is no readable run is passed over.
+
+    Collecting half-finished work is normal: a run that is still going, failed or was killed is listed with its state.
+    """
+    found = []
+    for path in root.glob("*/record.json"):
+        try:
+            found.append(read_record(path))
+        except InputError:
+            continue
+    return sorted(found, key=lambda record: (record.date, record.spec, record.seed, record.fingerprint))
+
+
+def digest(value: Any) -> str:
+    """A short hash of plain data that does not depend on the order of keys or on the process."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint(*, spec_hash: str, recipe_hash: str, data: str, seed: int) -> str:
+    """The name of a run's folder: equal for runs that would compute the same, whatever they are called."""
+    return digest({"spec": spec_hash, "recipe": recipe_hash, "data": data, "seed": seed})
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder for this process; InputError if another process that is still alive holds it.
+
+    A POSIX record lock ends with its process, however that dies, so a stale one cannot be left behind,
+    and the workers that load data do not inherit it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+", encoding="utf-8") as file:
+        if not _lock(file.fileno()):
+            file.seek(0)
+            raise InputError(Problem(f"{file.read().strip() or 'another process'} is training here", file=str(folder)))
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _lock(handle: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has none; there the user keeps two processes apart
+        return True
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def circumstances() -> dict[str, Any]:
+    """Where and when this process works: the record's `versions`, `commit`, `command` and `date`."""
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "commit": _commit(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": date.today().isoformat(),
+    }
+
+
+def _versions() -> Mapping[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout, or another build of OpenCV
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the working folder's git repository, `-dirty` where files differ; None without one."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

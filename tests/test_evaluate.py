@@ -1,0 +1,140 @@
+"""Scoring: the whole way from heat-maps to figures, boxes of both kinds, and a run folder scored again."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import Tensor, nn
+
+from archlab.data.coco import DETECTIONS, People, annotation_file
+from archlab.data.dataset import PoseDataset
+from archlab.data.synthetic import generate
+from archlab.errors import InputError
+from archlab.evaluate import (
+    FAR,
+    evaluate,
+    evaluate_run,
+    flip_averaged,
+    load_validation,
+    matched,
+    pick_device,
+    predict,
+    score_mean_pose,
+    score_network,
+)
+from archlab.metrics.coco import FIGURES, score_coco
+from archlab.recipe import Recipe
+from archlab.runs import read_record
+from archlab.train import train
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(input=(128, 96), iterations=1, batch=4, flip_test=False, boxes="both")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate(tmp_path_factory.mktemp("eval") / "people", level="quick", train=12, val=10, seed=2)
+
+
+class Oracle(nn.Module):
+    """Answers with the target heat-maps of the people, in their order."""
+
+    def __init__(self, people: People) -> None:
+        super().__init__()
+        dataset = PoseDataset(people, RECIPE.input)
+        self.answers = torch.stack([dataset[i]["target"] for i in range(len(dataset))])
+        self.at = 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.at += len(image)
+        return self.answers[self.at - len(image) : self.at]
+
+
+def test_the_right_heat_maps_score_nearly_everything_and_by_the_mean_pose_little(root: Path) -> None:
+    recipe = replace(RECIPE, boxes="ground_truth")
+    validation = load_validation(root, recipe)
+    scores = score_network(Oracle(validation.truth), recipe, validation, CPU)["ground_truth_boxes"]
+    assert set(scores) == {*FIGURES, "mean_oks", "pck"}
+    assert scores["AP50"] == 100
+    assert scores["AP"] > 80  # what is missing is the heat-map's grid of 4 pixels on crops this small
+    assert scores["mean_oks"] > 90
+    assert scores["pck"] == 100
+    poor = score_mean_pose(validation.truth, validation)
+    assert poor["pck"] < 80
+    assert poor["AP"] < 50
+
+
+def test_predicting_leaves_the_network_in_evaluation_mode_and_the_batch_size_changes_nothing(root: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 17, 5, stride=4, padding=2), nn.BatchNorm2d(17))
+    people = load_validation(root, RECIPE).truth
+    few, all_at_once = (predict(network, people, replace(RECIPE, eval_batch=size), CPU) for size in (3, 10))
+    assert not network.training
+    assert few.points.shape == (10, 17, 2)
+    np.testing.assert_allclose(few.points, all_at_once.points, atol=1e-3)
+    np.testing.assert_allclose(few.heights, all_at_once.heights, rtol=1e-4)
+
+
+def test_the_flip_test_averages_with_the_mirrored_swapped_and_shifted_maps() -> None:
+    image = torch.tensor([[[[1.0, 2.0, 4.0]], [[10.0, 20.0, 40.0]]]])  # one row of three pixels, two joints: a pair
+    # The network is the identity: the maps of the mirrored image are its mirror image. Mirrored back they are the image
+    # again, with the joints swapped, and moved one pixel right, the first column kept.
+    swapped_and_shifted = torch.tensor([[[[10.0, 10.0, 20.0]], [[1.0, 1.0, 2.0]]]])
+    assert torch.equal(flip_averaged(nn.Identity(), image, [1, 0]), (image + swapped_and_shifted) / 2)
+
+
+def test_a_labelled_person_takes_the_detection_that_overlaps_most_and_none_where_nothing_touches(root: Path) -> None:
+    truth = load_validation(root, RECIPE).truth.subset([0, 1])
+    x, y, w, h = truth.boxes[0]
+    # Two detections in the first image, the second nearer; one in the second image that touches nothing.
+    boxes = np.array([[x + w / 2, y, w, h], [x + w / 4, y, w, h], [1e4, 1e4, 5, 5]])
+    found = truth.subset([0, 0, 1])
+    found = replace(found, boxes=boxes)
+    points = np.arange(3.0)[:, None, None] * np.ones((3, 17, 2))
+    chosen = matched(truth, found, points)
+    assert (chosen[0] == 1).all()
+    assert (chosen[1] == FAR).all()
+
+
+def test_both_kinds_of_boxes_have_their_own_scores_and_result_files(root: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 17, 5, stride=4, padding=2)
+    scores = evaluate(network, RECIPE, root, CPU, results=tmp_path / "found.json")
+    assert set(scores) == {"ground_truth_boxes", "detector_boxes"}
+    for kind, figures in scores.items():
+        results = json.loads((tmp_path / f"found_{kind.removesuffix('_boxes')}.json").read_text())
+        again = score_coco(annotation_file(root, "val2017"), results)
+        assert again == {name: figures[name] for name in FIGURES}
+
+
+def test_detector_boxes_without_a_detection_file_are_refused(tmp_path: Path) -> None:
+    root = generate(tmp_path / "people", level="quick", train=1, val=1, seed=1)
+    (root / DETECTIONS).unlink()
+    with pytest.raises(InputError, match="is missing here"):
+        load_validation(root, RECIPE)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta:x"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"the device '{name}' cannot be used"):
+        pick_device(name)
+
+
+def test_a_run_folder_scores_again_as_it_did_and_asks_for_data_that_it_cannot_make(root: Path, tmp_path: Path) -> None:
+    spec = tiny.make_spec(tmp_path)
+    run = train(spec, replace(tiny.RECIPE, iterations=2), root, out=tmp_path / "runs")
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in run.iterdir())
+    assert evaluate_run(run, root) == read_record(run).scores
+    assert set(evaluate_run(run, root, boxes="detector")) == {"detector_boxes"}
+    with pytest.raises(InputError, match="trained on 'people': name that folder"):
+        evaluate_run(run)
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in run.iterdir()) == before
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such run record"):
+        evaluate_run(tmp_path)
