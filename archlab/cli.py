@@ -99,7 +99,7 @@ def evaluate(o: argparse.Namespace) -> None:
     """Score a finished run again, on the same or on other data."""
     from archlab.evaluate import evaluate_run
 
-    scores = evaluate_run(o.run, o.data, boxes=o.boxes, device=o.device, results=o.results)
+    scores = evaluate_run(o.run, o.data, boxes=o.boxes, device=o.device, results=o.results, plugin=o.plugin)
     if o.json:
         print(json.dumps(scores))
     else:
@@ -116,6 +116,14 @@ def synthesise(o: argparse.Namespace) -> None:
     for name, value in synthetic.statistics(annotations).items():
         table.add_row(name.replace("_", " "), f"{value:.2f}" if value != int(value) else f"{value:.0f}")
     _console().print(table)
+
+
+def convert(o: argparse.Namespace) -> None:
+    """Write a data set that a plug-in reads in COCO's layout."""
+    from archlab.data.convert import convert as write
+
+    for split, people in write(o.name, o.source, o.out, plugin=o.plugin).items():
+        print(f"{o.out} {split}: {people} labelled people")
 
 
 def ablate(o: argparse.Namespace) -> int:
@@ -194,6 +202,11 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, metavar="N", help="processes (default: one a core); the pictures do not depend on it"
     )
 
+    p = _command(data, "convert", convert)
+    p.add_argument("name", metavar="NAME", help="a data set of yours (archlab list datasets)")
+    p.add_argument("source", type=Path, metavar="SOURCE", help="its own file or folder")
+    p.add_argument("--out", type=Path, required=True, metavar="DIR")
+
     p = _command(commands, "ablate", ablate)
     p.add_argument("studies", nargs="*", default=["table6", "table7", "figure4", "table1", "table2"], metavar="STUDY",
                    help="names or files (default: all of the paper's)")  # fmt: skip
@@ -228,7 +241,7 @@ def _command(commands: Any, name: str, function: Callable[..., Any], *, network:
     parser = commands.add_parser(name, help=_first_line(function), description=function.__doc__)
     parser.set_defaults(command=function, plugin=[])
     parser.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE", help="a module with blocks of your own"
+        "--plugin", action="append", default=[], metavar="MODULE", help="a module with blocks or data sets of your own"
     )
     if network:
         parser.add_argument("spec", metavar="SPEC", help="a network's YAML file, or a built-in name (archlab list)")
