@@ -33,7 +33,7 @@ class TrainingError(InputError):
 
 @dataclass(frozen=True)
 class Plan:
-    """`batch` people a step, `steps` an epoch, `total`; the recipe's length and milestones count `unit` steps."""
+    """`batch` people a step, `steps` an epoch, `total` steps; the recipe's length and milestones count `unit` steps."""
 
     people: int
     batch: int
