@@ -136,6 +136,20 @@ def ablate(o: argparse.Namespace) -> int:
     )  # fmt: skip
 
 
+def score_coco(o: argparse.Namespace) -> None:
+    """Score any tool's COCO keypoint results: pycocotools' ten figures, 0 to 100."""
+    from archlab.score import score_coco as figures
+
+    _print_figures(figures(o.truth, o.results), o.json)
+
+
+def score_mpii(o: argparse.Namespace) -> None:
+    """Score any tool's MPII predictions: PCKh by joint and its two means, 0 to 100."""
+    from archlab.score import score_mpii as figures
+
+    _print_figures(figures(o.truth, o.predictions), o.json)
+
+
 def report(o: argparse.Namespace) -> None:
     """Write a study's tables or plot from the records alone."""
     from archlab.report import report as write
@@ -225,6 +239,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     _device(p)
 
+    score = commands.add_parser("score", help="score result files of any tool").add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    p = _command(score, "coco", score_coco)
+    p.add_argument("truth", type=Path, metavar="GT.json", help="annotations in COCO's layout")
+    p.add_argument("results", type=Path, metavar="RESULTS.json", help="a list of COCO keypoint results")
+    p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    p = _command(score, "mpii", score_mpii)
+    p.add_argument("truth", type=Path, metavar="GT.mat", help="MPII's ground truth")
+    p.add_argument("predictions", type=Path, metavar="PREDICTIONS.mat", help="`preds`, counting pixels from 1")
+    p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
     p = _command(commands, "report", report)
     p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the output folder)")
@@ -294,6 +320,20 @@ def _print_scores(scores: dict[str, Any], title: str) -> None:
     for kind, figures in scores.items():
         shown = ["-" if figures.get(name) is None else f"{figures[name]:.1f}" for name in names]
         table.add_row(kind.removesuffix("_boxes").replace("_", " "), *shown)
+    _console().print(table)
+
+
+def _print_figures(figures: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+        return
+    table = Table(show_header=False)
+    for name, value in figures.items():
+        inner = value.items() if isinstance(value, dict) else [(name, value)]
+        for each, figure in inner:
+            table.add_row(each, "-" if figure is None else f"{figure:.3f}")
+        if isinstance(value, dict):
+            table.add_section()
     _console().print(table)
 
 
