@@ -47,8 +47,8 @@ def fusion(
     y_0 = 2 x_0 + sum_{j>=1} f_0j(x_j), and then, reading y_0 before its ReLU in place of x_0,
     y_i = 2 f_i0(y_0) + x_i + sum_{j>=1, j!=i} f_ij(x_j).
     There f_i0 is evaluated twice; here, with doubled="once", once and doubled, which is equal in output and gradient
-    and saves 18 % of the convolutions. Its norms saw the batch twice a step, so here they carry momentum 1 - 0.9^2 = 0.19.
-    doubled="twice" executes it as the released code does.
+    and saves 18 % of the convolutions. Its norms saw the batch twice a step, so here they carry momentum
+    1 - 0.9^2 = 0.19. doubled="twice" executes it as the released code does.
     """
     if len(xs) == 1:
         return list(xs)
