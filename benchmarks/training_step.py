@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import torch
+from common import Step, captured, describe, seconds
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -31,8 +27,6 @@ from torch import nn
 import archlab
 from archlab.data.targets import joints_mse
 from archlab.files import write_json
-
-Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -96,20 +90,6 @@ def make_step(variant: Variant, name: str, batch: int, size: tuple[int, int], de
     return captured(step) if variant.graph else step
 
 
-def captured(step: Step) -> Step:
-    """The step as a CUDA graph: warmed up on a side stream, recorded once, replayed as one launch."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
-
-
 def measure(name: str, batch: int, size: tuple[int, int], device: torch.device, turns: int, steps: int) -> list[Row]:
     """All variants of one network at one batch, turn by turn."""
     variants = CUDA if device.type == "cuda" else CPU
@@ -129,38 +109,6 @@ def measure(name: str, batch: int, size: tuple[int, int], device: torch.device, 
     return [Row(name, batch, v.name, best[v], batch / best[v], peaks[v], peer / best[v]) for v in variants]
 
 
-def seconds(step: Step, steps: int, device: torch.device) -> float:
-    """Mean seconds of a step over one turn."""
-    synchronise(device)
-    start = time.perf_counter()
-    for _ in range(steps):
-        step()
-    synchronise(device)
-    return (time.perf_counter() - start) / steps
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def describe(device: torch.device) -> dict[str, Any]:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else cpu_name()
-    threads = torch.get_num_threads() if device.type == "cpu" else None
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "archlab": archlab.__version__}
-    return {"benchmark": "training_step", "date": date.today().isoformat(), "device": name, "threads": threads,
-            "versions": versions}  # fmt: skip
-
-
-def cpu_name() -> str:
-    """The processor's model, as Linux gives it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["lite_hrnet_18", "lite_hrnet_30"])
@@ -177,7 +125,12 @@ def main() -> None:
     batches = o.batches or ([64, 512] if device.type == "cuda" else [8])
     steps = o.steps or (10 if device.type == "cuda" else 2)
     rows = [row for n in o.networks for b in batches for row in measure(n, b, tuple(o.size), device, o.turns, steps)]
-    result = {**describe(device), "size": list(o.size), "turns": o.turns, "rows": [asdict(row) for row in rows]}
+    result = {
+        **describe("training_step", device),
+        "size": list(o.size),
+        "turns": o.turns,
+        "rows": [asdict(row) for row in rows],
+    }
     table = Table("network", "batch", "variant", "ms a step", "images/s", "ratio", title=f"{result['device']}")
     for row in rows:
         figures = (f"{1e3 * row.seconds:.1f}", f"{row.images_per_second:.1f}", f"{row.ratio:.2f}")
