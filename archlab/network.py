@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from archlab.graph import Graph, Value, origin, output_value
+from archlab.graph import Graph, Node, Value, origin, output_value
 from archlab.spec import Initialisation
 from archlab.wiring import Leaf
 
@@ -20,12 +22,14 @@ class Network(nn.Module):
     """Runs a graph: (N, C, H, W) to (N, outputs, H', W').
 
     Every leaf with state or an activation is a submodule under `node.scope`, called in the graph's order; values are
-    dropped as soon as nothing later reads them. `graph` is the graph it was built from.
+    dropped as soon as nothing later reads them. `graph` is the graph it was built from. With `join=False` every leaf is
+    run by itself, also a concatenation that a shuffle follows.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, join: bool = True) -> None:
         super().__init__()
         self.graph = graph
+        self._join = join
         self._steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = []
         self._slots, self._output = self._schedule(graph)
         self._operators: list[Operator] | None = None
@@ -57,7 +61,7 @@ class Network(nn.Module):
         slots: dict[Value, int] = {(-1, 0): 0}
         steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...]]] = []
         for index, node in enumerate(graph.nodes):
-            for leaf in node.leaves:
+            for leaf in joined(node) if self._join else node.leaves:
                 sources = tuple(slots[origin(graph, (index, number))] for number in leaf.inputs)
                 targets = tuple(slots.setdefault((index, number), len(slots)) for number in leaf.outputs)
                 steps.append((self._operator(node.name, leaf), sources, targets))
@@ -70,6 +74,8 @@ class Network(nn.Module):
 
     def _operator(self, node: str, leaf: Leaf) -> str | Operator:
         """A submodule's name, made where it is not there yet, or a function without state."""
+        if leaf.kind == INTERLEAVE:
+            return interleave
         if leaf.kind in FUNCTIONS:
             return FUNCTIONS[leaf.kind](leaf)
         *parents, name = parts = [_free(part) for part in f"{node}.{leaf.scope}".split(".")]
@@ -88,9 +94,9 @@ def _free(name: str) -> str:
     return f"{name}_" if hasattr(nn.Module, name) or name in {"graph", "training"} else name
 
 
-def build(graph: Graph) -> Network:
+def build(graph: Graph, *, join: bool = True) -> Network:
     """A network in training mode, its weights drawn from torch's global generator."""
-    return Network(graph)
+    return Network(graph, join=join)
 
 
 def initialise(network: nn.Module, how: Initialisation) -> None:
@@ -102,6 +108,33 @@ def initialise(network: nn.Module, how: Initialisation) -> None:
             nn.init.normal_(module.weight, std=how.std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+INTERLEAVE = "interleave"
+
+
+def joined(node: Node) -> list[Leaf]:
+    """A node's leaves, every concatenation of equal maps that only a shuffle in as many groups reads made one with it.
+
+    The shuffle of a concatenation copies every element twice; laying the maps side by side copies it once.
+    """
+    readers = Counter(number for leaf in node.leaves for number in leaf.inputs)
+    readers.update(node.wired.outputs)
+    makers = {leaf.outputs[0]: leaf for leaf in node.leaves if leaf.kind == "concat"}
+    found = {}
+    for leaf in node.leaves:
+        concat = makers.get(leaf.inputs[0]) if leaf.kind == "shuffle" else None
+        if concat and readers[concat.outputs[0]] == 1 and concat.in_shapes == concat.in_shapes[:1] * leaf["groups"]:
+            found[concat.outputs[0]] = replace(concat, kind=INTERLEAVE, outputs=leaf.outputs)
+    leaves = [leaf for leaf in node.leaves if leaf.kind != "concat" or leaf.outputs[0] not in found]
+    return [found.get(leaf.inputs[0], leaf) if leaf.kind == "shuffle" else leaf for leaf in leaves]
+
+
+def interleave(*xs: Tensor) -> Tensor:
+    """Channel i of map g goes to i * len(xs) + g: a shuffled concatenation, in one copy and the maps' own layout."""
+    if xs[0].is_contiguous():
+        return torch.stack(xs, dim=2).flatten(1, 2)
+    return torch.stack([x.permute(0, 2, 3, 1) for x in xs], dim=4).flatten(3, 4).permute(0, 3, 1, 2)
 
 
 def shuffle(x: Tensor, groups: int) -> Tensor:

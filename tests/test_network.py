@@ -13,6 +13,9 @@ import torch
 import archlab
 from archlab import InputError, checkpoint, shipped
 from archlab.blocks import BLOCKS
+from archlab.graph import Graph, Node
+from archlab.network import Network, interleave, joined, shuffle
+from archlab.spec import Initialisation
 
 NETWORKS = sorted(set(shipped.names("search_spaces", "*/*.yaml")) - {"base", "space"})
 FIXTURES = {
@@ -192,6 +195,44 @@ def test_a_network_can_be_copied_and_pickled_and_still_runs():
     x = torch.randn(1, 3, 64, 64)
     expected = network(x)
     assert torch.equal(copy.deepcopy(network)(x), expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_interleaving_is_the_shuffle_of_the_concatenation_in_the_layout_that_it_got(layout):
+    xs = [torch.randn(2, 6, 5, 7).contiguous(memory_format=layout) for _ in range(3)]
+    halves = torch.randn(2, 12, 5, 7).contiguous(memory_format=layout).split(6, dim=1)
+    for maps in (xs, halves):
+        made = interleave(*maps)
+        assert torch.equal(made, shuffle(torch.cat(list(maps), dim=1), len(maps)))
+        if layout == torch.channels_last:
+            assert made.is_contiguous(memory_format=layout)
+
+
+def test_a_shuffled_concatenation_is_one_copy_only_where_nothing_else_reads_it():
+    from archlab.wiring import wire
+
+    def blocks(g, x):
+        a, b = g.halves(x)
+        once = g.concat(a, b)
+        twice = g.concat(b, a)
+        uneven = g.concat(*g.split(x, [3, 9]))
+        return g.add(g.shuffle(once), g.shuffle(twice), twice, g.shuffle(uneven), g.shuffle(once, groups=3))
+
+    def only(g, x):
+        return g.shuffle(g.concat(*g.halves(x)))
+
+    for function, expected in ((blocks, 0), (only, 1)):
+        wired = wire(function, ((12, 4, 4),), False, ())
+        node = Node("node", "block", (), ((-1, 0),), wired, wired.leaves, frozenset({0}))
+        network = Network(Graph("g", (12, 4, 4), 12, Initialisation(), (node,), (0, 0), ()))
+        assert sum(leaf.kind == "interleave" for leaf in joined(node)) == expected
+        x = torch.arange(2 * 12 * 16.0).view(2, 12, 4, 4)
+        if expected:
+            assert torch.equal(network(x), shuffle(x, 2))
+        else:
+            a, b = x.split(6, dim=1)
+            twice = torch.cat((b, a), dim=1)
+            assert torch.equal(network(x), shuffle(x, 2) + shuffle(twice, 2) + twice + shuffle(x, 2) + shuffle(x, 3))
 
 
 def test_a_node_may_be_called_like_a_method_of_a_module(tmp_path):
