@@ -51,6 +51,9 @@ HRNET = (
     (r"last", "keypoint_head.final_layer"),
 )  # fmt: skip
 
+HEAD = "last."
+"""How the keys of every network's last layer begin, the one whose size follows from its outputs"""
+
 
 def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
     """Load a released checkpoint into `network`, in place.
@@ -84,9 +87,12 @@ def load_file(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # hints about pickle protocols help nobody who gave a wrong file
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+    except pickle.UnpicklingError as error:  # torch's own words advise to switch the safety off
+        reason = "it is none, or holds more than tensors and plain values"
         raise InputError(Problem(f"not a checkpoint that can be read safely: {reason}", file=str(path))) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise InputError(Problem(f"not a checkpoint that can be read: {reason}", file=str(path))) from error
     if not isinstance(content, dict):
         found = type(content).__name__
         raise InputError(Problem(f"a checkpoint is a dictionary of tensors, this is a {found}", file=str(path)))
@@ -95,18 +101,51 @@ def load_file(path: Path) -> dict[str, Any]:
 
 def load_weights(network: nn.Module, path: Path) -> str:
     """Load a file into `network`, in place: our own weights or a released checkpoint; returns which it was."""
-    content = load_file(path)
-    state = _unwrapped(content)
+    kind, _ = _load(network, path)
+    return kind
+
+
+def load_for_finetuning(network: nn.Module, path: Path) -> str:
+    """As `load_weights`, but a last layer of another size, or that the file lacks, keeps its initial values.
+
+    Returns what was loaded and what begins anew, in words. Raises InputError if anything else does not fit; nothing is
+    loaded then.
+    """
+    kind, had = _load(network, path, new_head=True)
+    has = _outputs(network.state_dict())
+    if had == has:
+        return f"{kind} of {path.name}, all of them"
+    had_words = "is not there" if had is None else f"has {had} outputs"
+    return f"{kind} of {path.name}, but for the last layer: it {had_words} in the file, and begins anew with {has}"
+
+
+def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[str, int | None]:
+    """Load a file; the kind of weights it holds, and how many outputs its last layer has."""
+    given = _unwrapped(load_file(path))
     ours = network.state_dict()
+    own = any(key in ours for key in given)
+    names = {key: key if own else released_name(key, ours) for key in ours}
+    had = _outputs({key: given[name] for key, name in names.items() if name in given})
+    head = {key: name for key, name in names.items() if key.startswith(HEAD)}
+    left = head if new_head and had != _outputs(ours) else {}
+    wanted = {key: name for key, name in names.items() if key not in left}
+    taken = {name: value for name, value in given.items() if name not in left.values()}
     try:
-        if any(key in ours for key in state):
-            _check({key: key for key in ours}, ours, state)
-            network.load_state_dict(state)
-            return "archlab weights"
-        load_released(network, content)
-        return "released checkpoint"
+        _check(wanted, ours, taken)
     except InputError as error:
         raise InputError(Problem(p.message, p.field, str(path)) for p in error.problems) from None
+    network.load_state_dict(ours | {key: taken[name] for key, name in wanted.items()})
+    return "archlab weights" if own else "released checkpoint", had
+
+
+def _outputs(weights: Mapping[str, Any]) -> int | None:
+    """How many maps or classes the last layer makes."""
+    sizes = [
+        len(value)
+        for key, value in weights.items()
+        if key.startswith(HEAD) and isinstance(value, Tensor) and value.ndim
+    ]
+    return sizes[0] if sizes else None
 
 
 def released_name(key: str, keys: Iterable[str]) -> str:
