@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import warnings
@@ -117,6 +118,14 @@ def load_for_finetuning(network: nn.Module, path: Path) -> str:
         return f"{kind} of {path.name}, all of them"
     had_words = "is not there" if had is None else f"has {had} outputs"
     return f"{kind} of {path.name}, but for the last layer: it {had_words} in the file, and begins anew with {has}"
+
+
+def weights_digest(path: Path) -> str:
+    """A short hash of a file of weights, which tells runs that begin with others apart. InputError if it is missing."""
+    if not path.is_file():
+        raise missing_file(path, "checkpoint")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[str, int | None]:

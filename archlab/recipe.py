@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from archlab import shipped, yamlio
 from archlab.data.crops import Augmentation
+from archlab.data.forms import Crops, Decoding, Suppression, Targets
+from archlab.data.sets import Dataset
 from archlab.errors import InputError, Problem
 from archlab.runs import digest
 from archlab.yamlio import Above, AtLeast, AtMost, Item, MultipleOf
@@ -27,6 +29,8 @@ NOT_IDENTITY = (
     "name", "data", "seed", "eval_batch", "workers", "threads", "checkpoint_every", "checkpoint_seconds", "log_every",
 )  # fmt: skip
 """What two runs may differ in and still be the same run; data and seed have places of their own in its fingerprint."""
+LATER = ("dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema")
+"""Fields younger than recorded runs: at their defaults they are left out of the hash, which so stays what it was."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +107,42 @@ class Recipe:
     """One way to train and score any network."""
 
     name: Annotated[str, "The file's name where this is left out."] = ""
+    dataset: Annotated[
+        Dataset, "How the data folder is laid out and scored: COCO's layout, also for other keypoints, or MPII's."
+    ] = "coco"
     input: Annotated[tuple[Side, Side], "Height and width of a person's crop, pixels."] = (256, 192)
     epochs: Annotated[int | None, AtLeast(1), "The length of training; either this or `iterations`."] = None
     iterations: Annotated[int | None, AtLeast(1), "The length of training; either this or `epochs`."] = None
     batch: Annotated[int, AtLeast(1), "People a step; an epoch's last people that fill no batch are left out."] = 32
+    accumulate: Annotated[
+        int, AtLeast(1), "Micro-batches a step, one after the other in each process; the rate stays the whole batch's."
+    ] = 1
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     sigma: Annotated[float, Above(0), "Standard deviation of a target's Gaussian, heat-map pixels."] = 2.0
+    crops: Annotated[
+        Crops, "udp: sizes count from the first pixel's middle to the last's, and the flip test shifts nothing."
+    ] = "released"
+    targets: Annotated[
+        Targets, "released: Gaussians around the nearest pixel; udp: around the true place; dark: and not cut off."
+    ] = "released"
     augmentation: Annotated[Augmentation | None, "How training crops vary; null: not at all."] = None
     precision: Annotated[Literal["float32", "bf16"], "bf16: autocast, with weights kept in float32."] = "float32"
+    ema: Annotated[
+        float | None, Above(0), AtMost(0.999999), "Decay of the averaged weights that are scored; null: none."
+    ] = None
     flip_test: Annotated[bool, "Score the mean of the heat-maps of a crop and of its mirror image."] = True
+    decoding: Annotated[
+        Decoding,
+        "Of a peak: a quarter pixel up the slopes, both axes or neither (released) or each by itself (axes, mmpose 1);"
+        " a Newton step on the blurred map's logarithm (dark; udp in UDP's form).",
+    ] = "released"
+    post_gaussian: Annotated[
+        Literal[0, 11], "The kernel of the paper's Gaussian filter before decoding; the released code has none."
+    ] = 0
+    nms: Annotated[
+        Suppression, "Of doubles, by OKS 0.9: hard drops them; soft lowers scores and keeps the best 20 an image."
+    ] = "hard"
     boxes: Annotated[BoxesChoice, "Whose boxes to score people in; each kind has its own scores."] = "ground_truth"
     validate_every: Annotated[
         int | None, AtLeast(1), "Score during training too, every so many epochs or iterations; null: only at the end."
@@ -132,6 +162,12 @@ class Recipe:
         if (self.epochs is None) == (self.iterations is None):
             yield item.problem("a recipe says either `epochs` or `iterations`", "epochs")
         length = self.epochs or self.iterations or 0
+        if self.dataset == "mpii" and self.boxes != "ground_truth":
+            yield item.problem("MPII marks where people are and has no detector boxes: `ground_truth`", "boxes")
+        if self.dataset == "mpii" and self.data is not None:
+            yield item.problem("embedded people are in COCO's layout, not in MPII's", "data")
+        if self.batch % self.accumulate:
+            yield item.problem(f"{self.batch} people cannot be split into {self.accumulate} equal parts", "accumulate")
         if any(milestone >= length for milestone in self.schedule.milestones):
             yield item.problem(f"milestones must lie before the end, {length}", "schedule.milestones")
 
@@ -149,8 +185,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 def recipe_hash(recipe: Recipe) -> str:
     """A hash of what decides the result: not the name, nor how fast or in how many pieces the work is done."""
-    plain = yamlio.to_plain(recipe)
-    return digest({name: value for name, value in plain.items() if name not in NOT_IDENTITY})
+    plain, default = yamlio.to_plain(recipe), yamlio.to_plain(Recipe())
+    said = {name: value for name, value in plain.items() if name not in LATER or value != default[name]}
+    return digest({name: value for name, value in said.items() if name not in NOT_IDENTITY})
 
 
 def ensure_data(recipe: Recipe, root: Path | None) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from archlab.data.annotations import read_json
 from archlab.data.keypoints import COCO, layout_from_names
+from archlab.data.keypoints_file import FILE, completed
 from archlab.errors import InputError, Problem
 from archlab.metrics.cocoeval import SIGMAS, keypoint_figures
 from archlab.metrics.cocosets import read_found, read_truth
@@ -19,7 +20,8 @@ def score_coco(truth: Path, results: Path, *, sigmas: Sequence[float] | None = N
     """AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in 0-100, of a result file for an annotation file.
 
     pycocotools' figures to the last digit; None where there is nothing to find. Keypoints that are not COCO's are
-    taken from the annotation file's category, with the spreads of `layout_from_names` if no `sigmas` are given.
+    taken from the annotation file's category; without `sigmas` their spreads are those of the keypoints.yaml beside it,
+    else of `layout_from_names`.
     InputError says which file is wrong, at which entry and why.
     """
     document = read_json(truth)
@@ -53,5 +55,5 @@ def _spreads(document: Any, path: Path) -> Sequence[float]:
         raise InputError(Problem(message, file=str(path)))
     if not isinstance(named[0], list) or not all(isinstance(name, str) for name in named[0]):
         raise InputError(Problem("`keypoints` of the category must be a list of names", file=str(path)))
-    layout = layout_from_names(named[0], ())
+    layout = completed(layout_from_names(named[0], ()), path.with_name(FILE.name))
     return tuple(SIGMAS.tolist()) if layout is COCO else layout.sigmas

@@ -13,7 +13,7 @@ from archlab.data.coco import annotation_file, load_people
 from archlab.data.dataset import PoseDataset
 from archlab.evaluate import Validation, placed, score_network
 from archlab.loop import fit
-from archlab.metrics.coco import restricted
+from archlab.metrics.coco import restricted, truth_of
 from archlab.recipe import Optimiser, Recipe, Schedule
 
 PEOPLE = 8
@@ -38,7 +38,7 @@ def test_lite_hrnet_18_overfits_eight_real_people_to_an_ap_over_90(shared: Path,
     network = placed(archlab.build(archlab.load("lite_hrnet_18", input=(3, 256, 192))), cpu)
     dataset = PoseDataset(people, RECIPE.input, cache_bytes=10**9)
     annotations = restricted(json.loads(annotation_file(root, "val2017").read_text()), people)
-    validation = Validation(annotations, people, {"ground_truth": people})
+    validation = Validation(truth_of(annotations), people, {"ground_truth": people})
     before = score_network(network, RECIPE, validation, cpu)["ground_truth_boxes"]
     fit(network, dataset, replace(RECIPE, threads=None), seed=1, folder=tmp_path, device=cpu)
     after = score_network(network, RECIPE, validation, cpu)["ground_truth_boxes"]

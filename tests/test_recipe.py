@@ -29,7 +29,7 @@ def test_every_shipped_recipe_loads_and_opens_with_a_comment_that_says_what_it_i
 
 
 def test_the_recipes_that_are_promised_are_there() -> None:
-    assert {"quick", "gpu", "coco_256x192", "smoke"} <= set(SHIPPED)
+    assert {"quick", "gpu", "smoke", "coco_256x192", "coco_384x288", "mpii_256x256"} <= set(SHIPPED)
 
 
 def test_the_coco_recipe_is_the_released_protocol() -> None:
@@ -41,6 +41,39 @@ def test_the_coco_recipe_is_the_released_protocol() -> None:
     assert (recipe.schedule.decay, recipe.schedule.milestones, recipe.schedule.factor) == ("step", (170, 200), 0.1)
     assert recipe.augmentation == Augmentation()
     assert recipe.flip_test
+
+
+def test_the_wide_coco_recipe_differs_in_input_batch_and_sigma_alone() -> None:
+    small, wide = load_recipe("coco_256x192"), load_recipe("coco_384x288")
+    assert wide == replace(small, name="coco_384x288", input=(384, 288), batch=256, sigma=3.0)
+
+
+def test_the_mpii_recipe_differs_in_what_the_released_code_does_on_mpii() -> None:
+    # A square input, half the batch; neither half bodies nor moved centres; MPII has no detections to score in.
+    recipe = load_recipe("mpii_256x256")
+    assert recipe == replace(
+        load_recipe("coco_256x192"),
+        name="mpii_256x256",
+        dataset="mpii",
+        input=(256, 256),
+        batch=256,
+        augmentation=Augmentation(half_body_probability=0.0, shift_probability=0.0),
+        boxes="ground_truth",
+    )
+
+
+def test_recorded_runs_keep_their_hash() -> None:
+    # From the records of the first ablation (reports/records).
+    assert recipe_hash(load_recipe("quick")) == "1d2f21f81f2bb7c2"
+    assert recipe_hash(replace(load_recipe("quick"), dataset="mpii")) != "1d2f21f81f2bb7c2"
+
+
+def test_mpii_takes_neither_detector_boxes_nor_embedded_people(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("dataset: mpii\niterations: 1\nboxes: both\ndata: {level: quick, train: 1, val: 1}\n")
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    assert [problem.field for problem in caught.value.problems] == ["boxes", "data"]
 
 
 def test_every_field_is_described_in_the_schema_or_is_a_described_dataclass() -> None:
@@ -115,10 +148,11 @@ def test_a_recipe_written_out_in_full_reads_back_equal(tmp_path: Path) -> None:
 def test_the_hash_follows_what_decides_the_result_and_nothing_else() -> None:
     recipe = Recipe(iterations=10)
     other = {
-        "name": "x", "input": (64, 64), "epochs": 3, "iterations": 11, "batch": 8, "optimiser": Optimiser(lr=1.0),
+        "name": "x", "dataset": "mpii", "crops": "udp", "targets": "dark",
+        "decoding": "dark", "post_gaussian": 11, "nms": "soft", "input": (64, 64), "epochs": 3, "iterations": 11, "batch": 8, "optimiser": Optimiser(lr=1.0),
         "schedule": Schedule(warm_up=1), "sigma": 3.0, "augmentation": Augmentation(), "precision": "bf16",
         "flip_test": False, "boxes": "both", "validate_every": 2, "seed": 9, "data": EmbeddedData("quick", 1, 1),
-        "eval_batch": 2, "workers": 1, "threads": 1, "checkpoint_every": 2, "checkpoint_seconds": 1.0, "log_every": 3,
+        "accumulate": 2, "ema": 0.9, "eval_batch": 2, "workers": 1, "threads": 1, "checkpoint_every": 2, "checkpoint_seconds": 1.0, "log_every": 3,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Recipe)}
     for name, value in other.items():

@@ -26,10 +26,11 @@ RECIPE = Recipe(
 )
 
 
-def make_spec(folder: Path, *, size: int = 64, outputs: int = 17) -> archlab.Spec:
+def make_spec(folder: Path, *, size: int | tuple[int, int] = 64, outputs: int = 17) -> archlab.Spec:
     path = folder / "tiny.yaml"
     path.write_text(NETWORK)
-    return archlab.load(path, input=(3, size, size), outputs=outputs)
+    height, width = (size, size) if isinstance(size, int) else size
+    return archlab.load(path, input=(3, height, width), outputs=outputs)
 
 
 def make_data(folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """Reading people from a folder in COCO's layout: the one reader for COCO, its subsets and the synthetic default.
 
 ROOT/annotations/person_keypoints_{split}.json, ROOT/{split}/*.jpg and, for detector boxes,
-ROOT/person_detection_results/COCO_val2017_detections_AP_H_56_person.json.
+ROOT/person_detection_results/COCO_val2017_detections_AP_H_56_person.json. Other keypoints than COCO's are those that
+the category names; ROOT/annotations/keypoints.yaml may add their sigmas, pairs and upper body.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from archlab.data.annotations import (
 )
 from archlab.data.crops import PIXELS, Floats, fit_boxes
 from archlab.data.keypoints import KeypointLayout
+from archlab.data.keypoints_file import FILE as KEYPOINTS
+from archlab.data.keypoints_file import completed
 from archlab.errors import InputError, Problem, missing_file
 
 DETECTIONS = Path("person_detection_results") / "COCO_val2017_detections_AP_H_56_person.json"
@@ -101,7 +104,8 @@ def load_people(root: Path, split: str, *, aspect: float, boxes: Boxes = "ground
     root = Path(root)
     path = _expect(root, annotation_file(root, split), split)
     document = checked_document(read_json(path), path)
-    category, layout = category_of(document, path)
+    category, named = category_of(document, path)
+    layout = completed(named, root / KEYPOINTS)
     images = {image["id"]: (row, image) for row, image in enumerate(document["images"])}
     notes: tuple[str, ...] = ()
     if boxes == "ground_truth":
@@ -117,13 +121,13 @@ def load_people(root: Path, split: str, *, aspect: float, boxes: Boxes = "ground
 
 
 def fingerprint(root: Path) -> str:
-    """Hex digest of the annotation and detection files and of the images' names and sizes; the pixels are not read."""
+    """Hex digest of annotations, keypoints.yaml, detections and the images' names and sizes; no pixel is read."""
     root = Path(root)
     annotations = sorted((root / "annotations").glob("person_keypoints_*.json"))
     if not annotations:
         raise _layout_error(root, root / "annotations" / "person_keypoints_*.json", "SPLIT")
     digest = hashlib.sha256()
-    for path in [*annotations, root / DETECTIONS]:
+    for path in [*annotations, root / KEYPOINTS, root / DETECTIONS]:
         if path.is_file():
             digest.update(f"{path.relative_to(root).as_posix()} {_file_digest(path)}\n".encode())
     for path in annotations:

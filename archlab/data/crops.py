@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archlab.data.forms import Crops
 from archlab.data.keypoints import KeypointLayout
 from archlab.yamlio import Above, AtLeast, AtMost
 
@@ -160,6 +161,26 @@ def affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tupl
     import cv2
 
     return np.asarray(cv2.getAffineTransform(source, target), dtype=np.float64)
+
+
+def udp_affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
+    """As `affine`, counting from the first pixel's middle to the last's (UDP, Huang et al. 2020, section 3.2).
+
+    The centre goes to (size - 1) / 2 and lengths are multiplied by (size - 1) / (200 scale), each axis by its own.
+    Turned the way of `affine`; UDP's code turns the other way, which angles drawn alike on both sides do not show.
+    """
+    angle = np.pi * rotation_degrees / 180.0
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    last = np.array(size_wh, dtype=np.float64) - 1.0
+    linear = (last / (np.asarray(scale, dtype=np.float64) * PIXELS))[:, None] * turn
+    return np.concatenate((linear, (last / 2 - linear @ np.asarray(center, np.float64))[:, None]), axis=1)
+
+
+def crop_matrix(
+    center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int], form: Crops = "released"
+) -> NDArray[np.float64]:
+    """The (2, 3) matrix from image pixels to those of a crop of `size_wh`, by either arithmetic."""
+    return (udp_affine if form == "udp" else affine)(center, scale, rotation_degrees, size_wh)
 
 
 def _corner(origin: Floats, direction: Floats) -> NDArray[np.float32]:

@@ -13,17 +13,18 @@ from archlab.data.crops import (
     Augmentation,
     Image,
     Placement,
-    affine,
     augment,
     crop,
+    crop_matrix,
     map_joints,
     mirror,
     normalise,
     sample_generator,
     shift_centers,
 )
+from archlab.data.forms import Crops, Targets
 from archlab.data.images import read_image
-from archlab.data.targets import STRIDE, gaussian_targets, sigma_for
+from archlab.data.targets import STRIDE, gaussian_targets, sigma_for, stride_of
 from archlab.progress import progress
 
 Sample = dict[str, Any]
@@ -36,8 +37,8 @@ class PoseDataset(Dataset[Sample]):
     """One sample a person: `image` (3, H, W) normalised, `target` (K, H/4, W/4), `weight` (K, 1), `index`.
 
     Without `augmentation` the crop is the one that evaluation takes. With it, the random numbers of a sample are a
-    function of (seed, epoch, index). Up to `cache_bytes` of decoded images stay in memory, in each worker process
-    its own unless `preload` was called before.
+    function of (seed, epoch, index). `crops` and `targets` choose their forms. Up to `cache_bytes` of decoded images
+    stay in memory, in each worker process its own unless `preload` was called before.
     """
 
     def __init__(
@@ -49,12 +50,16 @@ class PoseDataset(Dataset[Sample]):
         seed: int = 0,
         sigma: float | None = None,
         cache_bytes: int = 0,
+        crops: Crops = "released",
+        targets: Targets = "released",
     ) -> None:
         self.people = people
         self.size_wh = (size_hw[1], size_hw[0])
         self.augmentation = augmentation
         self.seed = seed
         self.sigma = sigma_for(size_hw[0]) if sigma is None else sigma
+        self.crops: Crops = crops
+        self.targets: Targets = targets
         self.epoch = 0
         self.centers = people.centers
         if augmentation is not None and augmentation.shift_probability > 0:
@@ -72,11 +77,14 @@ class PoseDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         image = self.image(index)
         place = self.place(index, image.shape[1])
-        matrix = affine(place.center, place.scale, place.rotation_degrees, self.size_wh)
+        matrix = crop_matrix(place.center, place.scale, place.rotation_degrees, self.size_wh, self.crops)
         pixels = crop(mirror(image) if place.flipped else image, matrix, self.size_wh)
         joints = map_joints(place.joints, place.visible, matrix)
         heat_map = (self.size_wh[0] // STRIDE, self.size_wh[1] // STRIDE)
-        target, weight = gaussian_targets(joints, place.visible, heat_map, sigma=self.sigma)
+        stride = stride_of(self.size_wh, self.crops)
+        target, weight = gaussian_targets(
+            joints, place.visible, heat_map, sigma=self.sigma, form=self.targets, stride=stride
+        )
         return {
             "image": torch.from_numpy(normalise(pixels)),
             "target": torch.from_numpy(target),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,22 @@ import numpy as np
 from archlab.data.annotations import read_json
 from archlab.data.coco import People
 from archlab.data.crops import Floats
-from archlab.errors import InputError, Problem
+from archlab.metrics.cocoeval import FIGURES, SIGMAS, keypoint_figures
+from archlab.metrics.cocosets import Ints, Truth, read_found, read_truth
 from archlab.metrics.oks import oks, oks_nms, rescore
+from archlab.metrics.suppression import suppress_doubles
 
-FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+__all__ = [
+    "FIGURES",
+    "mean_oks",
+    "mean_pose",
+    "pck",
+    "predict_mean_pose",
+    "restricted",
+    "results_from",
+    "score_coco",
+    "truth_of",
+]
 
 Result = dict[str, Any]
 
@@ -37,17 +47,19 @@ def results_from(
     """
     scores = rescore(people.scores, maxvals, threshold=keypoint_threshold)
     triples = np.concatenate((keypoints, maxvals[:, :, None]), axis=2).astype(np.float64)
-    areas = people.padded_areas
-    results: list[Result] = []
-    for rows in _by_image(people):
-        keep = oks_nms(
-            keypoints[rows], scores[rows], areas[rows], people.layout.sigmas, threshold=nms_threshold, soft=soft_nms
-        )
-        results += [_result(people, row, triples[row], scores[row]) for row in rows[keep]]
-    return results
+    images, areas, sigmas = people.image_index, people.padded_areas, people.layout.sigmas
+    if soft_nms:
+        groups = [
+            rows[oks_nms(keypoints[rows], scores[rows], areas[rows], sigmas, threshold=nms_threshold, soft=True)]
+            for rows in _by_image(people)
+        ]
+        keep = np.concatenate(groups) if groups else np.zeros(0, dtype=np.int64)
+    else:
+        keep = suppress_doubles(images, keypoints, scores, areas, sigmas, threshold=nms_threshold)
+    return [_result(people, row, triples[row], scores[row]) for row in keep.tolist()]
 
 
-def _by_image(people: People) -> list[np.ndarray[Any, Any]]:
+def _by_image(people: People) -> list[Ints]:
     order = np.argsort(people.image_index, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(people.image_index[order])) + 1) if len(order) else []
 
@@ -71,58 +83,40 @@ def restricted(annotations: Path | dict[str, Any], people: People) -> dict[str, 
     }
 
 
+def truth_of(
+    annotations: Path | dict[str, Any], *, sigmas: Sequence[float] | None = None, category: int | None = None
+) -> Truth:
+    """The people of an annotation document, read once to be scored against many times.
+
+    `sigmas` only says how many keypoints there are, COCO's 17 without. With `category` all others are left out, an
+    annotation that names none is of it, and one without keypoints (a crowd) has none labelled.
+    """
+    joints = len(SIGMAS if sigmas is None else sigmas)
+    document, file = (annotations, "") if isinstance(annotations, dict) else (_document(annotations), str(annotations))
+    if category is not None:
+        blank = {"category_id": category, "keypoints": [0] * (3 * joints)}
+        entries = [blank | entry for entry in document["annotations"]]
+        wanted = [entry for entry in entries if entry["category_id"] == category]
+        document = document | {"annotations": wanted, "categories": [{"id": category}]}
+    return read_truth(document, joints=joints, file=file)
+
+
 def score_coco(
-    annotations: Path | dict[str, Any], results: list[Result], *, sigmas: Sequence[float] | None = None
+    annotations: Path | dict[str, Any] | Truth, results: list[Result], *, sigmas: Sequence[float] | None = None
 ) -> dict[str, float | None]:
     """AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL of pycocotools in 0-100, over all images of the annotations.
 
-    None where pycocotools says -1: there is nothing to find (no large person, say). `sigmas` are the layout's where it
-    is not COCO's. InputError if results name images that the annotations lack.
+    To its last digit, by `cocoeval`. None where pycocotools says -1: there is nothing to find (no large person, say).
+    `sigmas` are the layout's where it is not COCO's. InputError if results name images that the annotations lack.
     """
-    from pycocotools.cocoeval import COCOeval
-
-    document = _document(annotations)
-    _check_results(document, results, annotations)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = _indexed(document | {"annotations": [_completed(a) for a in document["annotations"]]})
-        # Copies, because pycocotools writes ids, areas and boxes into the results; and it cannot load an empty list.
-        found = truth.loadRes([dict(r) for r in results]) if results else _indexed(document | {"annotations": []})
-        evaluation = COCOeval(truth, found, "keypoints")
-        if sigmas is not None:
-            evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, dtype=np.float64)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    values = [float(value) for value in evaluation.stats]
-    return {name: None if value < 0 else 100.0 * value for name, value in zip(FIGURES, values, strict=True)}
+    truth = annotations if isinstance(annotations, Truth) else truth_of(annotations, sigmas=sigmas)
+    spreads = SIGMAS if sigmas is None else sigmas
+    return keypoint_figures(truth, read_found(results, truth, joints=len(spreads)), sigmas=spreads)
 
 
 def _document(annotations: Path | dict[str, Any]) -> dict[str, Any]:
-    return annotations if isinstance(annotations, dict) else read_json(Path(annotations))
-
-
-def _indexed(document: dict[str, Any]) -> Any:
-    from pycocotools.coco import COCO
-
-    coco = COCO()
-    coco.dataset = document
-    coco.createIndex()
-    return coco
-
-
-def _completed(annotation: dict[str, Any]) -> dict[str, Any]:
-    """A copy with the fields that pycocotools reads and files of others leave out; it also writes into its input."""
-    defaults: dict[str, Any] = {"iscrowd": 0, "num_keypoints": sum(v > 0 for v in annotation["keypoints"][2::3])}
-    return defaults | annotation
-
-
-def _check_results(document: dict[str, Any], results: list[Result], annotations: Path | dict[str, Any]) -> None:
-    known = {image["id"] for image in document["images"]}
-    unknown = sorted({result["image_id"] for result in results} - known)
-    if unknown:
-        file = "" if isinstance(annotations, dict) else str(annotations)
-        message = f"the results name {len(unknown)} images that the annotations lack: {unknown[:5]}"
-        raise InputError(Problem(message, file=file))
+    document: dict[str, Any] = annotations if isinstance(annotations, dict) else read_json(Path(annotations))
+    return document
 
 
 def mean_oks(people: People, keypoints: Floats) -> float:
