@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from archlab.yamlio import Item
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code: 0, 1 for a failed run, 2 for a mistake in the input, 130 when interrupted."""
+    """Run one command; the exit code: 0, 1 for a failed run, 2 for a mistake in the input, 130 or 143 when stopped."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options) or 0)
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -83,6 +84,7 @@ def show_list(o: argparse.Namespace) -> None:
 def train(o: argparse.Namespace) -> None:
     """Train and score one network."""
     from archlab import train as training
+    from archlab.distributed import is_first_process
     from archlab.recipe import load_recipe
     from archlab.runs import read_record
 
@@ -90,9 +92,22 @@ def train(o: argparse.Namespace) -> None:
     o.input = o.input or recipe.input
     folder = training.train(
         _spec(o), recipe, o.data, seed=o.seed, out=o.out, fields={n: v.plain() for n, v in _fields(o).items()},
-        device=o.device, threads=o.threads, resume=not o.fresh,
+        device=o.device, threads=o.threads, resume=not o.fresh, weights=o.weights,
+        tensorboard=o.tensorboard,
     )  # fmt: skip
-    _print_scores(read_record(folder).scores, str(folder))
+    if is_first_process():
+        _print_scores(read_record(folder).scores, str(folder))
+
+
+def show_runs(o: argparse.Namespace) -> None:
+    """The runs of a folder: state, scores, disk use."""
+    from archlab.runs import list_runs, runs_table
+
+    rows = list_runs(o.folder)
+    if o.json:
+        print(json.dumps([asdict(row) for row in rows]))
+    else:
+        _console().print(runs_table(rows))
 
 
 def evaluate(o: argparse.Namespace) -> None:
@@ -132,7 +147,7 @@ def ablate(o: argparse.Namespace) -> int:
 
     return run(
         o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device,
-        plugin=o.plugin, out=o.out, reports=o.reports,
+        plugin=o.plugin, out=o.out, reports=o.reports, reuse_records=o.reuse_records,
     )  # fmt: skip
 
 
@@ -185,17 +200,26 @@ def _parser() -> argparse.ArgumentParser:
     p = _command(commands, "train", train, network=True)
     p.add_argument("--recipe", default="quick", help="a recipe's name or file (default: quick)")
     p.add_argument(
-        "--data", type=Path, metavar="DIR", help="a folder in COCO's layout (default: made as the recipe says)"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder in COCO's or MPII's layout (default: made as the recipe says)",
     )
     p.add_argument("--seed", type=int, metavar="N", help="in place of the recipe's")
     p.add_argument(
         "--out", type=Path, default=Path("runs"), metavar="DIR", help="where run folders lie (default: runs)"
     )
     p.add_argument("--threads", type=int, metavar="N", help="CPU threads; a run repeats bit for bit at the same number")
+    p.add_argument("--weights", type=Path, metavar="FILE", help="begin with a checkpoint, ours or released")
+    p.add_argument("--tensorboard", action="store_true", help="write TensorBoard events too (archlab[tensorboard])")
     p.add_argument("--fresh", action="store_true", help="start anew, also where a run is there already")
     p.add_argument("--input", type=_size, metavar="HxW", help=argparse.SUPPRESS)
     p.add_argument("--outputs", type=int, metavar="K", help="heat-maps, in place of the file's")
     _device(p)
+
+    p = _command(commands, "runs", show_runs)
+    p.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR", help="(default: runs)")
+    p.add_argument("--json", action="store_true", help="print one JSON list and nothing else")
 
     p = _command(commands, "eval", evaluate)
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -226,10 +250,16 @@ def _parser() -> argparse.ArgumentParser:
                    help="names or files (default: all of the paper's)")  # fmt: skip
     p.add_argument("--recipe", metavar="NAME", help="in place of the studies' own")
     p.add_argument(
-        "--data", type=Path, metavar="DIR", help="a folder in COCO's layout (default: made as the recipe says)"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder in COCO's or MPII's layout (default: made as the recipe says)",
     )
     p.add_argument("--seeds", type=_numbers, default=(), metavar="1,2,3", help="runs a row (default: the recipe's one)")
     p.add_argument("--jobs", type=int, metavar="N", help="runs at once (default: one a core, or one on a GPU)")
+    p.add_argument(
+        "--reuse-records", action="store_true", help="a record in REPORTS/records is as good as its run folder"
+    )
     p.add_argument("--dry-run", action="store_true", help="say what would run, and for how long")
     p.add_argument(
         "--out", type=Path, default=Path("runs"), metavar="DIR", help="where run folders lie (default: runs)"

@@ -27,7 +27,9 @@ class Problem:
 
 
 class InputError(ValueError):
-    """All the problems of one input at once; the command line prints them and leaves with 2."""
+    """All the problems of one input at once; the command line prints them and leaves with `exit_code`."""
+
+    exit_code = 2
 
     def __init__(self, problems: Problem | str | Iterable[Problem]) -> None:
         if isinstance(problems, str):

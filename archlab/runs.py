@@ -11,12 +11,14 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
+
+from rich.table import Table
 
 from .errors import InputError, Problem, missing_file
 from .files import write_json
@@ -24,7 +26,7 @@ from .files import write_json
 FORMAT = 1
 PACKAGES = ("archlab", "torch", "numpy", "opencv-python-headless", "pycocotools")
 
-State = Literal["running", "done", "failed"]
+State = Literal["running", "stopped", "done", "failed"]
 Scores = dict[str, float | None]
 
 
@@ -60,6 +62,8 @@ class Record:
     command: str
     date: str
     reason: str = ""
+    weights: str = ""
+    """Of a fine-tuning, the file that it begins with and its hash"""
     format: int = FORMAT
 
     def write(self, folder: Path) -> Record:
@@ -77,7 +81,7 @@ def read_record(path: Path) -> Record:
     except (ValueError, OSError) as error:
         raise InputError(Problem(f"not a run record: {error}", file=str(path))) from None
     known = {field.name for field in fields(Record)}
-    absent = sorted(known - {"reason"} - (set(values) if isinstance(values, dict) else set()))
+    absent = sorted(known - {"reason", "weights"} - (set(values) if isinstance(values, dict) else set()))
     if absent:
         raise InputError(Problem(f"not a run record: it has no {', '.join(absent)}", file=str(path)))
     if values["format"] != FORMAT:
@@ -91,13 +95,17 @@ def find_runs(root: Path) -> list[Record]:
 
     Collecting half-finished work is normal: a run that is still going, failed or was killed is listed with its state.
     """
+    return [record for record, _ in _found(root)]
+
+
+def _found(root: Path) -> list[tuple[Record, Path]]:
     found = []
     for path in root.glob("*/record.json"):
         try:
-            found.append(read_record(path))
+            found.append((read_record(path), path))
         except InputError:
             continue
-    return sorted(found, key=lambda record: (record.date, record.spec, record.seed, record.fingerprint))
+    return sorted(found, key=lambda pair: (pair[0].date, pair[0].spec, pair[0].seed, pair[0].fingerprint))
 
 
 def digest(value: Any) -> str:
@@ -106,9 +114,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def fingerprint(*, spec_hash: str, recipe_hash: str, data: str, seed: int) -> str:
+def fingerprint(*, spec_hash: str, recipe_hash: str, data: str, seed: int, weights: str = "") -> str:
     """The name of a run's folder: equal for runs that would compute the same, whatever they are called."""
-    return digest({"spec": spec_hash, "recipe": recipe_hash, "data": data, "seed": seed})
+    begun = {"weights": weights} if weights else {}
+    return digest({"spec": spec_hash, "recipe": recipe_hash, "data": data, "seed": seed, **begun})
 
 
 @contextmanager
@@ -169,3 +178,80 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as a list shows it; `score` is AP in labelled boxes or, of MPII, PCKh@0.5; `bytes`: its folder's size."""
+
+    folder: str
+    spec: str
+    recipe: str
+    seed: int
+    state: str
+    score_name: str
+    score: float | None
+    samples: int
+    seconds: float
+    bytes: int
+    date: str
+    reason: str
+
+
+def list_runs(root: Path) -> list[RunRow]:
+    """A row for each run in the folder `root`, oldest first; InputError if there is no such folder.
+
+    A run that its record calls running, and that no living process holds, was killed: its state is `stopped`.
+    """
+    if not root.is_dir():
+        raise InputError(Problem("no such folder of runs", file=str(root)))
+    return [_row(record, path.parent) for record, path in _found(root)]
+
+
+def runs_table(rows: Sequence[RunRow]) -> Table:
+    """The rows for a terminal."""
+    table = Table("run", "network", "recipe", "seed", "state", "score", "samples", "disk, MiB", "date")
+    for row in rows:
+        score = "-" if row.score is None else f"{row.score_name} {row.score:.1f}"
+        disk = f"{row.bytes / 2**20:.1f}"
+        table.add_row(
+            row.folder, row.spec, row.recipe, str(row.seed), row.state, score, str(row.samples), disk, row.date
+        )
+    return table
+
+
+def held(folder: Path) -> bool:
+    """Whether a living process trains in this run folder; not to be asked by that process, whose lock it would end."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has none
+        return False
+    try:
+        with (folder / "lock").open(encoding="utf-8") as file:
+            fcntl.lockf(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _row(record: Record, folder: Path) -> RunRow:
+    state = "stopped" if record.state == "running" and not held(folder) else record.state
+    figures = next(iter(record.scores.values()), {})
+    name = next((name for name in ("AP", "mean_weighted") if name in figures), "")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return RunRow(
+        folder=folder.name,
+        spec=record.spec,
+        recipe=record.recipe,
+        seed=record.seed,
+        state=state,
+        score_name={"mean_weighted": "PCKh"}.get(name, name),
+        score=figures.get(name),
+        samples=record.samples,
+        seconds=record.seconds,
+        bytes=size,
+        date=record.date,
+        reason=record.reason,
+    )

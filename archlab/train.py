@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import platform
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from torch import nn
 
 import archlab
 from archlab import yamlio
-from archlab.data.coco import People, load_people
-from archlab.data.coco import fingerprint as data_fingerprint
+from archlab.checkpoint import load_for_finetuning, weights_digest
+from archlab.data.coco import People
 from archlab.data.dataset import PoseDataset
+from archlab.data.sets import fingerprint as data_fingerprint
+from archlab.data.sets import kind as data_kind
+from archlab.distributed import World, joined
 from archlab.errors import InputError, Problem
 from archlab.evaluate import (
-    TRAIN,
     Validation,
     load_validation,
     pick_device,
@@ -29,13 +31,16 @@ from archlab.evaluate import (
     predict,
     score_mean_pose,
     score_network,
+    training_people,
 )
+from archlab.faults import NAN_BATCH, SKIPPED, Stopped, StopRequest, skipped_images
 from archlab.files import write_text
-from archlab.journal import read_rows
-from archlab.loop import fit
+from archlab.journal import Journal, read_rows, summary_writer
+from archlab.loop import CHECKPOINT, fit
 from archlab.recipe import Recipe, ensure_data, recipe_hash
-from archlab.runs import Record, circumstances, fingerprint, locked, read_record
+from archlab.runs import Record, Scores, circumstances, fingerprint, locked, read_record
 from archlab.spec import Spec
+from archlab.state import previous
 
 CACHE_BYTES = 2 * 2**30
 """Of decoded training images kept in memory: all of the quick level, a part of COCO."""
@@ -52,35 +57,75 @@ def train(
     device: str | None = None,
     threads: int | None = None,
     resume: bool = True,
+    tensorboard: bool = False,
+    weights: Path | None = None,
 ) -> Path:
     """Train and score a network; its run folder in `out`.
 
     A run that is there already is gone on with, or returned as it is when it is done; with `resume=False` it starts
     anew. Without `data_root` the recipe's own data is made. `seed` and `threads` override the recipe's; `fields` says,
     for the record, what was overridden in the spec. Raises InputError for what does not fit together, before training
-    begins, and TrainingError when the loss is no longer a number.
+    begins, TrainingError when the loss is no longer a number, and Stopped on SIGTERM or Ctrl-C, which is a SystemExit
+    with 128 and the signal's number: the run is saved, and the same call goes on from there.
+    Started by torchrun, the processes train together and rank 0 alone writes. With `tensorboard` the metrics are
+    written for it too.
+    The network begins with `weights`, our own or released ones, where they are given; a last layer of another size
+    begins anew, which is told on stderr.
     """
     seed = recipe.seed if seed is None else seed
-    root = ensure_data(recipe, data_root)
+    if tensorboard:
+        summary_writer()
     where = pick_device(device)
-    folder = run_folder(spec, recipe, root, seed=seed, out=out)
-    with locked(folder), using_threads(threads or recipe.threads):
-        if not resume:
-            for name in ("record.json", "checkpoint.pt", "metrics.jsonl"):
-                (folder / name).unlink(missing_ok=True)
-        if not is_done(folder):
-            people = _people_to_train(spec, recipe, root)
-            validation = load_validation(root, recipe)
-            record = describe(spec, recipe, root, people, validation, seed=seed, fields=fields, device=where)
-            _run(spec, recipe, people, validation, record, folder, where)
+    with joined(where.type) as world, using_threads(threads or recipe.threads), StopRequest().caught() as stop:
+        with world.first_alone():
+            root = ensure_data(recipe, data_root)
+        folder = run_folder(spec, recipe, root, seed=seed, out=out, weights=weights)
+        with locked(folder) if world.first else nullcontext():
+            if world.first and not resume:
+                forget(folder)
+            if not any(world.gather(world.first and is_done(folder))):
+                people = _people_to_train(spec, recipe, root)
+                validation = load_validation(root, recipe)
+                device_here = world.device(where)
+                record = describe(
+                    spec,
+                    recipe,
+                    root,
+                    people,
+                    validation,
+                    seed=seed,
+                    fields=fields,
+                    device=device_here,
+                    weights=weights,
+                )
+                work = Work(spec, recipe, people, validation, folder, device_here, world, stop, tensorboard, weights)
+                _run(work, record)
     return folder
 
 
-def run_folder(spec: Spec, recipe: Recipe, root: Path, *, seed: int, out: Path = Path("runs")) -> Path:
+def run_folder(
+    spec: Spec,
+    recipe: Recipe,
+    root: Path,
+    *,
+    seed: int,
+    out: Path = Path("runs"),
+    weights: Path | None = None,
+) -> Path:
     """Where this run lies or would lie; the data set `root` must be there."""
     return out / fingerprint(
-        spec_hash=archlab.spec_hash(spec), recipe_hash=recipe_hash(recipe), data=data_fingerprint(root), seed=seed
+        spec_hash=archlab.spec_hash(spec),
+        recipe_hash=recipe_hash(recipe),
+        data=data_fingerprint(root, recipe.dataset),
+        seed=seed,
+        weights=weights_digest(weights) if weights else "",
     )
+
+
+def forget(folder: Path) -> None:
+    """Remove what a run would go on from."""
+    for name in ("record.json", CHECKPOINT, previous(Path(CHECKPOINT)).name, "metrics.jsonl", SKIPPED, NAN_BATCH):
+        (folder / name).unlink(missing_ok=True)
 
 
 def is_done(folder: Path) -> bool:
@@ -98,18 +143,19 @@ def describe(
     seed: int,
     fields: Mapping[str, Any] | None,
     device: torch.device,
+    weights: Path | None = None,
 ) -> Record:
     """The record of a run that is about to start."""
     cost = archlab.cost(spec)
     data = {
         "root": root.resolve().name,
-        "kind": _kind(root),
-        "fingerprint": data_fingerprint(root),
+        "kind": data_kind(root, recipe.dataset),
+        "fingerprint": data_fingerprint(root, recipe.dataset),
         "train_people": len(people),
         "val_people": len(validation.truth),
     }
     return Record(
-        fingerprint=run_folder(spec, recipe, root, seed=seed).name,
+        fingerprint=run_folder(spec, recipe, root, seed=seed, weights=weights).name,
         state="running",
         spec=spec.name,
         spec_hash=archlab.spec_hash(spec),
@@ -127,6 +173,7 @@ def describe(
         seconds=0.0,
         device=device_name(device),
         threads=torch.get_num_threads(),
+        weights=f"{weights.name} {weights_digest(weights)}" if weights else "",
         **circumstances(),
     )
 
@@ -149,42 +196,95 @@ def using_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run(
-    spec: Spec,
-    recipe: Recipe,
-    people: People,
-    validation: Validation,
-    record: Record,
-    folder: Path,
-    device: torch.device,
-) -> None:
+@dataclass(frozen=True)
+class Work:
+    """What a run trains on and with, in this process."""
+
+    spec: Spec
+    recipe: Recipe
+    people: People
+    validation: Validation
+    folder: Path
+    device: torch.device
+    world: World
+    stop: StopRequest
+    tensorboard: bool
+    weights: Path | None = None
+
+
+def _run(work: Work, record: Record) -> None:
     """Train, score and draw; the record says how it went."""
-    record.write(folder)
-    write_text(folder / "spec.yaml", spec.to_yaml())
-    write_text(folder / "recipe.yaml", yamlio.dump(recipe))
+    folder, world = work.folder, work.world
+    _write(record, work)
+    if world.first:
+        write_text(folder / "spec.yaml", work.spec.to_yaml())
+        write_text(folder / "recipe.yaml", yamlio.dump(work.recipe))
+    try:
+        network, journal, scores = _trained_and_scored(work, record)
+    except Stopped as stopped:
+        _write(replace(record, state="stopped", reason=f"{stopped}; the same command goes on from there"), work)
+        if world.first:
+            print(f"{stopped}, saved in {folder}: the same command goes on from there", file=sys.stderr, flush=True)
+        raise
+    except Exception as error:
+        _write(replace(record, state="failed", reason=f"{type(error).__name__}: {error}"), work)
+        raise
+    baseline = {"mean_pose": score_mean_pose(work.people, work.validation)}
+    skipped = skipped_images(folder)
+    data = {**record.data, **({"skipped_images": skipped} if skipped else {})}
+    done = replace(record, data=data, scores=scores, baseline=baseline, samples=journal.samples)
+    done = replace(done, seconds=round(journal.seconds, 1))
+    if world.first:
+        draw(network, work.recipe, work.validation, done, folder, work.device)
+        (previous(folder / CHECKPOINT)).unlink(missing_ok=True)
+    _write(replace(done, state="done"), work)
+
+
+def _trained_and_scored(work: Work, record: Record) -> tuple[nn.Module, Journal, dict[str, Scores]]:
+    """The network as it is scored, the course of its training, and its scores."""
+    recipe = work.recipe
     torch.manual_seed(record.seed)
-    network = placed(archlab.build(spec), device)
+    network: nn.Module = archlab.build(work.spec)
+    if work.weights:
+        told = load_for_finetuning(network, work.weights)
+        if work.world.first:
+            print(f"begins with {told}", file=sys.stderr, flush=True)
+    network = placed(network, work.device)
+    if not work.world.first:  # the same weights, other dropout
+        torch.manual_seed(record.seed + 2**32 * work.world.rank)
     dataset = PoseDataset(
-        people,
+        work.people,
         recipe.input,
         augmentation=recipe.augmentation,
         seed=record.seed,
         sigma=recipe.sigma,
+        crops=recipe.crops,
+        targets=recipe.targets,
         cache_bytes=CACHE_BYTES,
     )
-    score = partial(score_network, recipe=recipe, validation=validation, device=device)
-    during = partial(score, validation=_first_boxes(validation))
-    try:
-        journal = fit(network, dataset, recipe, seed=record.seed, folder=folder, device=device, validate=during)
-        scores = score(network)
-    except Exception as error:
-        replace(record, state="failed", reason=f"{type(error).__name__}: {error}").write(folder)
-        raise
+    score = partial(score_network, recipe=recipe, validation=work.validation, device=work.device, world=work.world)
+    during = partial(score, validation=_first_boxes(work.validation))
+    journal = fit(
+        network,
+        dataset,
+        recipe,
+        seed=record.seed,
+        folder=work.folder,
+        device=work.device,
+        validate=during,
+        world=work.world,
+        stop=work.stop,
+        board=work.tensorboard,
+    )
+    scores = score(network)
     journal.append({"validation": scores})
-    baseline = {"mean_pose": score_mean_pose(people, validation)}
-    done = replace(record, scores=scores, baseline=baseline, samples=journal.samples, seconds=round(journal.seconds, 1))
-    draw(network, recipe, validation, done, folder, device)
-    replace(done, state="done").write(folder)
+    journal.close()
+    return network, journal, scores
+
+
+def _write(record: Record, work: Work) -> None:
+    if work.world.first:
+        record.write(work.folder)
 
 
 def draw(
@@ -203,7 +303,7 @@ def draw(
 def _people_to_train(spec: Spec, recipe: Recipe, root: Path) -> People:
     """The training people; InputError if spec, recipe and data do not go together."""
     height, width = recipe.input
-    people = load_people(root, TRAIN, aspect=width / height)
+    people = training_people(root, recipe)
     problems = []
     if spec.input != (3, height, width):
         wanted = f"the recipe's crops are (3, {height}, {width}) and the network takes {spec.input}"
@@ -220,12 +320,6 @@ def _first_boxes(validation: Validation) -> Validation:
     """Validation during training keeps to one kind of boxes, the labelled ones where they are scored at all."""
     kind, people = next(iter(validation.boxes.items()))
     return replace(validation, boxes={kind: people})
-
-
-def _kind(root: Path) -> str:
-    """`synthetic LEVEL` for an embedded data set, else `coco`: whatever comes in COCO's layout."""
-    request = root / "synthetic.json"
-    return f"synthetic {json.loads(request.read_text(encoding='utf-8'))['level']}" if request.is_file() else "coco"
 
 
 def _processor() -> str:

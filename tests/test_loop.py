@@ -1,5 +1,6 @@
 """The training loop: stopping and going on, the order of samples, and losses that are no numbers."""
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from torch import Tensor, nn
 from archlab.data.coco import load_people
 from archlab.data.crops import Augmentation
 from archlab.data.dataset import PoseDataset
+from archlab.distributed import World
 from archlab.errors import InputError
-from archlab.journal import read_rows
-from archlab.loop import TrainingError, batches, fit, plan, step
+from archlab.faults import TrainingError
+from archlab.journal import flat, read_rows
+from archlab.loop import Plan, batches, fit, plan, step
 from archlab.recipe import Optimiser, Recipe
+from archlab.state import Average
 
 CPU = torch.device("cpu")
 
@@ -67,7 +71,14 @@ def assert_same(first: nn.Module, second: nn.Module) -> None:
         assert torch.equal(one, other), name
 
 
-@pytest.mark.parametrize("recipe", [tiny.RECIPE, replace(tiny.RECIPE, optimiser=Optimiser("sgd", lr=0.1))])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        tiny.RECIPE,
+        replace(tiny.RECIPE, optimiser=Optimiser("sgd", lr=0.1)),
+        replace(tiny.RECIPE, accumulate=2, ema=0.9),
+    ],
+)
 @pytest.mark.parametrize("step_of_the_fault", [2, 3, 6, 10])
 def test_training_broken_off_and_taken_up_again_ends_with_the_same_bits(
     dataset: PoseDataset, tmp_path: Path, recipe: Recipe, step_of_the_fault: int
@@ -76,7 +87,8 @@ def test_training_broken_off_and_taken_up_again_ends_with_the_same_bits(
     with pytest.raises(Breaks):
         trained(dataset, tmp_path / "broken", recipe, breaks_at=step_of_the_fault)
     again = trained(dataset, tmp_path / "broken", recipe)
-    assert again.calls < whole.calls or step_of_the_fault == 2  # it did not start anew, but where no checkpoint was
+    none_saved = step_of_the_fault <= 2 * recipe.accumulate
+    assert again.calls < whole.calls or none_saved  # it did not start anew, but where no checkpoint was
     assert_same(whole, again)
 
 
@@ -203,3 +215,104 @@ def test_validation_comes_as_often_as_asked_and_leaves_no_trace_in_the_weights(
     rows = read_rows(tmp_path / "with" / "metrics.jsonl")
     assert [row["iteration"] for row in rows if "validation" in row] == [3, 6, 9]
     assert_same(network, trained(dataset, tmp_path / "without"))
+
+
+def test_micro_batches_take_the_step_of_the_whole_batch_at_the_same_rate(dataset: PoseDataset, tmp_path: Path) -> None:
+    # Without dropout and batch statistics, which see a micro-batch alone.
+    ends = []
+    for accumulate in (1, 2, 4):
+        (tmp_path / str(accumulate)).mkdir()
+        torch.manual_seed(5)
+        network = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4, padding=2), nn.ReLU(), nn.Conv2d(8, 17, 3, padding=1))
+        recipe = replace(tiny.RECIPE, accumulate=accumulate, log_every=1)
+        fit(network, dataset, recipe, seed=5, folder=tmp_path / str(accumulate), device=CPU)
+        rows = read_rows(tmp_path / str(accumulate) / "metrics.jsonl")
+        ends.append(([row["loss"] for row in rows], [row["lr"] for row in rows], network[2].weight.detach().numpy()))
+    for losses, rates, weights in ends[1:]:
+        assert losses == pytest.approx(ends[0][0], rel=1e-5)
+        assert rates == ends[0][1]
+        np.testing.assert_allclose(weights, ends[0][2], atol=1e-5)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
+    assert (plan(replace(tiny.RECIPE, accumulate=2), 14).parts, plan(tiny.RECIPE, 14, 2).parts) == (2, 2)
+    with pytest.raises(InputError, match="4 people cannot be shared out to 3 processes"):
+        plan(tiny.RECIPE, 14, 3)
+    with pytest.raises(InputError, match="1 people cannot be shared out"):
+        plan(replace(tiny.RECIPE, accumulate=2), 1)
+
+
+def test_processes_share_out_the_people_of_each_step_that_one_alone_would_see(dataset: PoseDataset) -> None:
+    alone, shared = plan(replace(tiny.RECIPE, accumulate=2), 14), plan(tiny.RECIPE, 14, 2)
+
+    def seen(course: Plan, world: World) -> list[list[int]]:
+        found = batches(dataset, course, 5, start=1, workers=0, device=CPU, world=world)
+        return [batch["index"].tolist() for batch in found]
+
+    one, first, second = seen(alone, World()), seen(shared, World(0, 2)), seen(shared, World(1, 2))
+    assert len(first) == len(second) == 9
+    assert one == [part for pair in zip(first, second, strict=True) for part in pair]
+
+
+def test_the_average_of_weights_forgets_by_its_decay_and_fast_at_first() -> None:
+    network = nn.BatchNorm1d(1)
+    average = Average(network, 0.5)
+    expected = 1.0
+    for step_number, (weight, decay) in enumerate(zip((3.0, 5.0, 7.0), (1 / 10, 2 / 11, 3 / 12), strict=True)):
+        nn.init.constant_(network.weight, weight)
+        network.num_batches_tracked += 1
+        average.update(network, step_number)
+        expected = decay * expected + (1 - decay) * weight
+        assert average.network.weight.item() == pytest.approx(expected)
+    average.update(network, 1000)  # 1001 / 1010 is more than the decay
+    assert average.network.weight.item() == pytest.approx(0.5 * expected + 0.5 * 7.0)
+    assert average.network.num_batches_tracked.item() == 3
+
+
+def test_averaged_weights_are_scored_saved_and_left_in_the_network_and_training_does_not_notice(
+    dataset: PoseDataset, tmp_path: Path
+) -> None:
+    plain = trained(dataset, tmp_path / "plain")
+    averaged = trained(dataset, tmp_path / "averaged", replace(tiny.RECIPE, ema=0.9))
+    values = torch.load(tmp_path / "averaged" / "checkpoint.pt", weights_only=True)
+    for name, tensor in averaged.state_dict().items():
+        assert torch.equal(tensor, values["state_dict"][name])
+        assert torch.equal(plain.state_dict()[name], values["trained"][name])
+    assert not torch.equal(averaged.last.weight, plain.last.weight)
+    scored = []
+    torch.manual_seed(5)
+    network = TinyNet()
+    (tmp_path / "validated").mkdir()
+    recipe = replace(tiny.RECIPE, ema=0.9, validate_every=9)
+    fit(network, dataset, recipe, seed=5, folder=tmp_path / "validated", device=CPU,
+        validate=lambda given: scored.append(given) or {})  # type: ignore[func-returns-value]  # fmt: skip
+    assert len(scored) == 1
+    assert scored[0] is not network
+    assert_same(network, averaged)
+
+
+def test_rows_tell_speed_waiting_and_memory(dataset: PoseDataset, tmp_path: Path) -> None:
+    trained(dataset, tmp_path / "run")
+    for row in read_rows(tmp_path / "run" / "metrics.jsonl"):
+        assert row["images_per_second"] > 0
+        assert 0 < row["data_wait"] < 1
+        assert row["memory_mib"] > 50  # PyTorch alone takes more
+
+
+def test_tensorboard_draws_the_numbers_of_the_rows_where_it_is_installed_and_is_asked_for_where_not(
+    dataset: PoseDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    options = {"seed": 5, "folder": tmp_path / "run", "device": CPU, "board": True}
+    if importlib.util.find_spec("tensorboard") is None:
+        with pytest.raises(InputError, match=r"pip install 'archlab\[tensorboard\]'"):
+            fit(TinyNet(), dataset, tiny.RECIPE, **options)
+    else:
+        fit(TinyNet(), dataset, tiny.RECIPE, **options)
+        assert [path.stat().st_size > 0 for path in (tmp_path / "run" / "tensorboard").iterdir()] == [True]
+        assert len(read_rows(tmp_path / "run" / "metrics.jsonl")) == 3
+
+
+def test_a_row_is_drawn_by_the_path_of_its_numbers() -> None:
+    row = {"validation": {"ground_truth_boxes": {"AP": 1.5, "APL": None}}, "loss": 2.0}
+    assert list(flat(row)) == [("validation/ground_truth_boxes/AP", 1.5), ("loss", 2.0)]

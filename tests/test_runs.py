@@ -1,5 +1,6 @@
 """Run folders: records, their names and the lock."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,9 +8,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from archlab.errors import InputError
-from archlab.runs import Record, circumstances, digest, find_runs, fingerprint, locked, read_record
+from archlab.runs import (
+    Record,
+    circumstances,
+    digest,
+    find_runs,
+    fingerprint,
+    list_runs,
+    locked,
+    read_record,
+    runs_table,
+)
 
 RECORD = Record(
     fingerprint="f" * 16,
@@ -134,3 +146,42 @@ def test_circumstances_name_versions_and_the_commit_of_the_working_folder(
         subprocess.run(["git", *command], check=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert circumstances()["commit"] == commit
+
+
+def test_runs_are_listed_with_state_score_and_disk_use_and_a_killed_one_is_stopped(tmp_path: Path) -> None:
+    states = {"a": "done", "b": "running", "c": "running", "d": "failed"}
+    for number, (name, state) in enumerate(states.items()):
+        (tmp_path / name).mkdir()
+        scores = RECORD.scores if state == "done" else {}
+        replace(RECORD, fingerprint=name, state=state, scores=scores, date=f"2026-01-0{number + 1}").write(
+            tmp_path / name
+        )  # type: ignore[arg-type]
+        (tmp_path / name / "lock").touch()
+    (tmp_path / "a" / "checkpoint.pt").write_bytes(b"x" * 3_000_000)
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "b")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        rows = list_runs(tmp_path)
+        holder.kill()
+    assert [(row.folder, row.state) for row in rows] == [
+        ("a", "done"),
+        ("b", "running"),
+        ("c", "stopped"),
+        ("d", "failed"),
+    ]
+    assert (rows[0].score_name, rows[0].score, rows[1].score) == ("AP", 1.5, None)
+    assert rows[0].bytes == 3_000_000 + (tmp_path / "a" / "record.json").stat().st_size
+    console = Console(width=160, file=io.StringIO())
+    console.print(runs_table(rows))
+    assert isinstance(console.file, io.StringIO)
+    [line] = [line for line in console.file.getvalue().splitlines() if "done" in line]
+    assert [part.strip() for part in line.split("│")[1:-1]] == [
+        "a", "lite_hrnet_18", "quick", "1", "done", "AP 1.5", "10", "2.9", "2026-01-01",
+    ]  # fmt: skip
+
+
+def test_a_folder_of_runs_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert list_runs(tmp_path) == []
+    with pytest.raises(InputError, match="no such folder of runs"):
+        list_runs(tmp_path / "absent")

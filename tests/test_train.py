@@ -15,8 +15,8 @@ import torch
 import archlab
 from archlab.data.coco import fingerprint as data_fingerprint
 from archlab.errors import InputError
+from archlab.faults import TrainingError
 from archlab.journal import read_rows
-from archlab.loop import TrainingError
 from archlab.recipe import Optimiser, load_recipe
 from archlab.runs import find_runs, locked, read_record
 from archlab.train import run_folder, train, using_threads

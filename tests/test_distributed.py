@@ -1,0 +1,130 @@
+"""Two processes that train together on the CPU, started by torchrun as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from archlab import yamlio
+from archlab.checkpoint import load_file
+from archlab.distributed import ALONE, TORCHRUN, World, is_first_process, joined
+from archlab.evaluate import evaluate_run
+from archlab.journal import read_rows
+from archlab.runs import find_runs
+from archlab.train import train
+
+# What processes tell each other.
+SCRIPT = """
+import json
+from pathlib import Path
+import torch
+from archlab.distributed import joined
+
+with joined("cpu") as world:
+    network = torch.nn.BatchNorm1d(2)
+    network.running_mean += 1 + world.rank
+    world.agree(network)
+    told = {
+        "means": network.running_mean.tolist(), "mean": world.mean(torch.tensor([world.rank * 1.0])).item(),
+        "any": [world.any(False), world.any(world.rank == 1)], "all": world.gather(world.rank),
+    }
+    Path(f"told{world.rank}.json").write_text(json.dumps(told))
+"""
+RECIPE = replace(tiny.RECIPE, log_every=1, validate_every=5, boxes="both")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_data(tmp_path_factory.mktemp("distributed"))
+
+
+def torchrun(folder: Path, *arguments: str) -> None:
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    made = subprocess.run(
+        [*start, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert made.returncode == 0, made.stderr
+
+
+@pytest.fixture(scope="module")
+def together(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of two processes."""
+    folder = tmp_path_factory.mktemp("together")
+    tiny.make_spec(folder)
+    (folder / "tiny_recipe.yaml").write_text(yamlio.dump(RECIPE))
+    torchrun(folder, "-m", "archlab", "train", "tiny.yaml", "--recipe", "tiny_recipe.yaml", "--data", str(root))
+    [record] = find_runs(folder / "runs")
+    assert record.state == "done"
+    return folder / "runs" / record.fingerprint
+
+
+def test_two_processes_have_the_losses_of_one_that_accumulates_over_two_micro_batches(
+    root: Path, together: Path, tmp_path: Path
+) -> None:
+    # Batch statistics are a micro-batch's own, on one process as on two.
+    alone = train(tiny.make_spec(tmp_path), replace(RECIPE, accumulate=2), root, out=tmp_path)
+    losses = [[row["loss"] for row in read_rows(run / "metrics.jsonl") if "loss" in row] for run in (alone, together)]
+    assert len(losses[0]) == 10
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    one, two = (load_file(run / "checkpoint.pt")["state_dict"] for run in (alone, together))
+    trained = [name for name in one if "running" not in name and "tracked" not in name]
+    assert trained
+    for name in trained:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+
+
+def test_the_scores_of_two_processes_are_those_of_one_on_the_same_weights(root: Path, together: Path) -> None:
+    scores = find_runs(together.parent)[0].scores
+    again = evaluate_run(together, root, device="cpu")
+    assert scores.keys() == again.keys() == {"ground_truth_boxes", "detector_boxes"}
+    for kind, figures in scores.items():
+        assert {name for name in figures if figures[name] is None} == {n for n in again[kind] if again[kind][n] is None}
+        for name, value in figures.items():
+            assert value is None or value == pytest.approx(again[kind][name], rel=1e-9), name
+        assert (figures["pck"] or 0) > 0
+
+
+def test_only_one_process_writes(together: Path) -> None:
+    rows = read_rows(together / "metrics.jsonl")
+    assert [row["iteration"] for row in rows if "loss" in row] == list(range(1, 11))
+    assert [row["iteration"] for row in rows if "validation" in row] == [5, 10]
+    record = json.loads((together / "record.json").read_text())
+    assert record["samples"] == 40
+
+
+def test_processes_agree_on_statistics_means_and_wishes(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    torchrun(tmp_path, "script.py")
+    told = [json.loads((tmp_path / f"told{rank}.json").read_text()) for rank in (0, 1)]
+    assert told[0] == told[1] == {"means": [1.0, 1.0], "mean": 0.5, "any": [False, True], "all": [0, 1]}
+
+
+def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as a cluster's scheduler may set, which starts no processes of ours
+    monkeypatch.delenv("RANK", raising=False)
+    with joined("cpu") as world:
+        assert world == ALONE == World(0, 1, 0)
+        assert world.gather("x") == ["x"]
+        assert world.mean(torch.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+        assert np.array_equal(np.arange(world.rank, 5, world.size), np.arange(5))
+
+
+def test_only_the_first_of_torchruns_processes_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    assert is_first_process()
+    monkeypatch.setenv("RANK", "1")  # a scheduler's, without torchrun
+    assert is_first_process()
+    for name in TORCHRUN:
+        monkeypatch.setenv(name, "1")
+    assert not is_first_process()
+    monkeypatch.setenv("RANK", "0")
+    assert is_first_process()
