@@ -22,7 +22,7 @@ lint: $(DEV)
 	$(BIN)/mypy
 
 reports: $(STAMP)
-	$(BIN)/archlab report table1 table2 table6 table7 figure4
+	$(BIN)/archlab report table1 table2 table6 table7 figure4 campaign
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

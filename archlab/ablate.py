@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from archlab.estimate import Estimate, Work, estimate, spell
 from archlab.jobs import Job, make_jobs, make_plans, trained
 from archlab.processes import Stopped, Task, finished, stoppable
 from archlab.progress import Advance, progress
+from archlab.report import campaign_page
 from archlab.report.ablation import document, summary
 from archlab.report.records import keep_records, read_records
 from archlab.report.rows import Setting, count, gather
 from archlab.report.tables import terminal
 from archlab.runs import Record, find_runs
-from archlab.study import Ablation, Scatter, Study
+from archlab.study import Ablation, Campaign, Scatter, Study
 
 TRAINING = 0.95
 """Of a run, as its progress goes; the rest is scoring and drawing."""
@@ -41,17 +42,21 @@ def ablate(
     plugin: Sequence[str] = (),
     out: Path = Path("runs"),
     reports: Path = Path("reports"),
+    reuse_records: bool = False,
 ) -> int:
     """Train what is missing of the studies' rows, seed by seed, and write their reports; the exit code.
 
     `recipe` overrides the studies', `seeds` the recipe's, `data` the data that the recipe makes for itself. `jobs` runs
     go at once, by default as many as there are CPU cores, or one on an accelerator; cores are shared out between them.
-    A run that fails is named and the others go on: exit code 1. Stopped by Ctrl-C or SIGTERM (exit code 130), or
-    killed, it goes on where it was when it is called again. Raises InputError before anything is trained.
+    With `reuse_records` a run whose record lies in `reports`/records counts as done where its folder is not here, so
+    that what another machine began goes on. A run that fails is named and the others go on: exit code 1. Stopped by
+    Ctrl-C or SIGTERM (exit code 130), or killed, it goes on where it was when it is called again. Raises InputError
+    before anything is trained.
     """
     loaded = [studies.load(name) for name in names]
     chosen = [(study, recipe or study.recipe) for study in trained(loaded)]
     at_once = jobs or _default_jobs(device)
+    kept = {record.fingerprint: record for record in read_records(reports / "records")} if reuse_records else {}
 
     def listed(*, make_data: bool) -> list[Job]:
         plans = make_plans((name for _, name in chosen), data, make_data=make_data)
@@ -59,13 +64,13 @@ def ablate(
 
     wanted = listed(make_data=False)
     if dry_run:
-        _print_plan(wanted, at_once, device, out, reports)
+        _print_plan(wanted, kept, at_once, device, out, reports)
         return 0
     try:
         with stoppable():
             wanted = listed(make_data=True)
-            failed = _train(wanted, at_once, device, plugin, out, reports)
-            _report(loaded, wanted, plugin, out, reports)
+            failed = _train(wanted, kept, at_once, device, plugin, out, reports)
+            _report(loaded, wanted, kept, plugin, out, reports)
     except Stopped as stopped:
         _tell(f"stopped by {stopped}; the same command goes on from here")
         return 130
@@ -73,11 +78,17 @@ def ablate(
 
 
 def _train(
-    wanted: Sequence[Job], at_once: int, device: str | None, plugin: Sequence[str], out: Path, reports: Path
+    wanted: Sequence[Job],
+    kept: Mapping[str, Record],
+    at_once: int,
+    device: str | None,
+    plugin: Sequence[str],
+    out: Path,
+    reports: Path,
 ) -> list[Job]:
     """Train the jobs that are not done; those that failed."""
-    reused = [job for job in wanted if job.done(out)]
-    keep_records((out / job.fingerprint for job in reused), reports / "records")
+    reused = [job for job in wanted if job.done(out, kept)]
+    keep_records((out / job.fingerprint for job in reused if job.done(out)), reports / "records")
     missing = [job for job in wanted if job not in reused]
     _tell(f"{len(wanted)} runs: {len(reused)} reused, {len(missing)} to train, {at_once} at once")
     if not missing:
@@ -135,10 +146,17 @@ def _tail(log: Path, lines: int = 8) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
-def _report(loaded: Sequence[Study], wanted: Sequence[Job], plugin: Sequence[str], out: Path, reports: Path) -> None:
-    """Print the tables of what was trained here, and write all reports."""
+def _report(
+    loaded: Sequence[Study],
+    wanted: Sequence[Job],
+    kept: Mapping[str, Record],
+    plugin: Sequence[str],
+    out: Path,
+    reports: Path,
+) -> None:
+    """Print the tables of what was trained or reused here, and write all reports."""
     records = read_records(reports / "records")
-    settings = dict.fromkeys(Setting.of(record) for job in wanted if (record := job.done(out)))
+    settings = dict.fromkeys(Setting.of(record) for job in wanted if (record := job.done(out, kept)))
     console = Console()
     console = console if console.is_terminal else Console(width=160)
     for study in loaded:
@@ -146,6 +164,8 @@ def _report(loaded: Sequence[Study], wanted: Sequence[Job], plugin: Sequence[str
         if isinstance(study, Ablation) and settings:
             rows = gather(study.rows, records, partial(count, plugin=plugin))
             documents = [document(study, rows, only=setting) for setting in settings]
+        elif isinstance(study, Campaign):
+            documents = [campaign_page.document(study, records, plugin=plugin, only=[*settings])]
         elif not isinstance(study, Scatter):
             documents = [report.document(study, records, plugin=plugin)]
         for each in documents:
@@ -177,16 +197,20 @@ def _estimates(jobs: Sequence[Job], records: Sequence[Record], at_once: int, dev
     ]
 
 
-def _print_plan(wanted: Sequence[Job], at_once: int, device: str | None, out: Path, reports: Path) -> None:
+def _print_plan(
+    wanted: Sequence[Job], kept: Mapping[str, Record], at_once: int, device: str | None, out: Path, reports: Path
+) -> None:
     """What would be made, trained and reused, and for how long."""
     for plan in {job.plan.name: job.plan for job in wanted}.values():
         print(f"recipe {plan.recipe.name}, data {plan.root}{'' if plan.data else ' (would be generated first)'}")
-    missing = [job for job in wanted if not job.done(out)]
+        if kept and not plan.data:
+            print("  which of the kept records are of this data is known once it is made")
+    missing = [job for job in wanted if not job.done(out, kept)]
     records = [*find_runs(out), *read_records(reports / "records")]
     estimates = _estimates(missing, records, at_once, device)
     expected = iter(estimates)
     for job in wanted:
-        done = job.done(out)
+        done = job.done(out, kept)
         print(f"  reuse  {job}: {summary(done)}" if done else f"  train  {job}: about {spell(next(expected).seconds)}")
     print(f"{len(wanted)} runs: {len(wanted) - len(missing)} reused, {len(missing)} to train, {at_once} at once")
     if missing:

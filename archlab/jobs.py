@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import archlab
 from archlab import study as studies
-from archlab.data.coco import fingerprint as data_fingerprint
-from archlab.data.coco import load_people
+from archlab.data.sets import fingerprint as data_fingerprint
+from archlab.data.sets import training_people
 from archlab.errors import InputError, Problem
 from archlab.journal import read_rows
 from archlab.recipe import DATA, Recipe, ensure_data, load_recipe, recipe_hash
 from archlab.runs import Record, fingerprint, read_record
-from archlab.study import Ablation, Row, Scatter, Study
+from archlab.study import Campaign, Row, Scatter, Study, Trainable
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,15 @@ class Job:
             spec_hash=self.spec_hash, recipe_hash=self.plan.recipe_hash, data=self.plan.data, seed=self.seed
         )
 
-    def done(self, out: Path) -> Record | None:
-        """Its record, if it is trained to its end."""
+    def done(self, out: Path, kept: Mapping[str, Record] | None = None) -> Record | None:
+        """Its record, if it is trained to its end: here, or elsewhere and `kept` by its fingerprint."""
         folder = out / self.fingerprint
-        if not self.fingerprint or not (folder / "record.json").is_file():
+        if not self.fingerprint:
             return None
-        record = read_record(folder)
-        return record if record.state == "done" else None
+        record = read_record(folder) if (folder / "record.json").is_file() else None
+        if record is None or record.state != "done":
+            record = (kept or {}).get(self.fingerprint)
+        return record if record and record.state == "done" else None
 
     def share(self, out: Path) -> float:
         """How much of its training is behind it, 0 to 1, by the last line of its metrics."""
@@ -75,15 +78,16 @@ class Job:
         if not self.plan.data and recipe.data:
             people = recipe.data.train
         else:
-            people = len(load_people(self.plan.root, "train2017", aspect=recipe.input[1] / recipe.input[0]))
+            aspect = recipe.input[1] / recipe.input[0]
+            people = len(training_people(self.plan.root, recipe.dataset, aspect=aspect))
         return (recipe.epochs or 0) * people
 
 
-def trained(loaded: Iterable[Study]) -> list[Ablation]:
-    """The ablations among some studies, and those whose runs a scatter draws."""
-    found: dict[str, Ablation] = {}
+def trained(loaded: Iterable[Study]) -> list[Trainable]:
+    """The ablations and campaigns among some studies, and the ablations whose runs a scatter draws."""
+    found: dict[str, Trainable] = {}
     for study in loaded:
-        if isinstance(study, Ablation):
+        if isinstance(study, Trainable):
             found.setdefault(study.name, study)
         elif isinstance(study, Scatter):
             for name in study.measured:
@@ -104,29 +108,43 @@ def _plan(name: str, data: Path | None, make_data: bool) -> Plan:
         root = DATA / recipe.data.folder
     else:
         raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
-    return Plan(name, recipe, recipe_hash(recipe), root, data_fingerprint(root) if root.is_dir() else "")
+    data_hash = data_fingerprint(root, recipe.dataset) if root.is_dir() else ""
+    return Plan(name, recipe, recipe_hash(recipe), root, data_hash)
 
 
-def make_jobs(pairs: Sequence[tuple[Ablation, Plan]], seeds: Sequence[int], plugin: Sequence[str] = ()) -> list[Job]:
+def make_jobs(pairs: Sequence[tuple[Trainable, Plan]], seeds: Sequence[int], plugin: Sequence[str] = ()) -> list[Job]:
     """All distinct runs, seed by seed, so that an ablation that is cut short has whole tables of few seeds.
 
-    Without `seeds` each recipe's own. A network that several studies name is trained once. Raises InputError with
-    the problems of all networks.
+    Without `seeds` a campaign's own, or else the recipe's one. A network that several studies name is trained once.
+    Raises InputError with the problems of all networks.
     """
     found: dict[tuple[str, str, int], Job] = {}
     problems: list[Problem] = []
-    turns: list[int | None] = [*dict.fromkeys(seeds)] or [None]
-    for seed in turns:
-        for study, plan in pairs:
-            for row in study.rows:
+    asked = [[(study, plan, seed) for seed in dict.fromkeys(seeds or _seeds(study, plan))] for study, plan in pairs]
+    for turn in zip_longest(*asked):
+        for study, plan, seed in filter(None, turn):
+            for row in _in_turn(study):
                 try:
-                    job = _job(row, plan, plan.recipe.seed if seed is None else seed, plugin)
+                    job = _job(row, plan, seed, plugin)
                     found.setdefault((job.spec_hash, plan.name, job.seed), job)
                 except InputError as error:
                     problems.extend(problem for problem in error.problems if problem not in problems)
     if problems:
         raise InputError(problems)
     return list(found.values())
+
+
+def _in_turn(study: Trainable) -> list[Row]:
+    """A study's networks; of a campaign its reference and controls first, which say whether the rest is worth it."""
+    rows = [*studies.networks(study)]
+    if not isinstance(study, Campaign):
+        return rows
+    first = {study.reference, *(control.spec for control in study.controls)}
+    return sorted(rows, key=lambda row: (row.spec != study.reference, row.spec not in first))
+
+
+def _seeds(study: Trainable, plan: Plan) -> tuple[int, ...]:
+    return study.seeds if isinstance(study, Campaign) and study.seeds else (plan.recipe.seed,)
 
 
 def _job(row: Row, plan: Plan, seed: int, plugin: Sequence[str]) -> Job:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from archlab import shipped
 from archlab.errors import InputError, Problem, nearest
-from archlab.yamlio import Item, parse, read
+from archlab.yamlio import Above, AtLeast, Item, parse, read
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,77 @@ class Ablation:
     def problems(self, item: Item) -> Iterator[Problem]:
         """Every row is of a network that we can count."""
         return _without_spec(self.rows, item)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A network outside the paper's tables that is plainly better or worse than the reference.
+
+    Data that does not show it `at_least` so many AP above or below the reference cannot judge an ablation.
+    """
+
+    name: str
+    spec: str
+    at_least: Annotated[float, Above(0)]
+    side: Literal["above", "below"]
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def row(self) -> Row:
+        """It as a network to train, which nobody published anything of."""
+        return Row(self.name, self.spec, self.fields)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One of the paper's sentences, as two rows of the study by their specs, of which it says that one is the better.
+
+    within: AP points, where it says instead that the two are comparable; how near that is, is the study's to say.
+    sentence: as printed. place: its section and table.
+    """
+
+    better: str
+    worse: str
+    sentence: str
+    place: str
+    within: Annotated[float | None, Above(0)] = None
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The rows of ablations measured in one setting and judged: controls, intervals, and which claims held.
+
+    recipe, seeds: what `ablate` trains with unless told otherwise. val_people: the fewest to score on for a judgement.
+    reference: the row, by its spec, that all differences are against. reference_ap: its lowest and highest AP at which
+    the data is taken to be neither too hard nor too easy to tell networks apart.
+    """
+
+    kind: Literal["campaign"]
+    title: str
+    source: str
+    rows: tuple[Row, ...]
+    reference: str
+    controls: tuple[Control, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    recipe: str = "quick"
+    seeds: tuple[Annotated[int, AtLeast(0)], ...] = (1, 2, 3)
+    val_people: Annotated[int, AtLeast(1)] = 4000
+    reference_ap: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+    name: str = ""
+
+    def problems(self, item: Item) -> Iterator[Problem]:
+        """Every row is of a network that we can count; the reference and the claims name rows, each by one spec."""
+        yield from _without_spec(self.rows, item)
+        specs = [row.spec or row.same_as.partition("/")[2] for row in self.rows]
+        for spec in dict.fromkeys(spec for spec in specs if spec and specs.count(spec) > 1):
+            yield item.problem(f"two rows have the spec {spec!r}; here a row is named by its spec", "rows")
+        named = [("reference", self.reference, item)]
+        for claim, place in zip(self.claims, _places(item, "claims"), strict=True):
+            named += [("claims.better", claim.better, place), ("claims.worse", claim.worse, place)]
+        for where, spec, place in named:
+            if spec not in specs:
+                yield place.problem(f"no row has the spec {spec!r}{nearest(spec, specs)}", where)
 
 
 @dataclass(frozen=True)
@@ -188,9 +259,11 @@ class UnitComplexity:
     name: str = ""
 
 
-Study = Ablation | Scatter | Structure | UnitComplexity
+Trainable = Ablation | Campaign
+Study = Ablation | Campaign | Scatter | Structure | UnitComplexity
 KINDS: dict[str, type[Study]] = {
     "ablation": Ablation,
+    "campaign": Campaign,
     "scatter": Scatter,
     "structure": Structure,
     "unit_complexity": UnitComplexity,
@@ -213,7 +286,8 @@ def load(name_or_path: str | Path) -> Study:
             problems.extend(error.problems)
     if problems:
         raise InputError(problems)
-    return replace(study, rows=tuple(resolved))
+    study = replace(study, rows=tuple(resolved))
+    return _named_alike(study, path) if isinstance(study, Campaign) else study
 
 
 def load_ablation(name_or_path: str | Path) -> Ablation:
@@ -222,6 +296,11 @@ def load_ablation(name_or_path: str | Path) -> Ablation:
     if not isinstance(study, Ablation):
         raise InputError(Problem(f"{study.name} is of kind {study.kind}; only an ablation is trained", field="study"))
     return study
+
+
+def networks(study: Trainable) -> tuple[Row, ...]:
+    """All that a study trains: its rows, and a campaign's controls after them."""
+    return study.rows if isinstance(study, Ablation) else (*study.rows, *(control.row for control in study.controls))
 
 
 def names() -> list[str]:
@@ -261,19 +340,36 @@ def _without_spec(rows: Sequence[Row], item: Item) -> Iterator[Problem]:
             yield place.problem(f"the row {row.name!r} needs the variant that it counts", "rows.spec")
 
 
-def _places(item: Item) -> tuple[Item, ...]:
-    """Where the rows of a study's file stand."""
+def _places(item: Item, name: str = "rows") -> tuple[Item, ...]:
+    """Where the rows, or the parts of another list, of a study's file stand."""
     assert isinstance(item.value, dict)
-    places = item.value["rows"].value
+    places = item.value[name].value if name in item.value else ()
     assert isinstance(places, tuple)
     return places
+
+
+def _found(spec: str, path: Path) -> str:
+    """A spec that a study names by its file, found beside the study; another as it is."""
+    there = path.parent / spec
+    return str(there) if spec.endswith((".yaml", ".yml")) and there.is_file() else spec
+
+
+def _named_alike(study: Campaign, path: Path) -> Campaign:
+    """A campaign whose controls, reference and claims name specs as its resolved rows do."""
+    return replace(
+        study,
+        reference=_found(study.reference, path),
+        controls=tuple(replace(each, spec=_found(each.spec, path)) for each in study.controls),
+        claims=tuple(
+            replace(each, better=_found(each.better, path), worse=_found(each.worse, path)) for each in study.claims
+        ),
+    )
 
 
 def _resolved(row: Row, place: Item, path: Path) -> Row:
     """The row itself, its spec found beside this file if it is a path, or the row that it is the same as."""
     if not row.same_as:
-        there = path.parent / row.spec
-        return replace(row, spec=str(there)) if row.spec.endswith((".yaml", ".yml")) and there.is_file() else row
+        return replace(row, spec=_found(row.spec, path))
     study_name, _, spec = row.same_as.partition("/")
     beside = path.parent / f"{study_name}.yaml"
     if not spec or not beside.is_file():

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,19 @@ def test_runs_go_seed_by_seed_and_networks_that_studies_share_are_trained_once(f
     assert len(jobs.make_jobs(pairs, ())) == 9  # the recipe's own seed
 
 
+def test_a_campaign_goes_by_its_own_seeds_and_begins_each_with_the_reference_and_the_controls(folder: Path) -> None:
+    campaign = study.load("campaign")
+    assert isinstance(campaign, study.Campaign)
+    plans = jobs.make_plans(["smoke"], None, make_data=False)
+    made = jobs.make_jobs([(campaign, plans["smoke"])], ())
+    assert [job.seed for job in made] == [1] * 13 + [2] * 13 + [3] * 13
+    assert made[0].row.spec == "lite_hrnet_18"
+    assert [job.row.spec for job in made[1:5]] == [control.spec for control in campaign.controls]
+    assert {job.row.spec for job in made} == {row.spec for row in study.networks(campaign)}
+    both = jobs.make_jobs([(study.load_ablation("table6"), plans["smoke"]), (campaign, plans["smoke"])], (7,))
+    assert len(both) == 13
+
+
 def test_a_run_is_not_done_before_its_data_is_made(folder: Path) -> None:
     plans = jobs.make_plans(["tiny.yaml"], None, make_data=False)
     (job, _) = jobs.make_jobs([(study.load_ablation("two.yaml"), plans["tiny.yaml"])], ())
@@ -271,6 +285,15 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert capsys.readouterr().out.count("  reuse  ") == 2
     assert ablation.ablate(["two.yaml"]) == 0
     assert "2 runs: 2 reused, 0 to train" in capsys.readouterr().err
+
+    shutil.rmtree(folder / "runs")  # as on another machine, which has the records alone
+    assert ablation.ablate(["two.yaml"], dry_run=True) == 0
+    assert capsys.readouterr().out.count("  train  ") == 2
+    assert ablation.ablate(["two.yaml"], reuse_records=True) == 0
+    said = capsys.readouterr()
+    assert "2 runs: 2 reused, 0 to train" in said.err
+    assert "Skips with small kernels" in said.out
+    assert not (folder / "runs").exists()
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

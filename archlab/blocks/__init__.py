@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, upsample
-from archlab.blocks.exchange import concat_head, finest, fusion, iterative_head, transition
+from archlab.blocks.exchange import concat_head, finest, fusion, iterative_head, no_fusion, transition
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
 from archlab.blocks.shuffle import shuffle_block, shuffle_stem
 from archlab.blocks.weighting import conditional_channel_weighting
@@ -27,6 +27,7 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "inverted_residual": inverted_residual,
     "iterative_head": iterative_head,
     "max_pool": max_pool,
+    "no_fusion": no_fusion,
     "shuffle_block": shuffle_block,
     "shuffle_stem": shuffle_stem,
     "transition": transition,

@@ -59,6 +59,11 @@ def fusion(
     return [g.act(y, shared="act") for y in ys]
 
 
+def no_fusion(g: Wiring, xs: Maps) -> list[Map]:
+    """y_i = x_i: no exchange at the end of a module, the control that a fusion is held against."""
+    return list(xs)
+
+
 def _gather(g: Wiring, xs: Maps, i: int, twice: int, down: Convolution) -> Map:
     """sum_j f_ij(x_j) before its ReLU; the first term counts twice if `twice` (1: doubled, 2: evaluated again)."""
     with g.scope(f"to{i}"):

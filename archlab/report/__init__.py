@@ -8,32 +8,41 @@ from pathlib import Path
 
 from archlab import study as studies
 from archlab.files import write_text
-from archlab.report import ablation, rows, scatter, structure, tables, units
+from archlab.report import ablation, campaign_page, rows, scatter, structure, tables, units
 from archlab.report.records import read_records
 from archlab.runs import Record
-from archlab.study import Ablation, Scatter, Structure, Study
+from archlab.study import Ablation, Campaign, Scatter, Structure, Study
 
 
 def report(study: Study | str | Path, records: Path, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
     """Write a study's tables (`NAME.md`, `.csv`, `.tex`) or plot (`NAME.png`, `.svg`) to `out`; the files written.
 
+    A campaign is a page (`NAME.md`) and its figures (`NAME.csv`).
+
     `records` is the folder of run records; without it, or without a run that fits, measured places stay empty.
     `plugin` names modules with blocks that the study's networks may use.
     """
-    if not isinstance(study, Ablation | Scatter | Structure | studies.UnitComplexity):
+    if isinstance(study, str | Path):
         study = studies.load(study)
     known = read_records(records)
     if isinstance(study, Scatter):
         return plot(study, known, out, plugin=plugin)
+    if isinstance(study, Campaign):
+        return campaign_page.write(study, known, out, plugin=plugin)
     return write(document(study, known, plugin=plugin), out)
 
 
 def document(
-    study: Ablation | Structure | studies.UnitComplexity, records: Sequence[Record], *, plugin: Sequence[str] = ()
+    study: Ablation | Campaign | Structure | studies.UnitComplexity,
+    records: Sequence[Record],
+    *,
+    plugin: Sequence[str] = (),
 ) -> tables.Document:
     """The tables of a study."""
     if isinstance(study, Structure):
         return structure.document(study, plugin)
+    if isinstance(study, Campaign):
+        return campaign_page.document(study, records, plugin=plugin)
     if isinstance(study, studies.UnitComplexity):
         return units.document(study, plugin)
     return ablation.document(study, rows.gather(study.rows, records, partial(rows.count, plugin=plugin)))

@@ -36,7 +36,7 @@ def costs_caption(printed: int, differ: int) -> str:
 def scores_caption(rows: Sequence[Reported], setting: Setting) -> tuple[str, ...]:
     """Data, recipe, seeds, devices and dates; which rows are missing; and how little the figures may say."""
     runs = [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
-    lines = [_data(setting, runs), _circumstances(runs)]
+    lines = [data_line(setting, runs), _circumstances(runs)]
     if missing := [row.row.name for row in rows if setting not in row.measured]:
         lines.append(f"Not trained: {sentence_list(missing)}.")
     if ranks_nothing(setting):
@@ -51,7 +51,8 @@ def ranks_nothing(setting: Setting) -> bool:
     return "quick" in setting.data.split()
 
 
-def _data(setting: Setting, runs: Sequence[Record]) -> str:
+def data_line(setting: Setting, runs: Sequence[Record]) -> str:
+    """The data and the recipe of some runs."""
     height, width = setting.input[1:]
     samples = sorted({run.samples for run in runs})
     trained = f"{samples[0]:,} training samples" + (" each" if len(samples) == 1 else f" to {samples[-1]:,}")
@@ -68,17 +69,22 @@ def _circumstances(runs: Sequence[Record]) -> str:
         seeded = f"Seed: {seeds[0]}"
     else:
         seeded = f"Seeds: {', '.join(map(str, seeds))}; mean ± sample standard deviation over them"
-    devices = sentence_list(sorted({f"{run.device} ({_plural(run.threads, 'thread')})" for run in runs}))
-    took = " to ".join(dict.fromkeys(f"{f(run.seconds for run in runs):.0f} s" for f in (min, max)))
     return (
-        f"{seeded}. Device: {devices}, {took} a run. Date: {_span(sorted(run.date for run in runs))}. OKS is the mean "
-        "over people, PCK the share of joints within 0.1 of the box's longer side; all scores are 0 to 100."
+        f"{seeded}. {device_line(runs)} OKS is the mean over people, PCK the share of joints within 0.1 of the box's "
+        "longer side; all scores are 0 to 100."
     )
+
+
+def device_line(runs: Sequence[Record]) -> str:
+    """With what, how long and when some runs were made."""
+    devices = sentence_list(sorted({f"{run.device} ({plural(run.threads, 'thread')})" for run in runs}))
+    took = " to ".join(dict.fromkeys(f"{f(run.seconds for run in runs):.0f} s" for f in (min, max)))
+    return f"Device: {devices}, {took} a run. Date: {_span(sorted(run.date for run in runs))}."
 
 
 def _span(ordered: Sequence[str]) -> str:
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
 
 
-def _plural(n: int, word: str) -> str:
+def plural(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"

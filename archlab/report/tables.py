@@ -71,13 +71,21 @@ class Document:
 
 
 def markdown(document: Document) -> str:
-    parts = [f"# {_md(document.title)}", _md(f"After {document.source}.")]
-    for table in document.tables:
-        parts += [f"## {_md(table.heading)}", _markdown_table(table), *(_md(line) for line in table.caption)]
-        if table.notes:
-            notes = (f"<sup>{_letters(i)}</sup> {_md(note)}" for i, note in enumerate(table.notes))
-            parts.append("<br>\n".join(notes))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*title(document), *map(section, document.tables)]) + "\n"
+
+
+def title(document: Document) -> list[str]:
+    """The head of a page in Markdown."""
+    return [f"# {_md(document.title)}", _md(f"After {document.source}.")]
+
+
+def section(table: Table) -> str:
+    """A table in Markdown, with its heading and what stands below it."""
+    parts = [f"## {_md(table.heading)}", _markdown_table(table), *(_md(line) for line in table.caption)]
+    if table.notes:
+        notes = (f"<sup>{_letters(i)}</sup> {_md(note)}" for i, note in enumerate(table.notes))
+        parts.append("<br>\n".join(notes))
+    return "\n\n".join(parts)
 
 
 def _markdown_table(table: Table) -> str:

@@ -1,0 +1,76 @@
+"""The page `reports/benchmarks.md` from the committed results: what was measured where, against which aim.
+
+python benchmarks/page.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from archlab.files import write_text
+
+ROOT = Path(__file__).resolve().parent
+AIMS = {
+    "training_step": "4x on an H200-class GPU at batch 64 (at 512, how near the byte ceiling); 1.2x on two CPU cores",
+    "latency": "5x at batch 1 on a GPU",
+    "pipeline": "data wait under 10 % on a GPU at the step's rate; 1.5x samples a second and core on a CPU",
+    "evaluation": "3x for the ten figures, 10x for OKS-NMS",
+}
+TITLES = {
+    "training_step": "A training step against the released execution",
+    "latency": "Inference latency against the released execution",
+    "pipeline": "From JPEGs to batches against the per-sample OpenCV pipeline",
+    "evaluation": "Evaluation against pycocotools and the loop NMS",
+}
+
+
+def main() -> None:
+    results = [json.loads(path.read_text()) for path in sorted((ROOT / "results").glob("*.json"))]
+    parts = [
+        "# Benchmarks",
+        "",
+        "Every ratio is of two measurements in one run, its command stands above its table.",
+        "",
+    ]
+    for name, title in TITLES.items():
+        found = [result for result in results if result["benchmark"] == name]
+        parts += [f"## {title}", "", f"Aim: {AIMS[name]}.", ""]
+        for result in found:
+            parts += section(result)
+        if name != "evaluation" and not any("NVIDIA" in result["device"] for result in found):
+            parts += [
+                f"**Waiting for a GPU:** `python benchmarks/{name}.py --out benchmarks/results/{name}_gpu.json`",
+                "",
+            ]
+    write_text(ROOT.parent / "reports" / "benchmarks.md", "\n".join(parts).rstrip() + "\n")
+
+
+def section(result: dict[str, Any]) -> list[str]:
+    """Where and when a result was measured, and its rows as a table."""
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    threads = f", {result['threads']} threads" if result.get("threads") else ""
+    rows = result["rows"]
+    names = [name for name in rows[0] if any(row.get(name) is not None for row in rows)]
+    lines = [
+        f"`python benchmarks/{result['benchmark']}.py` on {result['device']}{threads}; {versions}; {result['date']}.",
+        "",
+    ]
+    lines += ["| " + " | ".join(name.replace("_", " ") for name in names) + " |"]
+    lines += ["| " + " | ".join("--:" if isinstance(rows[0][name], float | int) else ":--" for name in names) + " |"]
+    lines += ["| " + " | ".join(shown(row.get(name)) for name in names) + " |" for row in rows]
+    return [*lines, ""]
+
+
+def shown(value: Any) -> str:
+    """Three significant digits, or more where the whole part has them."""
+    if value is None:
+        return "-"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()
