@@ -26,10 +26,11 @@ BoxesChoice = Literal["ground_truth", "detector", "both"]
 DATA = Path("data")
 """Where embedded data is made: a folder for each, under the working folder."""
 NOT_IDENTITY = (
-    "name", "data", "seed", "eval_batch", "workers", "threads", "checkpoint_every", "checkpoint_seconds", "log_every",
+    "name", "data", "seed", "eval_batch", "keep_gigabytes", "workers", "threads", "checkpoint_every",
+    "checkpoint_seconds", "log_every",
 )  # fmt: skip
 """What two runs may differ in and still be the same run; data and seed have places of their own in its fingerprint."""
-LATER = ("dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema")
+LATER = ("dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline")
 """Fields younger than recorded runs: at their defaults they are left out of the hash, which so stays what it was."""
 
 
@@ -149,6 +150,11 @@ class Recipe:
     ] = None
     seed: Annotated[int, AtLeast(0), "Of the initial weights, the order of people, and augmentation."] = 1
     data: Annotated[EmbeddedData | None, "What to make when no data folder is named; null: one must be named."] = None
+    pipeline: Annotated[
+        Literal["samples", "batched"],
+        "samples: each crop by itself, on the CPU; batched: people kept decoded, batches made at once on the device.",
+    ] = "samples"
+    keep_gigabytes: Annotated[float, AtLeast(0), "Of decoded people, on the device or in memory; batched only."] = 4.0
     eval_batch: Annotated[int | None, AtLeast(1), "People a batch in scoring; null: as in training."] = None
     workers: Annotated[int, AtLeast(0), "Threads that load data beside training; 0: none."] = 0
     threads: Annotated[

@@ -77,6 +77,7 @@ def assert_same(first: nn.Module, second: nn.Module) -> None:
         tiny.RECIPE,
         replace(tiny.RECIPE, optimiser=Optimiser("sgd", lr=0.1)),
         replace(tiny.RECIPE, accumulate=2, ema=0.9),
+        replace(tiny.RECIPE, pipeline="batched", workers=1),
     ],
 )
 @pytest.mark.parametrize("step_of_the_fault", [2, 3, 6, 10])
@@ -90,6 +91,18 @@ def test_training_broken_off_and_taken_up_again_ends_with_the_same_bits(
     none_saved = step_of_the_fault <= 2 * recipe.accumulate
     assert again.calls < whole.calls or none_saved  # it did not start anew, but where no checkpoint was
     assert_same(whole, again)
+
+
+@pytest.mark.parametrize("keep_gigabytes", [0.0, 1.0])
+def test_the_batched_pipeline_has_the_losses_of_the_samples(
+    dataset: PoseDataset, tmp_path: Path, keep_gigabytes: float
+) -> None:
+    batched = replace(tiny.RECIPE, pipeline="batched", keep_gigabytes=keep_gigabytes, log_every=1)
+    trained(dataset, tmp_path / "samples", replace(tiny.RECIPE, log_every=1))
+    trained(dataset, tmp_path / "batched", batched)
+    curves = [[row["loss"] for row in read_rows(tmp_path / way / "metrics.jsonl")] for way in ("samples", "batched")]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+    assert len(curves[0]) == tiny.RECIPE.iterations
 
 
 def test_metrics_hold_every_row_once_after_a_break(dataset: PoseDataset, tmp_path: Path) -> None:
