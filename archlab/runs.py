@@ -171,13 +171,22 @@ def _versions() -> Mapping[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of the working folder's git repository, `-dirty` where files differ; None without one."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The commit of the working folder's git repository, None without one.
+
+    With `-dirty` where its files differ, but for those under `reports`, which the runs themselves write.
+    """
+    head = _git("rev-parse", "HEAD")
+    if head is None or head.returncode != 0:
+        return None
+    changed = _git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)reports")
+    return head.stdout.strip() + ("-dirty" if changed is None or changed.returncode != 0 else "")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str] | None:
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
 @dataclass(frozen=True)

@@ -185,3 +185,32 @@ def test_a_folder_of_runs_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert list_runs(tmp_path) == []
     with pytest.raises(InputError, match="no such folder of runs"):
         list_runs(tmp_path / "absent")
+
+
+def test_a_commit_is_dirty_where_files_differ_but_for_the_reports_that_runs_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import subprocess
+
+    def commit() -> object:
+        return circumstances()["commit"]
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit() is None
+    (tmp_path / "reports").mkdir()
+    for name in ("code.py", "reports/table.md"):
+        (tmp_path / name).write_text("1")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    clean = str(commit())
+    assert len(clean) == 40
+    (tmp_path / "reports" / "table.md").write_text("2")
+    assert commit() == clean
+    (tmp_path / "code.py").write_text("2")
+    assert commit() == f"{clean}-dirty"
