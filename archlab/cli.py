@@ -77,7 +77,7 @@ def show_list(o: argparse.Namespace) -> None:
         if names and o.kind in (None, kind):
             table = Table(title=kind, title_style="bold", title_justify="left", show_header=False, box=None)
             for name, what in names.items():
-                table.add_row(name, _first_comment(what) if isinstance(what, Path) else _first_line(what))
+                table.add_row(name, _about(what) if isinstance(what, Path) else _first_line(what))
             _console().print(table)
 
 
@@ -371,6 +371,8 @@ def _first_line(thing: Any) -> str:
     return str(thing.__doc__ or "").strip().split("\n")[0]
 
 
-def _first_comment(path: Path) -> str:
+def _about(path: Path) -> str:
+    """A file's own title, or else its first comment."""
+    title = yamlio.read(path).entries.get("title")
     first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    return str(title.value) if title else first.removeprefix("#").strip() if first.startswith("#") else ""
