@@ -155,18 +155,9 @@ def _samples(
     """Where batches come from: sample by sample, corrupt images stood in for, or made at once on the device."""
     if recipe.pipeline == "samples":
         return cast(PoseDataset, SoundSamples(dataset, folder, writes=world.first))
+    budget = int(recipe.keep_gigabytes * 1e9)
     return BatchedPipeline(
-        dataset.people,
-        recipe.input,
-        augmentation=dataset.augmentation,
-        seed=dataset.seed,
-        sigma=dataset.sigma,
-        crops=recipe.crops,
-        targets=recipe.targets,
-        device=device,
-        budget_bytes=int(recipe.keep_gigabytes * 1e9),
-        region_pixels=REGION_PIXELS,
-        workers=recipe.workers,
+        dataset, device=device, budget_bytes=budget, region_pixels=REGION_PIXELS, workers=recipe.workers
     )
 
 

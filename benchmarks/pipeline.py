@@ -91,7 +91,7 @@ def ways(people: People, device: torch.device, workers: int) -> list[Way]:
     def ours(budget: int, pixels: int = WHOLE, **options: Any) -> Callable[[], Source]:
         def make() -> Source:
             pipeline = BatchedPipeline(
-                people, SIZE, augmentation=Augmentation(), device=device, budget_bytes=budget,
+                PoseDataset(people, SIZE, augmentation=Augmentation()), device=device, budget_bytes=budget,
                 region_pixels=pixels, workers=workers, **options,
             )  # fmt: skip
             return lambda epoch, rows: streamed(pipeline, epoch, rows)
@@ -141,7 +141,8 @@ def kept_kilobytes(people: People) -> dict[str, float]:
     figures = {}
     budget = PERSON_BYTES * len(people)
     for name, pixels in (("whole", WHOLE), ("bounded", REGION_PIXELS)):
-        pipeline = BatchedPipeline(people, SIZE, augmentation=Augmentation(), budget_bytes=budget, region_pixels=pixels)
+        samples = PoseDataset(people, SIZE, augmentation=Augmentation())
+        pipeline = BatchedPipeline(samples, budget_bytes=budget, region_pixels=pixels)
         pipeline.store.preload()
         figures[name] = pipeline.store.used_bytes / len(people) / 1e3
     return figures

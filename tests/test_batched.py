@@ -23,11 +23,18 @@ from archlab.metrics.decode import decode
 
 SIZE = (64, 48)
 GREY = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 4
-"""protocol.md: OpenCV 4 rounds coordinates to 1/32 of a pixel."""
+"""OpenCV 4 rounds coordinates to 1/32 of a pixel."""
 UNBOUNDED = 10**6
 ALL = 10**8
 WARPS = ("torch", "opencv")
 CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
+CHOICES = ("augmentation", "seed", "sigma", "crops", "targets")
+
+
+def pipeline_of(people, size, **options):
+    """The pipeline of the samples that these choices make."""
+    choices = {name: options.pop(name) for name in CHOICES if name in options}
+    return BatchedPipeline(PoseDataset(people, size, **choices), **options)
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def assert_same(first, second):
 @pytest.mark.parametrize("warp", WARPS)
 @pytest.mark.parametrize("budget", [0, ALL])
 def test_evaluation_batches_are_those_of_the_data_set(people, device, warp, budget):
-    pipeline = BatchedPipeline(people, SIZE, device=torch.device(device), budget_bytes=budget, warp=warp)
+    pipeline = pipeline_of(people, SIZE, device=torch.device(device), budget_bytes=budget, warp=warp)
     rows = [4, 0, 14, 9, 1]
     assert_alike(pipeline.batch(rows), expected(people, rows))
 
@@ -100,7 +107,7 @@ def test_evaluation_batches_are_those_of_the_data_set(people, device, warp, budg
 def test_augmented_batches_are_those_of_the_data_set(people, device, warp):
     # 15 people in 8 epochs: about 60 flips, 36 half bodies, 72 turns.
     options = {"augmentation": Augmentation(), "seed": 3}
-    pipeline = BatchedPipeline(
+    pipeline = pipeline_of(
         people, SIZE, device=torch.device(device), budget_bytes=ALL, region_pixels=UNBOUNDED, warp=warp, **options
     )
     rows = list(range(len(people)))
@@ -112,7 +119,7 @@ def test_augmented_batches_are_those_of_the_data_set(people, device, warp):
 @pytest.mark.parametrize("augmentation", [None, Augmentation()])
 def test_udp_crops_are_batched_too(people, augmentation):
     options = {"augmentation": augmentation, "crops": "udp", "targets": "udp"}
-    pipeline = BatchedPipeline(people, SIZE, region_pixels=UNBOUNDED, warp="torch", **options)
+    pipeline = pipeline_of(people, SIZE, region_pixels=UNBOUNDED, warp="torch", **options)
     rows = list(range(len(people)))
     assert_alike(pipeline.batch(rows), expected(people, rows, **options))
 
@@ -120,7 +127,7 @@ def test_udp_crops_are_batched_too(people, augmentation):
 @pytest.mark.parametrize("augmentation", [None, Augmentation()])
 def test_photographs_are_cropped_as_by_opencv(shared, augmentation):
     people = load_people(shared / "data" / "coco", "val2017", aspect=0.75).subset(range(24))
-    pipeline = BatchedPipeline(people, (256, 192), augmentation=augmentation, region_pixels=UNBOUNDED, warp="torch")
+    pipeline = pipeline_of(people, (256, 192), augmentation=augmentation, region_pixels=UNBOUNDED, warp="torch")
     rows = list(range(24))
     assert_alike(pipeline.batch(rows), expected(people, rows, size=(256, 192), augmentation=augmentation))
 
@@ -130,9 +137,9 @@ def test_photographs_are_cropped_as_by_opencv(shared, augmentation):
 def test_a_batch_does_not_depend_on_the_budget_nor_on_what_was_asked_before(people, warp, limit):
     options = {"augmentation": Augmentation(), "seed": 3, "region_pixels": limit, "warp": warp}
     rows = [7, 2, 11]
-    wanted = BatchedPipeline(people, SIZE, **options).batch(rows)
+    wanted = pipeline_of(people, SIZE, **options).batch(rows)
     for budget in (12_000, ALL):
-        pipeline = BatchedPipeline(people, SIZE, budget_bytes=budget, workers=2, **options)
+        pipeline = pipeline_of(people, SIZE, budget_bytes=budget, workers=2, **options)
         pipeline.batch([13, 2, 0, 5])
         pipeline.set_epoch(2)
         pipeline.batch([11, 10])
@@ -148,7 +155,7 @@ def test_a_batch_does_not_depend_on_the_budget_nor_on_what_was_asked_before(peop
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_a_stream_gives_the_batches_in_their_order(people, workers):
     batches = [[0, 5], [3, 14], [1, 2], [8, 9], [7, 6]]
-    pipeline = BatchedPipeline(people, SIZE, augmentation=Augmentation(), budget_bytes=3000, workers=workers)
+    pipeline = pipeline_of(people, SIZE, augmentation=Augmentation(), budget_bytes=3000, workers=workers)
     streamed = list(pipeline.stream(batches))
     assert len(streamed) == len(batches)
     for batch, rows in zip(streamed, batches, strict=True):
@@ -157,7 +164,7 @@ def test_a_stream_gives_the_batches_in_their_order(people, workers):
 
 
 def test_one_image_is_decoded_once_for_all_of_its_people(people):
-    pipeline = BatchedPipeline(people, SIZE, augmentation=Augmentation(), budget_bytes=ALL)
+    pipeline = pipeline_of(people, SIZE, augmentation=Augmentation(), budget_bytes=ALL)
     first = int(people.image_index[0])
     pipeline.batch([0])
     people.image_files[first].unlink()
@@ -169,7 +176,7 @@ def test_one_image_is_decoded_once_for_all_of_its_people(people):
 def test_an_image_that_is_missing_is_named(people):
     people.image_files[int(people.image_index[3])].unlink()
     with pytest.raises(InputError, match=people.image_files[int(people.image_index[3])].name):
-        BatchedPipeline(people, SIZE).batch([3])
+        pipeline_of(people, SIZE).batch([3])
 
 
 def test_crops_are_those_of_grid_sample():
@@ -257,7 +264,7 @@ def test_a_shrunk_person_stays_where_he_was(tmp_path, warp):
     assert cv2.imwrite(str(path), slopes)
     people = replace(people, image_files=(path,))
     options = {"augmentation": replace(NO_AUGMENTATION, flip_probability=0.5), "seed": 0}
-    pipeline = BatchedPipeline(people, SIZE, region_pixels=250, warp=warp, **options)
+    pipeline = pipeline_of(people, SIZE, region_pixels=250, warp=warp, **options)
     flips = set()
     for epoch in range(6):
         pipeline.set_epoch(epoch)
@@ -327,7 +334,7 @@ def test_decoding_is_that_of_the_loop_to_the_bit(size, device):
 
 
 def test_normalisation_is_the_published_one_of_whole_grey_levels(people):
-    pipeline = BatchedPipeline(people, SIZE, augmentation=Augmentation(), warp="torch")
+    pipeline = pipeline_of(people, SIZE, augmentation=Augmentation(), warp="torch")
     pixels = pipeline.batch(range(len(people)))["image"]
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
     grey = (pixels * std + mean) * 255

@@ -15,10 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archlab.data.coco import People
-from archlab.data.crops import Augmentation, Placement, crop_matrix, map_joints, normalise
+from archlab.data.crops import Placement, crop_matrix, map_joints, normalise
 from archlab.data.dataset import PoseDataset
-from archlab.data.forms import Crops, Targets
 from archlab.data.regions import Region, Size, reachable, whole_crop
 from archlab.data.store import CropStore, Patch
 from archlab.data.targets import STRIDE, stride_of
@@ -53,7 +51,7 @@ class Prepared:
 
 
 class BatchedPipeline:
-    """The samples of `PoseDataset`, batched: `image` (N, 3, H, W), `target`, `weight` and `index`, on `device`.
+    """The samples of a `PoseDataset`, batched: `image` (N, 3, H, W), `target`, `weight` and `index`, on `device`.
 
     The random numbers are those of `PoseDataset`, a function of (seed, epoch, index); joints, weights and (to 1e-6)
     targets are the same. Pixels agree to 1 grey level for people who are kept as large as they are: all of them in
@@ -66,33 +64,25 @@ class BatchedPipeline:
 
     def __init__(
         self,
-        people: People,
-        size_hw: tuple[int, int],
+        samples: PoseDataset,
         *,
-        augmentation: Augmentation | None = None,
-        seed: int = 0,
-        sigma: float | None = None,
-        crops: Crops = "released",
-        targets: Targets = "released",
         device: torch.device | None = None,
         budget_bytes: int = 0,
         region_pixels: int = REGION_PIXELS,
         warp: Warp | None = None,
         workers: int = 0,
     ) -> None:
-        self.people = people
+        self.people = samples.people
         self.device = device or torch.device("cpu")
         self.warp = warp or ("opencv" if self.device.type == "cpu" else "torch")
         self.workers = workers
         self.region_pixels = region_pixels
-        self._samples = PoseDataset(
-            people, size_hw, augmentation=augmentation, seed=seed, sigma=sigma, crops=crops, targets=targets
-        )
-        self.size_wh = self._samples.size_wh
+        self._samples = samples
+        self.size_wh = samples.size_wh
         self.store = CropStore(
-            people,
+            samples.people,
             self._region,
-            limit=region_pixels if augmentation else size_hw[0] * size_hw[1],
+            limit=region_pixels if samples.augmentation else samples.size_wh[0] * samples.size_wh[1],
             budget_bytes=budget_bytes,
             device=torch.device("cpu") if self.warp == "opencv" else self.device,
             workers=workers,
