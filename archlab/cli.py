@@ -169,6 +169,8 @@ def report(o: argparse.Namespace) -> None:
     """Write a study's tables or plot from the records alone."""
     from archlab.report import report as write
 
+    if o.records and not o.records.is_dir():
+        raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
     for study in o.studies:
         for path in write(study, o.records or o.out / "records", o.out, plugin=o.plugin):
             print(path)

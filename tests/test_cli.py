@@ -61,6 +61,7 @@ def test_build_prints_a_table_by_stage(capsys):
         (["eval", "nowhere"], "nowhere"),
         (["ablate", "table66"], "table6"),
         (["report", "tabel6"], "table6"),
+        (["report", "table6", "--records", "nowhere"], "nowhere: --records: no such folder of run records"),
         (["list", "--plugin", "no_such_module"], "--plugin no_such_module"),
     ],
 )
