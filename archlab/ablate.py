@@ -14,6 +14,8 @@ from rich.console import Console
 
 from archlab import report
 from archlab import study as studies
+from archlab.data.keypoints import COCO
+from archlab.errors import InputError, Problem
 from archlab.estimate import Estimate, Work, estimate, spell
 from archlab.jobs import Job, make_jobs, make_plans, trained
 from archlab.processes import Stopped, Task, finished, stoppable
@@ -53,6 +55,7 @@ def ablate(
     Ctrl-C or SIGTERM (exit code 130), or killed, it goes on where it was when it is called again. Raises InputError
     before anything is trained.
     """
+    _check(jobs, seeds)
     loaded = [studies.load(name) for name in names]
     chosen = [(study, recipe or study.recipe) for study in trained(loaded)]
     at_once = jobs or _default_jobs(device)
@@ -77,6 +80,13 @@ def ablate(
     return 1 if failed else 0
 
 
+def _check(jobs: int | None, seeds: Sequence[int]) -> None:
+    problems = [] if jobs is None or jobs > 0 else [Problem(f"must be at least 1, not {jobs}", "--jobs")]
+    problems += [Problem(f"must not be negative, and is {seed}", "--seeds") for seed in seeds if seed < 0]
+    if problems:
+        raise InputError(problems)
+
+
 def _train(
     wanted: Sequence[Job],
     kept: Mapping[str, Record],
@@ -91,6 +101,9 @@ def _train(
     keep_records((out / job.fingerprint for job in reused if job.done(out)), reports / "records")
     missing = [job for job in wanted if job not in reused]
     _tell(f"{len(wanted)} runs: {len(reused)} reused, {len(missing)} to train, {at_once} at once")
+    for plan in {job.plan.name: job.plan for job in missing}.values():
+        if plan.keypoints not in (None, COCO.count):
+            _tell(f"recipe {plan.recipe.name}: {plan.keypoints} outputs, as the data labels")
     if not missing:
         return []
     estimates = _estimates(missing, [*find_runs(out), *read_records(reports / "records")], at_once, device)

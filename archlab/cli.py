@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +17,9 @@ import archlab
 from archlab import yamlio
 from archlab.errors import InputError, Problem
 from archlab.yamlio import Item
+
+if TYPE_CHECKING:
+    from archlab.recipe import Recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,8 +93,9 @@ def train(o: argparse.Namespace) -> None:
 
     recipe = load_recipe(o.recipe)
     o.input = o.input or recipe.input
+    spec = _fitting_spec(o, recipe)
     folder = training.train(
-        _spec(o), recipe, o.data, seed=o.seed, out=o.out, fields={n: v.plain() for n, v in _fields(o).items()},
+        spec, recipe, o.data, seed=o.seed, out=o.out, fields={n: v.plain() for n, v in _fields(o).items()},
         device=o.device, threads=o.threads, resume=not o.fresh, weights=o.weights,
         tensorboard=o.tensorboard,
     )  # fmt: skip
@@ -216,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--tensorboard", action="store_true", help="write TensorBoard events too (archlab[tensorboard])")
     p.add_argument("--fresh", action="store_true", help="start anew, also where a run is there already")
     p.add_argument("--input", type=_size, metavar="HxW", help=argparse.SUPPRESS)
-    p.add_argument("--outputs", type=int, metavar="K", help="heat-maps, in place of the file's")
+    p.add_argument("--outputs", type=int, metavar="K", help="heat-maps (default: as many as the data has keypoints)")
     _device(p)
 
     p = _command(commands, "runs", show_runs)
@@ -314,7 +318,24 @@ def _device(parser: argparse.ArgumentParser) -> None:
 
 def _spec(o: argparse.Namespace) -> archlab.Spec:
     size = (3, *o.input) if o.input else None
-    return archlab.load(o.spec, input=size, outputs=o.outputs, plugin=o.plugin, **_fields(o))
+    fields: dict[str, Any] = {"outputs": o.outputs, **_fields(o)}
+    return archlab.load(o.spec, input=size, plugin=o.plugin, **fields)
+
+
+def _fitting_spec(o: argparse.Namespace, recipe: Recipe) -> archlab.Spec:
+    """The network with as many outputs as the data labels keypoints, where the user does not say how many."""
+    from archlab.distributed import is_first_process
+    from archlab.jobs import labelled_keypoints
+
+    spec = _spec(o)
+    said = o.outputs is not None or "outputs" in _fields(o)
+    labelled = None if said else labelled_keypoints(recipe, o.data)
+    if labelled in (None, spec.outputs):
+        return spec
+    if is_first_process():
+        print(f"{labelled} outputs, as the data labels, and not {spec.outputs}", file=sys.stderr)
+    o.outputs = labelled
+    return _spec(o)
 
 
 def _fields(o: argparse.Namespace) -> dict[str, Item]:
@@ -322,7 +343,10 @@ def _fields(o: argparse.Namespace) -> dict[str, Item]:
     if wrong:
         raise InputError(Problem(f"expected FIELD=VALUE, found {text!r}", "--set") for text in wrong)
     pairs = [text.split("=", 1) for text in o.fields]
-    return {name.strip(): yamlio.item_of_text(value, file="--set") for name, value in pairs}
+    fields = {name.strip(): yamlio.item_of_text(value, file="--set") for name, value in pairs}
+    if "input" in fields:
+        raise InputError(Problem("is the recipe's, and for `archlab build` --input says it", "input", "--set"))
+    return fields
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import archlab
 from archlab import study as studies
+from archlab.data.annotations import category_of, checked_document, read_json
+from archlab.data.coco import annotation_file
+from archlab.data.keypoints import COCO
+from archlab.data.mpii import MPII
 from archlab.data.sets import fingerprint as data_fingerprint
 from archlab.data.sets import training_people
 from archlab.errors import InputError, Problem
@@ -20,13 +24,17 @@ from archlab.study import Campaign, Row, Scatter, Study, Trainable
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe and its data; `data` is the data's fingerprint, empty as long as it is not made."""
+    """A recipe and its data; `data` is the data's fingerprint, empty as long as it is not made.
+
+    `keypoints` are as many as the data labels, None where that is not known.
+    """
 
     name: str
     recipe: Recipe
     recipe_hash: str
     root: Path
     data: str
+    keypoints: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,18 @@ def _plan(name: str, data: Path | None, make_data: bool) -> Plan:
     else:
         raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
     data_hash = data_fingerprint(root, recipe.dataset) if root.is_dir() else ""
-    return Plan(name, recipe, recipe_hash(recipe), root, data_hash)
+    return Plan(name, recipe, recipe_hash(recipe), root, data_hash, labelled_keypoints(recipe, data))
+
+
+def labelled_keypoints(recipe: Recipe, data: Path | None) -> int | None:
+    """How many keypoints the data that is scored labels; without a folder that which the recipe makes for itself.
+
+    None where the file that says so is missing: whoever reads the data says what is missing.
+    """
+    if recipe.dataset == "mpii" or data is None:
+        return (MPII if recipe.dataset == "mpii" else COCO).count
+    path = annotation_file(data, "val2017")
+    return category_of(checked_document(read_json(path), path), path)[1].count if path.is_file() else None
 
 
 def make_jobs(pairs: Sequence[tuple[Trainable, Plan]], seeds: Sequence[int], plugin: Sequence[str] = ()) -> list[Job]:
@@ -148,5 +167,6 @@ def _seeds(study: Trainable, plan: Plan) -> tuple[int, ...]:
 
 
 def _job(row: Row, plan: Plan, seed: int, plugin: Sequence[str]) -> Job:
-    spec = archlab.load(row.spec, input=(3, *plan.recipe.input), plugin=plugin, **row.fields)
+    fields = {"outputs": plan.keypoints, **row.fields}
+    spec = archlab.load(row.spec, input=(3, *plan.recipe.input), plugin=plugin, **fields)
     return Job(row, plan, seed, archlab.spec_hash(spec), archlab.cost(spec).activations)

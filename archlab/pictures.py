@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 COLOURS = {"left": "#ff9f1c", "right": "#2ec4ff", "middle": "#f5f5f5"}
 """Of the person's own left and right; told apart with any colour vision, and on dark and light pictures."""
-INK = {"AP": "#1f4e79", "mean_oks": "#2a9d5c", "pck": "#c8553d"}
-NAMES = {"AP": "AP", "mean_oks": "mean OKS", "pck": "PCK@0.1"}
+INK = {"AP": "#1f4e79", "mean_oks": "#2a9d5c", "mean_weighted": "#1f4e79", "pck": "#c8553d"}
+NAMES = {"AP": "AP", "mean_oks": "mean OKS", "mean_weighted": "PCKh@0.5", "pck": "PCK@0.1"}
+"""The scores that are drawn, those that a run has; MPII's has no AP and COCO's no PCKh."""
 SURE = 0.2
 """The height of a peak above which a keypoint counts in an instance's score; lower ones are drawn hollow."""
 

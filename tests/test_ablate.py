@@ -8,11 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
+from mpii_folder import write_split
 from sample_records import read, record
 
 import archlab
 from archlab import ablate as ablation
 from archlab import estimate, jobs, study
+from archlab.cli import main
+from archlab.data.coco import load_people
 from archlab.errors import InputError
 from archlab.estimate import Work
 from archlab.processes import Stopped, Task, finished, stoppable
@@ -239,6 +243,16 @@ def test_a_folder_of_data_that_is_not_there_is_refused(folder: Path) -> None:
         ablation.ablate(["two.yaml"], data=folder / "nowhere", dry_run=True)
 
 
+def test_numbers_that_make_no_sense_are_all_refused(folder: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        ablation.ablate(["two.yaml"], jobs=0, seeds=(1, -2, -3), dry_run=True)
+    assert [(problem.field, problem.message) for problem in caught.value.problems] == [
+        ("--jobs", "must be at least 1, not 0"),
+        ("--seeds", "must not be negative, and is -2"),
+        ("--seeds", "must not be negative, and is -3"),
+    ]
+
+
 def test_a_dry_run_says_what_would_run_and_for_how_long_and_makes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +308,62 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert "2 runs: 2 reused, 0 to train" in said.err
     assert "Skips with small kernels" in said.out
     assert not (folder / "runs").exists()
+
+
+MPII_RECIPE = """\
+dataset: mpii
+input: [64, 64]
+iterations: 2
+batch: 2
+flip_test: false
+threads: 1
+"""
+
+
+def test_networks_put_out_as_many_keypoints_as_the_data_labels_unless_the_user_says_how_many(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trained on MPII's layout by `archlab train`, a network is known again to an ablation of it."""
+    people = tiny.make_data(folder)
+    for split, ours in (("train2017", "train"), ("val2017", "valid")):
+        write_split(folder / "mpii", ours, load_people(people, split, aspect=1.0))
+    (folder / "mpii.yaml").write_text(MPII_RECIPE, encoding="utf-8")
+    options = ["--recipe", "mpii.yaml", "--data", "mpii"]
+    for given in (["--outputs", "17"], ["--set", "outputs=17"]):
+        assert main(["train", "skip_pose_net", *options, *given]) == 2
+        said = capsys.readouterr().err
+        assert "the data set labels 16 keypoints and the network has 17 outputs" in said
+        assert "as the data labels" not in said
+    assert main(["train", "skip_pose_net", *options, "--set", "input=[3, 64, 64]"]) == 2
+    assert "--set: input: is the recipe's" in capsys.readouterr().err
+    assert main(["train", "skip_pose_net", *options, "--device", "cpu"]) == 0
+    assert "16 outputs, as the data labels, and not 17\n" in capsys.readouterr().err
+    (run,) = find_runs(folder / "runs")
+    assert (run.outputs, run.state, run.fields) == (16, "done", {})
+
+    assert ablation.ablate(["two.yaml"], recipe="mpii.yaml", data=folder / "mpii", jobs=1, device="cpu") == 0
+    said = capsys.readouterr()
+    assert "2 runs: 1 reused, 1 to train" in said.err
+    assert "recipe mpii: 16 outputs, as the data labels" in said.err
+    assert "Skips with small kernels, seed 1: PCKh@0.5" in said.err
+    assert "PCKh@0.5" in said.out
+    assert {run.outputs for run in find_runs(folder / "runs")} == {16}
+
+
+def test_keypoints_are_counted_by_the_data_that_is_scored(folder: Path) -> None:
+    people = tiny.make_data(folder)
+    coco = jobs.make_plans(["tiny.yaml"], people, make_data=False)["tiny.yaml"]
+    assert (coco.keypoints, jobs.make_plans(["tiny.yaml"], None, make_data=False)["tiny.yaml"].keypoints) == (17, 17)
+    path = people / "annotations" / "person_keypoints_val2017.json"
+    content = json.loads(path.read_text())
+    content["categories"][0] |= {"keypoints": ["head", "tail", "left_paw"], "skeleton": []}
+    path.write_text(json.dumps(content))
+    (plan,) = jobs.make_plans(["tiny.yaml"], people, make_data=False).values()
+    assert plan.keypoints == 3
+    (job, _) = jobs.make_jobs([(study.load_ablation("two.yaml"), plan)], ())
+    assert job.spec_hash == archlab.spec_hash(archlab.load("skip_pose_net", input=(3, 64, 64), outputs=3))
+    path.unlink()
+    assert jobs.labelled_keypoints(plan.recipe, people) is None
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

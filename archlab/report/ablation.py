@@ -13,12 +13,13 @@ from archlab.study import Ablation, Published, Row
 
 COSTS = ("params_m", "coco_mflops", "mpii_mflops")
 SCORES = (("ap", "AP"), ("ap50", "AP50"), ("ap75", "AP75"), ("ar", "AR"), ("pckh", "PCKh"))
+PCKH_WORDS = {"mean_weighted": "PCKh@0.5", "mean_weighted_threshold_0.10": "PCKh@0.1"}
 SHOWN = {
-    "ground_truth_boxes": ("AP", "AP50", "AP75", "AR", "mean_oks", "pck"),
+    "ground_truth_boxes": ("AP", "AP50", "AP75", "AR", "mean_oks", *PCKH_WORDS, "pck"),
     "detector_boxes": ("AP", "AP50", "AP75", "AR"),
 }
 BOX_WORDS = {"ground_truth_boxes": "ground-truth boxes", "detector_boxes": "detector boxes"}
-MEASURE_WORDS = {"mean_oks": "OKS", "pck": "PCK"}
+MEASURE_WORDS = {"mean_oks": "OKS", "pck": "PCK", **PCKH_WORDS}
 
 
 def document(study: Ablation, rows: Sequence[Reported], only: Setting | None = None) -> Document:
@@ -85,13 +86,13 @@ def scores(rows: Sequence[Reported], setting: Setting) -> Table:
     """What was measured in one setting, beside the published scores in columns of their own."""
     boxes = [kind for kind in BOXES if any(_has(row.measured.get(setting), kind) for row in rows)]
     columns = [Column("Model", align="l"), Column("seeds")]
-    for kind in boxes:
-        columns += [Column(MEASURE_WORDS.get(name, name), f"Measured, {BOX_WORDS[kind]}") for name in SHOWN[kind]]
+    shown = [(kind, name) for kind in boxes for name in SHOWN[kind] if _known(rows, setting, kind, name)]
+    columns += [Column(MEASURE_WORDS.get(name, name), f"Measured, {BOX_WORDS[kind]}") for kind, name in shown]
     body = [
-        (Cell(row.row.name), *_measured(row.measured.get(setting), boxes), *_published(rows, row.row.published))
+        (Cell(row.row.name), *_measured(row.measured.get(setting), shown), *_published(rows, row.row.published))
         for row in rows
     ]
-    body += _mean_pose(rows, setting, boxes)
+    body += _mean_pose(rows, setting, shown)
     heading = f"Scores: recipe {setting.recipe}, {setting.data}"
     caption = scores_caption(rows, setting) + ((PUBLISHED,) if _printed_scores(rows) else ())
     return Table(heading, (*columns, *_published_columns(rows)), tuple(body), caption)
@@ -108,6 +109,12 @@ def _has(measured: Measured | None, boxes: str) -> bool:
     return measured is not None and any(run.scores.get(boxes) for run in measured.runs)
 
 
+def _known(rows: Sequence[Reported], setting: Setting, boxes: str, name: str) -> bool:
+    """Whether any run here has this score: MPII's have no AP and COCO's no PCKh."""
+    found = [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
+    return any(name in run.scores.get(boxes, {}) for run in found)
+
+
 def _printed_scores(rows: Sequence[Reported]) -> list[tuple[str, str]]:
     """The scores that the paper prints of any of the rows, and what they are called."""
     return [(name, word) for name, word in SCORES if any(_figure(row, name) is not None for row in rows)]
@@ -122,10 +129,11 @@ def _published(rows: Sequence[Reported], figures: Published) -> list[Cell]:
     return [Cell(number(getattr(figures, name), 1)) for name, _ in _printed_scores(rows)]
 
 
-def _measured(measured: Measured | None, boxes: Sequence[str]) -> list[Cell]:
+def _measured(measured: Measured | None, shown: Sequence[tuple[str, str]]) -> list[Cell]:
+    """The number of runs and the scores `shown`, each by its boxes and name."""
     if measured is None:
-        return [Cell(EMPTY)] * (1 + sum(len(SHOWN[kind]) for kind in boxes))
-    found = [spread_text(measured.score(kind, name)) for kind in boxes for name in SHOWN[kind]]
+        return [Cell(EMPTY)] * (1 + len(shown))
+    found = [spread_text(measured.score(kind, name)) for kind, name in shown]
     return [Cell(str(len(measured.runs))), *map(Cell, found)]
 
 
@@ -136,17 +144,13 @@ def spread_text(spread: Spread | None) -> str:
     return f"{spread.mean:.1f}" + (f" ± {spread.deviation:.1f}" if spread.deviation is not None else "")
 
 
-def _mean_pose(rows: Sequence[Reported], setting: Setting, boxes: Sequence[str]) -> list[tuple[Cell, ...]]:
+def _mean_pose(rows: Sequence[Reported], setting: Setting, shown: Sequence[tuple[str, str]]) -> list[tuple[Cell, ...]]:
     """A last row for the guess that uses no network: the training set's mean pose in every ground-truth box."""
     guesses = [run.baseline["mean_pose"] for row in rows if setting in row.measured
                for run in row.measured[setting].runs if run.baseline.get("mean_pose")]  # fmt: skip
     if not guesses:
         return []
-    found = [
-        number(guesses[0].get(name), 1) if kind == "ground_truth_boxes" else EMPTY
-        for kind in boxes
-        for name in SHOWN[kind]
-    ]
+    found = [number(guesses[0].get(name), 1) if kind == "ground_truth_boxes" else EMPTY for kind, name in shown]
     return [
         (Cell("Mean pose, no network"), Cell(EMPTY), *map(Cell, found), *[Cell(EMPTY)] * len(_printed_scores(rows)))
     ]
@@ -155,5 +159,6 @@ def _mean_pose(rows: Sequence[Reported], setting: Setting, boxes: Sequence[str])
 def summary(run: Record) -> str:
     """The scores and the time of a finished run on one line."""
     found = run.scores.get("ground_truth_boxes") or run.scores.get("detector_boxes") or {}
-    parts = (f"{MEASURE_WORDS.get(name, name)} {number(found.get(name), 1)}" for name in ("AP", "mean_oks", "pck"))
-    return f"{', '.join(parts)}, {run.seconds:.0f} s"
+    names = [name for name in ("AP", "mean_oks", "mean_weighted", "pck") if name in found]
+    parts = [f"{MEASURE_WORDS.get(name, name)} {number(found[name], 1)}" for name in names]
+    return ", ".join((*parts, f"{run.seconds:.0f} s"))

@@ -69,9 +69,20 @@ def _circumstances(runs: Sequence[Record]) -> str:
         seeded = f"Seed: {seeds[0]}"
     else:
         seeded = f"Seeds: {', '.join(map(str, seeds))}; mean ± sample standard deviation over them"
+    return f"{seeded}. {device_line(runs)} {_measures(runs)}; all scores are 0 to 100."
+
+
+def _measures(runs: Sequence[Record]) -> str:
+    """What the scores are that say too little by their names: of COCO's layout, or of MPII's, which has no AP."""
+    scored = [scores for run in runs for scores in run.scores.values()]
+    if any("AP" in scores for scores in scored):
+        return "OKS is the mean over people, PCK the share of joints within 0.1 of the box's longer side"
+    square = "PCK is the share of joints within 0.1 of the side of the square that MPII's scale spans"
+    if not any("mean_weighted" in scores for scores in scored):
+        return square
     return (
-        f"{seeded}. {device_line(runs)} OKS is the mean over people, PCK the share of joints within 0.1 of the box's "
-        "longer side; all scores are 0 to 100."
+        "PCKh is the share of joints within 0.5 or 0.1 of the head's size, without pelvis and thorax, "
+        f"each joint weighed by how often it is labelled. {square}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archlab.report.rows import BOXES, COCO, MEASURES, MEBI, MPII, Measured, Reported, Setting, Spread
+from archlab.report.rows import BOXES, COCO, MEASURES, MEBI, MPII, PCKH, Measured, Reported, Setting, Spread
 
 FIGURES = ("params_m", "coco_mflops", "ap", "ap50", "ap75", "ar", "mpii_mflops", "pckh")
 
@@ -50,7 +50,8 @@ def scores(setting: Setting, measured: Measured) -> dict[str, Any]:
         "date": max(run.date for run in runs),
     }
     for kind in BOXES:
-        for name in MEASURES:
+        heads = [name for name in PCKH if any(name in run.scores.get(kind, {}) for run in runs)]
+        for name in (*MEASURES, *heads):
             spread = measured.score(kind, name)
             values[f"{kind}_{name}"] = spread.mean if spread else None
             values[f"{kind}_{name}_sd"] = spread.deviation if spread else None

@@ -14,6 +14,8 @@ from archlab.study import Row
 
 MEBI = 2**20
 MEASURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "mean_oks", "pck")
+PCKH = ("mean_weighted", "mean_plain", "mean_weighted_threshold_0.10", "mean_weighted_threshold_0.11")
+"""Of MPII's runs, which have of the others `pck` alone"""
 BOXES = ("ground_truth_boxes", "detector_boxes")
 
 
@@ -52,7 +54,7 @@ def count(
     spec: str, fields: Mapping[str, Any], input: tuple[int, ...], outputs: int, plugin: Sequence[str] = ()
 ) -> Count:
     """Count a variant by name or path with fields overridden; `plugin` names modules with blocks that it may use."""
-    graph = assemble(load(spec, input=input, outputs=outputs, plugin=plugin, **fields))
+    graph = assemble(load(spec, input=input, plugin=plugin, **{**fields, "outputs": outputs}))
     cost = counting.cost(graph)
     return Count(graph.hash, cost.params, cost.flops["fvcore"], cost.flops["paper"], cost.activations)
 

@@ -9,6 +9,8 @@ from archlab.report.captions import ranks_nothing
 from archlab.report.rows import MEBI, Reported, Setting, settings
 from archlab.study import Published, Scatter
 
+MEASURED = {"AP": "AP", "mean_weighted": "PCKh@0.5", "pck": "PCK@0.1 of the box"}
+
 
 @dataclass(frozen=True)
 class Point:
@@ -32,7 +34,7 @@ class Panel:
 
 
 def panels(study: Scatter, rows: Sequence[Reported]) -> list[Panel]:
-    """The published panels, then two for each setting in which any of the rows was measured: AP and PCK."""
+    """The published panels, then those of each setting in which any of the rows was measured."""
     figures = [row.published for row in study.rows], [row.name for row in study.rows]
     coco = _points(*figures, "coco", "ap")
     mpii = _points(*figures, "mpii", "pckh")
@@ -75,20 +77,21 @@ def _points(figures: Sequence[Published], names: Sequence[str], task: str, score
 
 
 def _measured(rows: Sequence[Reported], setting: Setting, first: str) -> list[Panel]:
-    """AP and PCK in ground-truth boxes, or in the detector's where only these were scored."""
+    """AP, or of MPII PCKh, and PCK in ground-truth boxes, or in the detector's where only these were scored."""
     measured = {row.row.name: row.measured[setting] for row in rows if setting in row.measured}
-    known = any(runs.score("ground_truth_boxes", "AP") for runs in measured.values())
+    known = any(runs.score("ground_truth_boxes", name) for runs in measured.values() for name in MEASURED)
     boxes = "ground_truth_boxes" if known else "detector_boxes"
     height, width = setting.input[1:]
     remark = (
         f"recipe {setting.recipe}; this scale ranks nothing" if ranks_nothing(setting) else f"recipe {setting.recipe}"
     )
-    made = []
-    for letter, (name, word) in zip(first, (("AP", "AP"), ("pck", "PCK@0.1 of the box")), strict=False):
-        points = []
+    points: dict[str, list[Point]] = {name: [] for name in MEASURED}
+    for name, found in points.items():
         for label, runs in measured.items():
             if spread := runs.score(boxes, name):
-                points.append(Point(label, runs.count.paper, spread.mean, spread.deviation))
-        title = f"({letter}) Measured: {setting.data}, {height}×{width}"
-        made.append(Panel(title, remark, word, tuple(points), measured=True))
-    return [panel for panel in made if panel.points]
+                found.append(Point(label, runs.count.paper, spread.mean, spread.deviation))
+    title = f"Measured: {setting.data}, {height}×{width}"
+    return [
+        Panel(f"({letter}) {title}", remark, MEASURED[name], tuple(points[name]), measured=True)
+        for letter, name in zip(first, [name for name in points if points[name]], strict=False)
+    ]

@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from archlab.data.synthetic.arrays import Array, Image
+from archlab.data.synthetic.arrays import Array, Image, clipped
 
 ALONG, ACROSS = 64, 32  # a tile's rows run along a limb, its columns across
 _FOLDS = 64  # different folds of cloth
@@ -44,12 +44,12 @@ def cloth(rng: np.random.Generator) -> Array:
     if kind < 0.42:
         return _near(rng, _DENIM * rng.uniform(0.5, 2.0))
     hue, value = rng.random(), rng.uniform(50, 245)
-    wheel = np.clip(np.abs((hue * 6 + np.array((4.0, 2.0, 0.0))) % 6 - 3) - 1, 0, 1)
+    wheel = clipped(np.abs((hue * 6 + np.array((4.0, 2.0, 0.0))) % 6 - 3) - 1, 0, 1)
     return _near(rng, value * (1 - rng.beta(1.5, 2.0) * (1 - wheel)))
 
 
 def _near(rng: np.random.Generator, colour: Array) -> Array:
-    return np.asarray(np.clip(colour + rng.normal(0, 5, 3), 6, 250), np.float32)
+    return np.asarray(clipped(colour + rng.normal(0, 5, 3), 6, 250), np.float32)
 
 
 _U = (np.arange(ACROSS, dtype=np.float32) + 0.5) / ACROSS * 2 - 1
@@ -81,7 +81,7 @@ def _blotches(rng: np.random.Generator) -> Image:
     n = int(rng.integers(3, 10))
     coarse = rng.random((2 * n, n), np.float32)
     field = cv2.resize(coarse, (ACROSS, ALONG), interpolation=cv2.INTER_CUBIC)
-    return (field > 0.55).astype(np.float32) if rng.random() < 0.6 else np.clip(field, 0, 1)
+    return (field > 0.55).astype(np.float32) if rng.random() < 0.6 else clipped(field, 0, 1)
 
 
 _PATTERNS: tuple[tuple[float, Callable[[np.random.Generator], Image | None]], ...] = (
@@ -98,10 +98,11 @@ def pattern(rng: np.random.Generator) -> Image | None:
 def tile(rng: np.random.Generator, colour: Array, *, plain: bool = False, roundness: float = 0.45) -> Image:
     """A shaded tile (ALONG, ACROSS, 3) uint8: a pattern, folds, and the light falling on a cylinder from the right."""
     second = None if plain else pattern(rng)
-    base = colour if second is None else colour + second[..., None] * (cloth(rng) - colour)
-    shaded = base * (_folds()[rng.integers(_FOLDS)] * _shade(roundness))[..., None]
-    whole: Image = np.minimum(shaded, 255).astype(np.uint8)
-    return whole
+    base = colour[:, None, None]  # a plane a colour: numpy is slow where the last axis is short
+    if second is not None:
+        base = base + second * (cloth(rng) - colour)[:, None, None]
+    shaded = base * (_folds()[rng.integers(_FOLDS)] * _shade(roundness))
+    return np.asarray(cv2.merge([*np.minimum(shaded, 255).astype(np.uint8)]))
 
 
 @lru_cache(maxsize=1)
@@ -144,4 +145,4 @@ def enlarged(image: Image) -> Image:
 
 def flat(colour: Array) -> Image:
     """A tile of one colour, (1, 1, 3)."""
-    return np.clip(colour, 0, 255).astype(np.uint8)[None, None]
+    return clipped(colour, 0, 255).astype(np.uint8)[None, None]

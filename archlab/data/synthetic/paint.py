@@ -94,6 +94,8 @@ def _texture(image: Image, owner: Array, i: int, piece: Piece, light: tuple[floa
     if right <= left or bottom <= top:
         return
     seen = cv2.inRange(owner[top:bottom, left:right], i, i)
+    if not cv2.hasNonZero(seen):
+        return
     matrix, magnified = _tile_matrix(piece, light, left, top)
     how = cv2.WARP_INVERSE_MAP | (cv2.INTER_LINEAR if magnified else cv2.INTER_NEAREST)
     texture = cv2.warpAffine(piece.tile, matrix, (right - left, bottom - top), flags=how, borderMode=cv2.BORDER_REFLECT)

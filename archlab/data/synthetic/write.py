@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import multiprocessing
 import os
 import shutil
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -52,7 +55,8 @@ def generate(out: Path, *, level: LevelName, train: int, val: int, seed: int, pr
     A picture is a function of (seed, split, index in the split) alone. A folder that already holds the same request
     is used as it is. Built beside `out` and renamed when whole, so a kill leaves no half-written set.
     `processes`: as many as there are cores where None; a program that wants several needs the usual
-    `if __name__ == "__main__":`, since they are fresh ones and not forked.
+    `if __name__ == "__main__":`, since they are fresh ones and not forked. What a killed generation of `out` left
+    beside it is removed first.
     Errors: InputError for an unknown level, counts out of range, a folder that holds anything else, and a place
     where none can be made.
     """
@@ -60,6 +64,7 @@ def generate(out: Path, *, level: LevelName, train: int, val: int, seed: int, pr
     request = {"level": level, "train": train, "val": val, "seed": seed, "version": VERSION}
     if _holds(out, request):
         return out
+    _remove_abandoned(out)
     temporary = _beside(out)
     try:
         _fill(temporary, request, processes)
@@ -75,12 +80,38 @@ def generate(out: Path, *, level: LevelName, train: int, val: int, seed: int, pr
 
 
 def _beside(out: Path) -> Path:
-    """A new hidden folder next to `out`."""
+    """A new hidden folder next to `out`, whose name says which process fills it."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        return Path(tempfile.mkdtemp(dir=out.parent, prefix=f"{_own(out)}{os.getpid()}."))
     except OSError as error:
         raise InputError(Problem(f"cannot make a folder here: {error.strerror}", file=str(out.parent))) from None
+
+
+def _own(out: Path) -> str:
+    """How the names of the hidden folders begin that this machine's processes fill for `out`."""
+    return f".{out.name}.{socket.gethostname()}."
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove the hidden folders of `out` whose process is gone; one of another machine cannot be asked and stays."""
+    if os.name != "posix":  # elsewhere asking whether a process lives may end it
+        return
+    prefix = _own(out)
+    for folder in out.parent.glob(f"{glob.escape(prefix)}*"):
+        process, _, _ = folder.name.removeprefix(prefix).partition(".")
+        if process.isdecimal() and not _lives(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def _check(level: str, train: int, val: int, seed: int) -> None:
@@ -150,8 +181,21 @@ def _mapped(jobs: list[_Job], processes: int | None) -> Iterator[Iterator[tuple[
         return
     context = multiprocessing.get_context("spawn")
     workers = min(wanted, max(len(jobs), 1))
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
         yield pool.map(_draw, jobs)
+
+
+def _begin_worker() -> None:
+    """One thread for OpenCV, and no drawing on for a parent that was killed: a pool's processes would wait for ever."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _cores() -> int:
