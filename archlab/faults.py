@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ MOST_SKIPPED = 0.01
 """Of the training images; with more of them damaged it is another data set that is trained on."""
 SKIPPED = "skipped_images.json"
 NAN_BATCH = "nan_batch.json"
+
+Result = TypeVar("Result")
 
 
 class TrainingError(InputError):
@@ -155,18 +157,69 @@ def _is_shortage(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
-class SoundSamples:
-    """The samples of a data set; one whose image is damaged gives its place to the next person's.
+class DamagedImages:
+    """The damaged images of a run, whose people give their places to the next person's with a sound one.
 
     What is skipped is said on stderr and kept in skipped_images.json of `folder`, so that a run that goes on skips
-    the same. Above MOST_SKIPPED of the images InputError, with the list. Batches keep their size, and which sample
-    stands for which does not depend on workers or restarts.
+    the same. Above MOST_SKIPPED of the images InputError, with the list. Batches keep their size, and who stands for
+    whom does not depend on workers or restarts.
     """
+
+    def __init__(self, people: People, folder: Path, *, writes: bool = True) -> None:
+        self._people, self._path, self._writes, self._lock = people, folder / SKIPPED, writes, threading.Lock()
+        self._known: dict[str, str] = _read(self._path)
+
+    def without(self, work: Callable[[list[int]], Result], rows: Sequence[int]) -> Result:
+        """work(rows), where rows whose images are damaged are replaced as often as `work` meets another such image."""
+        while True:
+            sound = [self._sound(row) for row in rows]
+            try:
+                return work(sound)
+            except InputError as error:
+                self._skip(error)
+
+    def _sound(self, row: int) -> int:
+        """The row itself or the next, round and round, whose image is not known to be damaged."""
+        files, index, count = self._people.image_files, self._people.image_index, len(self._people)
+        for place in range(row, row + count):
+            if str(files[int(index[place % count])]) not in self._known:
+                return place % count
+        raise InputError("no training image can be read")
+
+    def _skip(self, error: InputError) -> None:
+        with self._lock:
+            for problem in error.problems:
+                if Path(problem.file) not in self._people.image_files:  # it is about something else
+                    raise error
+                if problem.file not in self._known:
+                    self._add(problem.file, problem.message)
+
+    def _add(self, path: str, message: str) -> None:
+        self._known[path] = message
+        if len(self._known) > MOST_SKIPPED * len(self._people.image_files):
+            self._refuse()
+        if self._writes:
+            print(f"skipped {path}: {message}", file=sys.stderr, flush=True)
+            write_json(self._path, self._known)
+
+    def _refuse(self) -> None:
+        """Stop with the whole list, of which training so far has shown a part."""
+        files, known = self._people.image_files, self._known
+        rule = f"more than {MOST_SKIPPED:.0%} of the {len(files)} training images are damaged"
+        problems = [Problem(rule), *(Problem(message, file=path) for path, message in known.items())]
+        try:
+            check_images([path for path in files if str(path) not in known])
+        except InputError as others:
+            problems += others.problems
+        raise InputError(problems)
+
+
+class SoundSamples:
+    """The samples of a data set; one whose image is damaged gives its place to another, as `DamagedImages` says."""
 
     def __init__(self, dataset: PoseDataset, folder: Path, *, writes: bool = True) -> None:
         self.dataset, self.people = dataset, dataset.people
-        self._path, self._writes, self._lock = folder / SKIPPED, writes, threading.Lock()
-        self._damaged: dict[str, str] = _read(self._path)
+        self._damaged = DamagedImages(dataset.people, folder, writes=writes)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -175,38 +228,7 @@ class SoundSamples:
         self.dataset.set_epoch(epoch)
 
     def __getitem__(self, index: int) -> Sample:
-        for place in range(index, index + len(self)):
-            row = place % len(self)
-            path = str(self.people.image_files[int(self.people.image_index[row])])
-            if path in self._damaged:
-                continue
-            try:
-                return self.dataset[row]
-            except InputError as error:
-                self._skip(path, error)
-        raise InputError("no training image can be read")
-
-    def _skip(self, path: str, error: InputError) -> None:
-        with self._lock:
-            if path in self._damaged:
-                return
-            self._damaged[path] = error.problems[0].message
-            if len(self._damaged) > MOST_SKIPPED * len(self.people.image_files):
-                self._refuse()
-            if self._writes:
-                print(f"skipped {path}: {self._damaged[path]}", file=sys.stderr, flush=True)
-                write_json(self._path, self._damaged)
-
-    def _refuse(self) -> None:
-        """Stop with the whole list, of which the samples so far have shown a part."""
-        files, known = self.people.image_files, self._damaged
-        rule = f"more than {MOST_SKIPPED:.0%} of the {len(files)} training images are damaged"
-        problems = [Problem(rule), *(Problem(message, file=path) for path, message in known.items())]
-        try:
-            check_images([path for path in files if str(path) not in known])
-        except InputError as others:
-            problems += others.problems
-        raise InputError(problems)
+        return self._damaged.without(lambda rows: self.dataset[rows[0]], [index])
 
 
 def skipped_images(folder: Path) -> int:

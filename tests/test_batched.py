@@ -18,7 +18,8 @@ from archlab.data.regions import reachable, whole_crop
 from archlab.data.targets import gaussian_targets
 from archlab.data.warp import gaussian_targets_batch, sample_crops
 from archlab.errors import InputError
-from archlab.metrics.batched import decode_batch
+from archlab.evaluate import flip_averaged
+from archlab.metrics.batched import _mirrored, decode_batch
 from archlab.metrics.decode import decode
 
 SIZE = (64, 48)
@@ -28,6 +29,7 @@ UNBOUNDED = 10**6
 ALL = 10**8
 WARPS = ("torch", "opencv")
 CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
+DEVICES = ["cpu", CUDA]
 CHOICES = ("augmentation", "seed", "sigma", "crops", "targets")
 
 
@@ -93,7 +95,7 @@ def assert_same(first, second):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("warp", WARPS)
 @pytest.mark.parametrize("budget", [0, ALL])
 def test_evaluation_batches_are_those_of_the_data_set(people, device, warp, budget):
@@ -102,7 +104,7 @@ def test_evaluation_batches_are_those_of_the_data_set(people, device, warp, budg
     assert_alike(pipeline.batch(rows), expected(people, rows))
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("warp", WARPS)
 def test_augmented_batches_are_those_of_the_data_set(people, device, warp):
     # 15 people in 8 epochs: about 60 flips, 36 half bodies, 72 turns.
@@ -314,23 +316,95 @@ def test_a_square_that_ends_one_pixel_before_the_map_keeps_its_weight():
 # Decoding.
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+def places(count):
+    """Centres and scales of so many crops, near and far."""
+    random = np.random.default_rng(5)
+    centers = random.uniform(0, 600, (count, 2)).astype(np.float32)
+    return centers, random.uniform(0.1, 4, (count, 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("form", ["released", "axes"])
+@pytest.mark.parametrize("crops", ["released", "udp"])
 @pytest.mark.parametrize("size", [(64, 48), (96, 72), (5, 4)])
-def test_decoding_is_that_of_the_loop_to_the_bit(size, device):
+def test_decoding_is_that_of_the_host_to_the_bit(size, crops, form, device):
     random = np.random.default_rng(0)
     maps = random.normal(0, 1, (40, 17, *size)).astype(np.float32)
     maps[10:20] = np.rint(maps[10:20])  # ties, of peaks and of neighbours
     maps[0, :6] = -np.abs(maps[0, :6])  # nothing positive
     maps[1] = 0
-    for k, (x, y) in enumerate([(0, 0), (1, 1), (2, 2), (-1, -1), (-2, -2), (0, 2), (2, 0), (-2, 2), (1, 2)]):
+    edges = [(0, 0), (1, 1), (2, 2), (-1, -1), (-2, -2), (0, 2), (2, 0), (-2, 2), (1, 2), (2, 1), (-1, 2), (2, -1)]
+    for k, (x, y) in enumerate(edges):
         maps[2, k, y, x] = 9
-    centers = random.uniform(0, 600, (40, 2)).astype(np.float32)
-    scales = random.uniform(0.1, 4, (40, 2)).astype(np.float32)
-    wanted, heights = decode(maps, centers, scales)
-    points, maxvals = decode_batch(*(torch.tensor(a, device=device) for a in (maps, centers, scales)))
+    centers, scales = places(40)
+    wanted, heights = decode(maps, centers, scales, form=form, crops=crops)
+    tensors = (torch.tensor(a, device=device) for a in (maps, centers, scales))
+    points, maxvals = decode_batch(*tensors, form=form, crops=crops)
     assert points.dtype == maxvals.dtype == torch.float32
     np.testing.assert_array_equal(points.cpu().numpy(), wanted)
     np.testing.assert_array_equal(maxvals.cpu().numpy(), heights)
+
+
+def bumps(count, size, *, noise):
+    """Gaussians anywhere, at borders too, of heights 0.2 to 1 over uniform noise; and some maps without a peak."""
+    random, (height, width) = np.random.default_rng(2), size
+    x, y = random.uniform((0, 0), (width - 1, height - 1), (count, 17, 2)).transpose(2, 0, 1)[..., None, None]
+    distance = (np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2
+    maps = random.uniform(0.2, 1, (count, 17, 1, 1)) * np.exp(-distance / 8) + noise * random.random(distance.shape)
+    maps[0, :3] *= -1
+    maps[0, 3] = 0
+    return maps.astype(np.float32)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("form", ["dark", "udp"])
+@pytest.mark.parametrize(("sigma", "post_gaussian"), [(2.0, 0), (3.0, 0), (1.0, 0), (2.0, 11)])
+def test_newton_steps_are_those_of_the_host_to_a_ten_thousandth_of_a_map_pixel(form, sigma, post_gaussian, device):
+    maps = bumps(24, (64, 48), noise=0.02)
+    ones = np.ones((24, 2), np.float32)
+    scales = ones * np.float32([48 / 200, 64 / 200])  # a pixel of the crop is one of the map
+    options = {"form": form, "sigma": sigma, "post_gaussian": post_gaussian}
+    wanted, heights = decode(maps, ones, scales, **options)
+    points, maxvals = decode_batch(*(torch.tensor(a, device=device) for a in (maps, ones, scales)), **options)
+    assert points.dtype == maxvals.dtype == torch.float32
+    np.testing.assert_allclose(points.cpu().numpy(), wanted, atol=1e-4)
+    np.testing.assert_allclose(maxvals.cpu().numpy(), heights, rtol=1e-6)
+    steps = wanted - decode(maps, ones, scales, form="released", post_gaussian=post_gaussian)[0]
+    assert (np.abs(steps) > 0.1).mean() > 0.2, "hardly anything moved"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("size", [(64, 48), (5, 4)])
+@pytest.mark.parametrize("form", ["released", "axes"])
+def test_the_filter_before_decoding_is_that_of_the_host(form, size, device):
+    maps = bumps(24, size, noise=0.1)
+    centers, scales = places(24)
+    wanted, heights = decode(maps, centers, scales, form=form, post_gaussian=11)
+    tensors = (torch.tensor(a, device=device) for a in (maps, centers, scales))
+    points, maxvals = decode_batch(*tensors, form=form, post_gaussian=11)
+    np.testing.assert_allclose(maxvals.cpu().numpy(), heights, rtol=1e-6)
+    other = np.abs(points.cpu().numpy() - wanted).max(axis=2) > 1e-3
+    assert other.mean() < 0.01, "more than near-ties"
+    assert not np.array_equal(wanted, decode(maps, centers, scales, form=form)[0])
+
+
+@pytest.mark.parametrize(("side", "half"), [(48, 5), (5, 5), (4, 8), (2, 3), (1, 5)])
+def test_beyond_the_border_a_map_is_mirrored_as_opencv_does(side, half):
+    wanted = [cv2.borderInterpolate(at, side, cv2.BORDER_REFLECT_101) for at in range(-half, side + half)]
+    assert _mirrored(side, half, torch.device("cpu")).tolist() == wanted
+
+
+@pytest.mark.parametrize("device", [CUDA])
+@pytest.mark.parametrize("form", ["released", "axes", "dark", "udp"])
+def test_the_flip_test_and_decoding_do_not_wait_for_the_device(form, device):
+    maps, centers, scales = (torch.tensor(a, device=device) for a in (bumps(4, (64, 48), noise=0.02), *places(4)))
+    order = torch.tensor(COCO.flip_order, device=device)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        both = flip_averaged(torch.nn.Identity(), maps, order)
+        decode_batch(both, centers, scales, form=form, post_gaussian=11)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_normalisation_is_the_published_one_of_whole_grey_levels(people):

@@ -96,6 +96,7 @@ def test_a_mirrored_map_comes_back_with_sides_swapped_and_one_pixel_right():
     unshifted = flip_back(maps, COCO.flip_order, shift=False)
     assert unshifted[0, left, 0].tolist() == [100 * right + value for value in (4, 3, 2, 1, 0)]
     assert torch.equal(flip_back(unshifted, COCO.flip_order, shift=False), maps)
+    assert torch.equal(flip_back(maps, torch.tensor(COCO.flip_order)), back)
 
 
 def test_maps_of_any_precision_become_float32_on_the_host():

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from archlab.evaluate import (
     load_validation,
     matched,
     pick_device,
+    placed,
     predict,
     score_mean_pose,
     score_network,
@@ -32,6 +34,8 @@ from archlab.runs import read_record
 from archlab.train import train
 
 CPU = torch.device("cpu")
+CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
+DEVICES = ["cpu", CUDA]
 RECIPE = Recipe(input=(128, 96), iterations=1, batch=4, flip_test=False, boxes="both")
 
 
@@ -77,6 +81,129 @@ def test_predicting_leaves_the_network_in_evaluation_mode_and_the_batch_size_cha
     assert few.points.shape == (10, 17, 2)
     np.testing.assert_allclose(few.points, all_at_once.points, atol=1e-3)
     np.testing.assert_allclose(few.heights, all_at_once.heights, rtol=1e-4)
+
+
+def small_network(outputs: int = 17) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, outputs, 5, stride=4, padding=2), nn.BatchNorm2d(outputs))
+
+
+BATCHED = replace(RECIPE, pipeline="batched", eval_batch=3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"flip_test": True, "workers": 2}, {"crops": "udp", "targets": "udp", "decoding": "udp"}, {"eval_batch": 10}],
+)
+def test_the_batched_pipeline_gives_the_keypoints_and_scores_of_the_samples(root: Path, options: Any) -> None:
+    batched = replace(BATCHED, **options)
+    samples = replace(batched, pipeline="samples")
+    people = load_validation(root, RECIPE).truth
+    one, other = (predict(small_network(), people, recipe, CPU) for recipe in (samples, batched))
+    np.testing.assert_array_equal(one.points, other.points)
+    np.testing.assert_array_equal(one.heights, other.heights)
+    assert np.ptp(one.points) > 50
+    assert evaluate(small_network(), samples, root, CPU) == evaluate(small_network(), batched, root, CPU)
+
+
+@pytest.mark.parametrize("device", [CUDA])
+def test_on_a_gpu_keypoints_are_those_of_the_host(root: Path, device: str) -> None:
+    # A crop may differ by one grey level in some pixels, and convolutions are summed in another order.
+    people = load_validation(root, RECIPE).truth
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        found = predict(placed(small_network(), torch.device(device)), people, BATCHED, torch.device(device))
+    wanted = predict(small_network(), people, replace(BATCHED, pipeline="samples"), CPU)
+    np.testing.assert_allclose(found.heights, wanted.heights, atol=0.02)
+    assert (np.abs(found.points - wanted.points).max(axis=2) < 0.5).mean() > 0.95
+
+
+def copied(people: People, folder: Path) -> People:
+    """The people in copies of their images, which may be removed."""
+    files = tuple(folder / file.name for file in people.image_files)
+    for file, copy in zip(people.image_files, files, strict=True):
+        copy.write_bytes(file.read_bytes())
+    return replace(people, image_files=files)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_people_are_decoded_once_for_all_scorings_of_a_validation(root: Path, tmp_path: Path, device: str) -> None:
+    where, validation = torch.device(device), load_validation(root, RECIPE)
+    people = copied(validation.truth, tmp_path)
+    validation = replace(validation, truth=people, boxes={"ground_truth": people})
+    network = placed(small_network(), where)
+    during = replace(validation)  # as the one that is used during training shares with the one at the end
+    first = score_network(network, BATCHED, during, where)
+    for file in people.image_files:
+        file.unlink()
+    assert score_network(network, BATCHED, validation, where) == first
+    (pipeline,) = validation.kept.values()
+    assert len(pipeline.store) == len(people)
+    # Other crops are other pixels, and nothing is kept of them.
+    with pytest.raises(InputError, match=people.image_files[0].name):
+        score_network(network, replace(BATCHED, crops="udp"), validation, where)
+
+
+def test_the_boxes_that_are_scored_again_are_kept_within_the_budget(root: Path) -> None:
+    crop = 128 * 96 * 3
+    validation = load_validation(root, RECIPE)
+    assert list(validation.boxes) == ["ground_truth", "detector"]
+    wanted = score_network(small_network(), replace(BATCHED, pipeline="samples"), validation, CPU)
+    assert not validation.kept
+    # 7 of 10 people and a half: the others are decoded again each time, which shows in nothing but time.
+    recipe = replace(BATCHED, keep_gigabytes=7.5 * crop / 1e9)
+    for _ in range(2):
+        assert score_network(small_network(), recipe, validation, CPU) == wanted
+    assert [len(pipeline.store) for pipeline in validation.kept.values()] == [7]
+
+
+def test_without_a_place_to_keep_them_people_are_not_kept(root: Path, tmp_path: Path) -> None:
+    people = copied(load_validation(root, RECIPE).truth, tmp_path)
+    predict(small_network(), people, BATCHED, CPU)
+    people.image_files[4].unlink()
+    with pytest.raises(InputError, match=people.image_files[4].name):
+        predict(small_network(), people, BATCHED, CPU)
+
+
+class Precise(nn.Module):
+    """Knows in what precision its convolution was last computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.seen = nn.Conv2d(3, 17, 5, stride=4, padding=2), torch.float16
+
+    def forward(self, image: Tensor) -> Tensor:
+        maps: Tensor = self.layer(image)
+        self.seen = maps.dtype
+        return maps
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("pipeline", ["samples", "batched"])
+def test_scoring_is_in_bf16_where_training_is_on_a_gpu_and_else_in_float32(
+    root: Path, device: str, pipeline: Any
+) -> None:
+    people, network = load_validation(root, RECIPE).truth, placed(Precise(), torch.device(device))
+    recipe = replace(RECIPE, pipeline=pipeline, precision="bf16")
+    found = predict(network, people, recipe, torch.device(device))
+    assert network.seen == (torch.bfloat16 if device == "cuda" else torch.float32)
+    assert found.points.dtype == found.heights.dtype == np.float32
+    predict(network, people, replace(recipe, precision="float32"), torch.device(device))
+    assert network.seen == torch.float32
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_network_is_placed_channels_last(device: str) -> None:
+    network = placed(nn.Conv2d(8, 4, 3), torch.device(device))
+    weight = next(network.parameters())
+    assert weight.device.type == device
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_maps_of_a_lower_precision_are_averaged_in_float32() -> None:
+    # In bf16 1 and 1 + 1 / 128 are neighbours: their mean lies between them.
+    image = torch.tensor([1.0, 1.0 + 2**-7]).bfloat16()[None, :, None, None]
+    averaged = flip_averaged(nn.Identity(), image, torch.tensor([1, 0]))
+    assert averaged.flatten().tolist() == [1 + 2**-8, 1 + 2**-8]
 
 
 def test_the_flip_test_averages_with_the_mirrored_swapped_and_shifted_maps() -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import tiny
 import torch
 from torch import Tensor, nn
 
+from archlab.data.batched import BatchedPipeline
 from archlab.data.coco import People, load_people
 from archlab.data.crops import Augmentation
 from archlab.data.dataset import PoseDataset
-from archlab.errors import InputError
-from archlab.faults import SoundSamples, Stopped, StopRequest, TrainingError, skipped_images
+from archlab.errors import InputError, Problem
+from archlab.faults import DamagedImages, SoundSamples, Stopped, StopRequest, TrainingError, skipped_images
 from archlab.journal import read_rows
 from archlab.loop import batches, fit, plan
 from archlab.recipe import Recipe
@@ -234,26 +236,78 @@ def many(people: People, folder: Path, times: int = 8) -> People:
     return replace(copies, image_files=tuple(files), image_index=np.arange(len(files)))
 
 
+def sound_samples(samples: PoseDataset, folder: Path) -> Callable[[list[int]], list[int]]:
+    sound = SoundSamples(samples, folder)
+    return lambda rows: [sound[row]["index"] for row in rows]
+
+
+def sound_pipeline(samples: PoseDataset, folder: Path) -> Callable[[list[int]], list[int]]:
+    pipeline = BatchedPipeline(samples, workers=2, stand_ins=DamagedImages(samples.people, folder).without)
+    return lambda rows: next(pipeline.stream([rows]))["index"].tolist()
+
+
+Sound = Callable[[PoseDataset, Path], Callable[[list[int]], list[int]]]
+BOTH = pytest.mark.parametrize("sound", [sound_samples, sound_pipeline])
+
+
+@BOTH
 def test_a_damaged_image_is_skipped_and_counted_and_the_next_person_stands_in(
-    people: People, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sound: Sound, people: People, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copies = many(people, tmp_path)
     copies.image_files[3].write_bytes(b"")
-    samples = SoundSamples(PoseDataset(copies, (64, 64)), tmp_path)
-    assert [samples[index]["index"] for index in (2, 3, 4, 3)] == [2, 4, 4, 4]
+    samples = PoseDataset(copies, (64, 64))
+    assert sound(samples, tmp_path)([2, 3, 4, 3]) == [2, 4, 4, 4]
     assert skipped_images(tmp_path) == 1
     assert capsys.readouterr().err.count(f"skipped {copies.image_files[3]}: the image file is empty") == 1
     # Taken up again, it is known: what stands in stays the same even if the file was put right meanwhile.
     copies.image_files[3].write_bytes(copies.image_files[4].read_bytes())
-    assert SoundSamples(PoseDataset(copies, (64, 64)), tmp_path)[3]["index"] == 4
+    assert sound(samples, tmp_path)([3]) == [4]
 
 
-def test_more_than_one_damaged_image_in_a_hundred_stops_with_the_whole_list(people: People, tmp_path: Path) -> None:
+@BOTH
+def test_the_last_person_is_stood_in_for_by_the_first_and_a_stand_in_may_need_one(
+    sound: Sound, people: People, tmp_path: Path
+) -> None:
+    copies = many(people, tmp_path, times=15)
+    for number in (0, 209):
+        cut(copies.image_files[number])
+    assert sound(PoseDataset(copies, (64, 64)), tmp_path)([209, 208]) == [1, 208]
+    assert skipped_images(tmp_path) == 2
+
+
+@BOTH
+def test_more_than_one_damaged_image_in_a_hundred_stops_with_the_whole_list(
+    sound: Sound, people: People, tmp_path: Path
+) -> None:
     copies = many(people, tmp_path)
     for number in (3, 50, 90):
         cut(copies.image_files[number])
-    samples = SoundSamples(PoseDataset(copies, (64, 64)), tmp_path)
-    assert samples[3]["index"] == 4
+    indices = sound(PoseDataset(copies, (64, 64)), tmp_path)
+    assert indices([3]) == [4]
     with pytest.raises(InputError, match="more than 1% of the 112") as caught:
-        samples[50]
+        indices([50])
     assert [problem.file for problem in caught.value.problems[1:]] == [str(copies.image_files[n]) for n in (3, 50, 90)]
+
+
+def test_what_stands_in_has_the_same_sample_in_both_pipelines(people: People, tmp_path: Path) -> None:
+    copies = many(people, tmp_path)
+    copies.image_files[7].unlink()
+    samples = PoseDataset(copies, (64, 64), augmentation=Augmentation(), seed=3)
+    sound = SoundSamples(samples, tmp_path)
+    stand_ins = DamagedImages(copies, tmp_path).without
+    rows = [5, 7, 20]
+    batch = BatchedPipeline(samples, region_pixels=10**6, stand_ins=stand_ins).batch(rows)
+    for place, row in enumerate(rows):
+        assert torch.equal(batch["weight"][place], sound[row]["weight"])
+        assert (batch["target"][place] - sound[row]["target"]).abs().max() <= 1e-6
+    assert batch["index"].tolist() == [5, 8, 20]
+
+
+def test_an_error_that_is_not_about_an_image_is_not_skipped(people: People, tmp_path: Path) -> None:
+    def work(rows: list[int]) -> None:
+        raise InputError(Problem("something else", file=str(tmp_path / "other.yaml")))
+
+    with pytest.raises(InputError, match=r"other\.yaml: something else"):
+        DamagedImages(people, tmp_path).without(work, [0])
+    assert skipped_images(tmp_path) == 0

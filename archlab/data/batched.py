@@ -1,9 +1,9 @@
-"""Batches of training samples made at once on the device, from people whose pixels are kept decoded."""
+"""Batches of samples made at once on the device, from people whose pixels are kept decoded."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -50,6 +50,10 @@ class Prepared:
     images: Tensor | None = None
 
 
+StandIns = Callable[[Callable[[list[int]], Prepared], Sequence[int]], Prepared]
+"""Calls what prepares a batch with its people, or with others in the place of those whose images are damaged"""
+
+
 class BatchedPipeline:
     """The samples of a `PoseDataset`, batched: `image` (N, 3, H, W), `target`, `weight` and `index`, on `device`.
 
@@ -59,7 +63,7 @@ class BatchedPipeline:
 
     `budget_bytes` is for `CropStore`. `warp` is "torch" on a GPU and "opencv" on the CPU unless it is chosen: on one
     core OpenCV crops some ten times as fast as torch, straight from the kept bytes. `workers` threads decode, and
-    with one or more `stream` prepares batches ahead.
+    with one or more `stream` prepares batches ahead. Without `stand_ins` a damaged image is an InputError.
     """
 
     def __init__(
@@ -71,12 +75,14 @@ class BatchedPipeline:
         region_pixels: int = REGION_PIXELS,
         warp: Warp | None = None,
         workers: int = 0,
+        stand_ins: StandIns | None = None,
     ) -> None:
         self.people = samples.people
         self.device = device or torch.device("cpu")
         self.warp = warp or ("opencv" if self.device.type == "cpu" else "torch")
         self.workers = workers
         self.region_pixels = region_pixels
+        self._stand_ins = stand_ins
         self._samples = samples
         self.size_wh = samples.size_wh
         self.store = CropStore(
@@ -124,6 +130,9 @@ class BatchedPipeline:
         return reachable(place, samples.augmentation, people.layout, image_wh, self.size_wh, limit=limit)
 
     def _prepare(self, indices: Sequence[int]) -> Prepared:
+        return self._stand_ins(self._prepare_sound, indices) if self._stand_ins else self._prepare_sound(indices)
+
+    def _prepare_sound(self, indices: Sequence[int]) -> Prepared:
         patches = self.store.take(indices)
         widths = [patch.region.image_width for patch in patches]
         places = [self._samples.place(index, width) for index, width in zip(indices, widths, strict=True)]
@@ -146,7 +155,9 @@ class BatchedPipeline:
         images = np.empty((len(patches), 3, self.size_wh[1], self.size_wh[0]), dtype=np.float32)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         for image, patch, matrix in zip(images, patches, inverse, strict=True):
-            pixels = cv2.warpAffine(self.store.view(patch), matrix, self.size_wh, flags=flags)
+            pixels: NDArray[Any] = self.store.view(patch)
+            if patch.region.box is not None:  # else it is the crop already
+                pixels = cv2.warpAffine(pixels, matrix, self.size_wh, flags=flags)
             for channel, values, table in zip(image, cv2.split(pixels), _TABLE, strict=True):
                 cv2.LUT(values, table, dst=channel)
         return self._host(images)

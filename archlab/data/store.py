@@ -1,4 +1,4 @@
-"""The parts of images that training looks at, kept decoded in memory or on the device within a budget."""
+"""The parts of images that training and scoring look at, kept decoded in memory or on the device within a budget."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CropStore:
         return [self._kept.get(index) or found[index] for index in indices]
 
     def preload(self) -> None:
-        """Decode ahead, until all are kept or the budget is spent."""
+        """Decode ahead, until all are kept or the budget is spent; InputError for an image that cannot be read."""
         numbers = range(len(self._people_of))
         with progress("decoding people", len(numbers)) as advance:
             for start in range(0, len(numbers), _CHUNK):

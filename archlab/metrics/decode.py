@@ -182,13 +182,14 @@ def to_image(
     return moved.astype(np.float32)
 
 
-def flip_back(heatmaps: torch.Tensor, flip_order: Sequence[int], *, shift: bool = True) -> torch.Tensor:
+def flip_back(heatmaps: torch.Tensor, flip_order: Sequence[int] | torch.Tensor, *, shift: bool = True) -> torch.Tensor:
     """Heat-maps (N, K, h, w) of the mirrored input, as of the input itself: mirrored, pairs swapped, one pixel right.
 
     The shift ([..., 1:] = [..., :-1], the first column kept) makes up for the mirror of a map at a quarter of the
-    input's size; average the result with the maps of the input.
+    input's size; average the result with the maps of the input. An order that is a tensor on the maps' device is not
+    copied there, for which a GPU would wait.
     """
-    back = heatmaps.flip(-1)[:, list(flip_order)]
+    back = heatmaps.flip(-1).index_select(1, torch.as_tensor(flip_order, device=heatmaps.device))
     return torch.cat((back[..., :1], back[..., :-1]), dim=-1) if shift else back
 
 
