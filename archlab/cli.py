@@ -325,11 +325,11 @@ def _spec(o: argparse.Namespace) -> archlab.Spec:
 def _fitting_spec(o: argparse.Namespace, recipe: Recipe) -> archlab.Spec:
     """The network with as many outputs as the data labels keypoints, where the user does not say how many."""
     from archlab.distributed import is_first_process
-    from archlab.jobs import labelled_keypoints
+    from archlab.data.sets import labelled_keypoints
 
     spec = _spec(o)
     said = o.outputs is not None or "outputs" in _fields(o)
-    labelled = None if said else labelled_keypoints(recipe, o.data)
+    labelled = None if said else labelled_keypoints(recipe.dataset, o.data)
     if labelled in (None, spec.outputs):
         return spec
     if is_first_process():

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import archlab
 from archlab import study as studies
-from archlab.data.annotations import category_of, checked_document, read_json
-from archlab.data.coco import annotation_file
-from archlab.data.keypoints import COCO
-from archlab.data.mpii import MPII
 from archlab.data.sets import fingerprint as data_fingerprint
-from archlab.data.sets import training_people
+from archlab.data.sets import labelled_keypoints, training_people
 from archlab.errors import InputError, Problem
 from archlab.journal import read_rows
-from archlab.recipe import DATA, Recipe, ensure_data, load_recipe, recipe_hash
+from archlab.recipe import DATA, Recipe, ensure_data, in_recipe, load_recipe, recipe_hash
 from archlab.runs import Record, fingerprint, read_record
 from archlab.study import Campaign, Row, Scatter, Study, Trainable
 
@@ -117,18 +113,7 @@ def _plan(name: str, data: Path | None, make_data: bool) -> Plan:
     else:
         raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
     data_hash = data_fingerprint(root, recipe.dataset) if root.is_dir() else ""
-    return Plan(name, recipe, recipe_hash(recipe), root, data_hash, labelled_keypoints(recipe, data))
-
-
-def labelled_keypoints(recipe: Recipe, data: Path | None) -> int | None:
-    """How many keypoints the data that is scored labels; without a folder that which the recipe makes for itself.
-
-    None where the file that says so is missing: whoever reads the data says what is missing.
-    """
-    if recipe.dataset == "mpii" or data is None:
-        return (MPII if recipe.dataset == "mpii" else COCO).count
-    path = annotation_file(data, "val2017")
-    return category_of(checked_document(read_json(path), path), path)[1].count if path.is_file() else None
+    return Plan(name, recipe, recipe_hash(recipe), root, data_hash, labelled_keypoints(recipe.dataset, data))
 
 
 def make_jobs(pairs: Sequence[tuple[Trainable, Plan]], seeds: Sequence[int], plugin: Sequence[str] = ()) -> list[Job]:
@@ -169,4 +154,5 @@ def _seeds(study: Trainable, plan: Plan) -> tuple[int, ...]:
 def _job(row: Row, plan: Plan, seed: int, plugin: Sequence[str]) -> Job:
     fields = {"outputs": plan.keypoints, **row.fields}
     spec = archlab.load(row.spec, input=(3, *plan.recipe.input), plugin=plugin, **fields)
+    spec = in_recipe(spec, plan.recipe)
     return Job(row, plan, seed, archlab.spec_hash(spec), archlab.cost(spec).activations)

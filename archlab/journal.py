@@ -22,7 +22,8 @@ class Journal:
 
     A row of training is {iteration, epoch, loss (the mean since the row before), lr, images_per_second, data_wait (the
     share of the time spent waiting for data), memory_mib (the most so far: of the GPU, else of the process)}, one of
-    validation {iteration, epoch, validation}. Of several processes only one `writes`.
+    validation {iteration, epoch, validation}. Of several processes only one `writes`. The last validation was after
+    iteration `validated`, and found `scores`.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Journal:
     row_from: int = 0
     waited: float = 0.0
     validated: int = -1
+    scores: dict[str, Any] = field(default_factory=dict)
     writes: bool = True
     board: Any = None
 
@@ -79,7 +81,7 @@ class Journal:
 
     def append(self, row: Row) -> None:
         if "validation" in row:
-            self.validated = self.iteration
+            self.validated, self.scores = self.iteration, row["validation"]
         if not self.writes:
             return
         place = {"iteration": self.iteration, "epoch": round(self.iteration / self.steps, 4)}
@@ -103,7 +105,8 @@ class Journal:
         kept = [row for row in read_rows(self.path) if row["iteration"] <= iteration]
         if self.writes:
             write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
-        self.validated = max((row["iteration"] for row in kept if "validation" in row), default=-1)
+        scored = [(row["iteration"], row["validation"]) for row in kept if "validation" in row]
+        self.validated, self.scores = scored[-1] if scored else (-1, {})
         now = time.monotonic()
         self.iteration = self.row_from = iteration
         self.began, self.row_began = now - seconds, now

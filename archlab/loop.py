@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,20 +12,29 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
+from archlab.capture import FixedStep, step
 from archlab.data.batched import BatchedPipeline
 from archlab.data.dataset import PoseDataset
 from archlab.data.loading import Batch, load_batches
-from archlab.data.targets import joints_mse
 from archlab.distributed import ALONE, World
 from archlab.errors import InputError, Problem
-from archlab.faults import SoundSamples, Stopped, StopRequest, TrainingError, save_nan_batch, within_memory
+from archlab.faults import (
+    DamagedImages,
+    SoundSamples,
+    Stopped,
+    StopRequest,
+    TrainingError,
+    save_nan_batch,
+    within_memory,
+)
 from archlab.journal import Journal
 from archlab.recipe import Optimiser, Recipe
+from archlab.runs import Scores
 from archlab.state import Average, State
 
 Validate = Callable[[nn.Module], dict[str, Any]]
+Judge = Callable[[int, dict[str, Scores]], bool]
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -60,6 +69,31 @@ def plan(recipe: Recipe, people: int, processes: int = 1) -> Plan:
     return Plan(people, batch, steps, (recipe.epochs or recipe.iterations or 0) * unit, unit, parts)
 
 
+@dataclass(frozen=True)
+class Exam:
+    """Where a network is scored during training: as often as the recipe says, and at the `rungs`, in iterations.
+
+    At rung number i, from 0, `judge(i, scores)` says whether training goes on.
+    """
+
+    validate: Validate | None = None
+    rungs: tuple[int, ...] = ()
+    judge: Judge | None = None
+
+    def check(self, course: Plan) -> None:
+        """InputError if the rungs do not rise within the training."""
+        if list(self.rungs) != sorted({rung for rung in self.rungs if 0 < rung < course.total}):
+            told = (
+                f"{list(self.rungs)} must rise from each to the next and lie before the end, {course.total} iterations"
+            )
+            raise InputError(Problem(told, "rungs"))
+        assert self.validate or not self.rungs, "a rung needs scores"
+
+
+class Halted(Exception):  # noqa: N818  not an error: a judge ended the training, which is saved and can go on from there
+    """What a judge ended, as the record says it."""
+
+
 REGION_PIXELS = 640 * 480
 """What the batched pipeline keeps of a person: 0.05 grey levels from the reference in the mean, 387 kB (COCO)."""
 
@@ -76,6 +110,8 @@ def fit(
     world: World = ALONE,
     stop: StopRequest | None = None,
     board: bool = False,
+    rungs: Sequence[int] = (),
+    judge: Judge | None = None,
 ) -> Journal:
     """Train `network` in place, from the checkpoint in `folder` if there is one; metrics and checkpoints go there.
 
@@ -83,16 +119,24 @@ def fit(
     and they are what `network` has at the end. `board`: rows go to TensorBoard too. Raises TrainingError when the loss
     is NaN or infinite, with the iteration, the learning rate and a file that names the people of that step; InputError
     with the batch that fits if memory does not suffice; Stopped, after saving, when `stop` is asked for.
+
+    When training reaches iteration `rungs[i]` the network is scored too, and rank 0's `judge(i, scores)` says whether
+    it goes on; if not, Halted, after saving. A training taken up again at a rung is judged again, by the scores that
+    are in its journal; one taken up beyond it is not.
     """
     course = plan(recipe, len(dataset), world.size)
+    exam = Exam(validate, tuple(rungs), judge)
+    exam.check(course)
     journal = Journal(folder / "metrics.jsonl", course.batch, course.steps, writes=world.first)
     average = Average(network, recipe.ema) if recipe.ema else None
-    state = State(network, make_optimiser(network, recipe.optimiser), journal, average, world)
+    recordable = recipe.execution == "graph" and world.size == 1
+    optimiser = make_optimiser(network, recipe.optimiser, recordable=recordable)
+    state = State(network, optimiser, journal, average, world)
     state.restore(folder / CHECKPOINT)
     if board:
         journal.draw_on_board(folder)
     try:
-        _train(state, dataset, recipe, course, seed, folder, device, validate, stop or StopRequest())
+        _train(state, dataset, recipe, course, seed, folder, device, exam, stop or StopRequest())
     except Stopped:
         state.save(folder / CHECKPOINT)
         raise
@@ -114,27 +158,21 @@ def _train(
     seed: int,
     folder: Path,
     device: torch.device,
-    validate: Validate | None,
+    exam: Exam,
     stop: StopRequest,
 ) -> None:
     """All steps that are left."""
-    network, journal, world = state.network.train(), state.journal, state.world
-    parallel = world.parallel(network, device)
+    journal, world = state.journal, state.world
+    update = _update(state, recipe, device)
     samples = _samples(dataset, recipe, folder, device, world)
     loaded = batches(samples, course, seed, start=journal.iteration, workers=recipe.workers, device=device, world=world)
     loaded = journal.waiting(loaded)
     with stop.waiting(), world.progress("training", course.total, done=journal.iteration) as advance:
         while journal.iteration < course.total:
-            due = _due(journal.iteration, recipe.validate_every, course.unit) and journal.validated < journal.iteration
-            if validate and due and journal.iteration:
-                with stop.waiting(world.size > 1):  # several processes stop together or not at all
-                    journal.append({"validation": validate(state.scored())})
-                network.train()
+            _examine(state, exam, folder, stop, due=_due(journal.iteration, recipe.validate_every, course.unit))
             micro = [next(loaded) for _ in range(recipe.accumulate)]
             lr = recipe.optimiser.lr * recipe.schedule.at(journal.iteration, total=course.total, unit=course.unit)
-            bf16 = recipe.precision == "bf16"
-            update = partial(step, parallel, state.optimiser, lr=lr, bf16=bf16, device=device)
-            loss = within_memory(update, micro, trial=world.size == 1)
+            loss = within_memory(partial(update, lr=lr), micro, trial=world.size == 1)
             state.count(loss, lr, torch.cat([batch["index"] for batch in micro]))
             last, row = journal.iteration == course.total, journal.iteration % recipe.log_every == 0
             if last or row:
@@ -149,6 +187,25 @@ def _train(
                 stop.look()
 
 
+def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: bool) -> None:
+    """Score the network where the recipe (`due`) or a rung asks for it; Halted where the judge ends its training."""
+    journal, world = state.journal, state.world
+    here = journal.iteration
+    at_rung = here in exam.rungs
+    if exam.validate is None or here == 0 or not (due or at_rung):
+        return
+    if at_rung and state.saved_at != here:  # killed from here on, it is taken up again at the rung
+        state.save(folder / CHECKPOINT)
+    if journal.validated < here:
+        with stop.waiting(world.size > 1):  # several processes stop together or not at all
+            journal.append({"validation": exam.validate(state.scored())})
+        state.network.train()
+    if at_rung and exam.judge:
+        rung = exam.rungs.index(here)
+        if world.any(world.first and not exam.judge(rung, journal.scores)):
+            raise Halted(f"stopped at rung {rung + 1} of {len(exam.rungs)}, iteration {here}")
+
+
 def _samples(
     dataset: PoseDataset, recipe: Recipe, folder: Path, device: torch.device, world: World
 ) -> PoseDataset | BatchedPipeline:
@@ -157,37 +214,27 @@ def _samples(
         return cast(PoseDataset, SoundSamples(dataset, folder, writes=world.first))
     budget = int(recipe.keep_gigabytes * 1e9)
     return BatchedPipeline(
-        dataset, device=device, budget_bytes=budget, region_pixels=REGION_PIXELS, workers=recipe.workers
+        dataset,
+        device=device,
+        budget_bytes=budget,
+        region_pixels=REGION_PIXELS,
+        workers=recipe.workers,
+        stand_ins=DamagedImages(dataset.people, folder, writes=world.first).without,
     )
 
 
-def step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, *micro: Batch, lr: float, bf16: bool, device: torch.device
-) -> Tensor:
-    """One update of the weights by the mean gradient of micro-batches of equal size, one after the other.
-
-    Returns the mean loss, which stays on the device so that no step waits for it. The rate is the whole batch's.
-    """
-    for group in optimiser.param_groups:
-        group["lr"] = lr
-    optimiser.zero_grad(set_to_none=True)
-    losses = []
-    for number, batch in enumerate(micro, start=1):
-        images, targets, weights = (batch[name].to(device, non_blocking=True) for name in ("image", "target", "weight"))
-        with _gradients_kept_here(network, number < len(micro)):
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                heatmaps = network(images)
-            loss = joints_mse(heatmaps.float(), targets, weights) / len(micro)
-            loss.backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach())
-    optimiser.step()
-    return torch.stack(losses).sum()
-
-
-def _gradients_kept_here(network: nn.Module, kept: bool) -> AbstractContextManager[None]:
-    """Processes exchange gradients once a step, at its last micro-batch."""
-    parallel = kept and isinstance(network, DistributedDataParallel)
-    return cast(DistributedDataParallel, network).no_sync() if parallel else nullcontext()
+def _update(state: State, recipe: Recipe, device: torch.device) -> Callable[..., Tensor]:
+    """How this process takes a step, as the recipe says: `update(*micro, lr=...)` is the mean loss."""
+    world, bf16 = state.world, recipe.precision == "bf16"
+    network = state.network.train()
+    if recipe.execution == "compile":
+        network = cast(nn.Module, torch.compile(network))
+    parallel = world.parallel(network, device)
+    if recipe.execution == "graph" and world.size == 1:
+        return FixedStep(parallel, state.optimiser, bf16=bf16, device=device)
+    if recipe.execution == "graph" and world.first:
+        print("several processes take their steps without a CUDA graph", file=sys.stderr, flush=True)
+    return partial(step, parallel, state.optimiser, bf16=bf16, device=device)
 
 
 def batches(
@@ -219,13 +266,22 @@ def batches(
         start += len(steps)
 
 
-def make_optimiser(network: nn.Module, choice: Optimiser) -> torch.optim.Optimizer:
-    """Adam or SGD, in its fused form: one call for all parameters, of which Lite-HRNet has some 800 small ones."""
-    fused = next(network.parameters()).device.type in {"cpu", "cuda"}
+def make_optimiser(network: nn.Module, choice: Optimiser, *, recordable: bool = False) -> torch.optim.Optimizer:
+    """Adam or SGD, in its fused form: one call for all parameters, of which Lite-HRNet has some 800 small ones.
+
+    `recordable` in a CUDA graph, it reads its rate from a tensor beside the parameters: a number, or a tensor on the
+    host, would be recorded as the constant that it happened to be.
+    """
+    device = next(network.parameters()).device
+    fused = device.type in {"cpu", "cuda"}
     decay = choice.weight_decay
+    lr = torch.tensor(choice.lr, device=device) if recordable else choice.lr
     if choice.name == "adam":
-        return torch.optim.Adam(network.parameters(), choice.lr, choice.betas, weight_decay=decay, fused=fused)
-    return torch.optim.SGD(network.parameters(), choice.lr, choice.momentum, weight_decay=decay, fused=fused)
+        capturable = recordable and device.type == "cuda"
+        return torch.optim.Adam(
+            network.parameters(), lr, choice.betas, weight_decay=decay, fused=fused, capturable=capturable
+        )
+    return torch.optim.SGD(network.parameters(), lr, choice.momentum, weight_decay=decay, fused=fused)
 
 
 def _due(iteration: int, every: int | None, unit: int = 1) -> bool:

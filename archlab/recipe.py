@@ -14,6 +14,8 @@ from archlab.data.forms import Crops, Decoding, Suppression, Targets
 from archlab.data.sets import Dataset
 from archlab.errors import InputError, Problem
 from archlab.runs import digest
+from archlab.spec import Spec
+from archlab.specfile import plain_fusion
 from archlab.yamlio import Above, AtLeast, AtMost, Item, MultipleOf
 
 Count = Annotated[int, AtLeast(1)]
@@ -27,10 +29,13 @@ DATA = Path("data")
 """Where embedded data is made: a folder for each, under the working folder."""
 NOT_IDENTITY = (
     "name", "data", "seed", "eval_batch", "keep_gigabytes", "workers", "threads", "checkpoint_every",
-    "checkpoint_seconds", "log_every",
+    "checkpoint_seconds", "log_every", "execution",
 )  # fmt: skip
-"""What two runs may differ in and still be the same run; data and seed have places of their own in its fingerprint."""
-LATER = ("dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline")
+"""What two runs may differ in and still be the same run; data and seed have places of their own in its fingerprint.
+
+`execution` is here because, like `threads`, it computes the same and changes rounding at most.
+"""
+LATER = ("dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline", "fusion")
 """Fields younger than recorded runs: at their defaults they are left out of the hash, which so stays what it was."""
 
 
@@ -120,6 +125,10 @@ class Recipe:
     ] = 1
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
+    fusion: Annotated[
+        Literal["spec", "plain"],
+        "Of branches: as the network's file says, or HRNet's plain sum in each of its `fusion` blocks.",
+    ] = "spec"
     sigma: Annotated[float, Above(0), "Standard deviation of a target's Gaussian, heat-map pixels."] = 2.0
     crops: Annotated[
         Crops, "udp: sizes count from the first pixel's middle to the last's, and the flip test shifts nothing."
@@ -129,6 +138,11 @@ class Recipe:
     ] = "released"
     augmentation: Annotated[Augmentation | None, "How training crops vary; null: not at all."] = None
     precision: Annotated[Literal["float32", "bf16"], "bf16: autocast, with weights kept in float32."] = "float32"
+    execution: Annotated[
+        Literal["eager", "graph", "compile"],
+        "Of a step. graph: recorded once as a CUDA graph, of one process on a GPU; compile: by torch.compile, which on "
+        "two CPU cores took over 7 minutes and gained nothing. Neither changes more than rounding.",
+    ] = "eager"
     ema: Annotated[
         float | None, Above(0), AtMost(0.999999), "Decay of the averaged weights that are scored; null: none."
     ] = None
@@ -194,6 +208,11 @@ def recipe_hash(recipe: Recipe) -> str:
     plain, default = yamlio.to_plain(recipe), yamlio.to_plain(Recipe())
     said = {name: value for name, value in plain.items() if name not in LATER or value != default[name]}
     return digest({name: value for name, value in said.items() if name not in NOT_IDENTITY})
+
+
+def in_recipe(spec: Spec, recipe: Recipe) -> Spec:
+    """The network as the recipe trains it: with plain sums where it says `fusion: plain`. Again, it stays the same."""
+    return plain_fusion(spec) if recipe.fusion == "plain" else spec
 
 
 def ensure_data(recipe: Recipe, root: Path | None) -> Path:

@@ -64,6 +64,10 @@ class Record:
     reason: str = ""
     weights: str = ""
     """Of a fine-tuning, the file that it begins with and its hash"""
+    fusion: str = "spec"
+    """The recipe's: where it is `plain`, `spec_hash` is of the network with plain sums"""
+    processes: int = 1
+    """That trained it together, when it was started last"""
     format: int = FORMAT
 
     def write(self, folder: Path) -> Record:
@@ -81,7 +85,9 @@ def read_record(path: Path) -> Record:
     except (ValueError, OSError) as error:
         raise InputError(Problem(f"not a run record: {error}", file=str(path))) from None
     known = {field.name for field in fields(Record)}
-    absent = sorted(known - {"reason", "weights"} - (set(values) if isinstance(values, dict) else set()))
+    absent = sorted(
+        known - {"reason", "weights", "fusion", "processes"} - (set(values) if isinstance(values, dict) else set())
+    )
     if absent:
         raise InputError(Problem(f"not a run record: it has no {', '.join(absent)}", file=str(path)))
     if values["format"] != FORMAT:

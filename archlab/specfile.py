@@ -83,6 +83,37 @@ def resolve(name: str, document: Item, overrides: Mapping[str, Item], blocks: pl
     return Spec(name, form.input, form.outputs, form.initialisation, tuple(nodes), "last", document)
 
 
+def plain_fusion(spec: Spec) -> Spec:
+    """The network with HRNet's sum, `sum: plain`, in each of its `fusion` blocks; one that has none stays as it is.
+
+    Its document says so, in either form: `stages.fusion` may be a name, a mapping or a list with one entry a stage.
+    Blocks called otherwise, also those of plug-ins, are left alone.
+    """
+    document = spec.document
+    for path in _uses(document, "fusion"):
+        document = yamlio.set_path(document, f"{path}.sum", yamlio.item_of("plain", file="fusion: plain"))
+    own = {node.block: node.function for node in spec.nodes if node.function is not plugins.gather}
+    return resolve(spec.name, document, {}, plugins.blocks() | own)
+
+
+def _uses(document: Item, block: str) -> Iterator[str]:
+    """Dotted paths of the places where a document uses a block, by its name or in a mapping."""
+    places = {name: document.entries.get(name) for name in ("stem", "head")}
+    for form in ("stages", "nodes"):
+        inside = document.entries[form].entries if form in document.entries else {}
+        places |= {f"{form}.{name}": item for name, item in inside.items()}
+    for path, item in places.items():
+        yield from _named(item, path, block) if item else ()
+
+
+def _named(item: Item, path: str, block: str) -> Iterator[str]:
+    if isinstance(item.value, tuple):
+        for position, each in enumerate(item.value):
+            yield from _named(each, f"{path}.{position}", block)
+    elif item.entries.get("block", item).value == block:
+        yield path
+
+
 def full_path(document: Item, name: str, blocks: plugins.Table) -> str:
     """The dotted path that a field name stands for: itself, or the one path that ends in it."""
     if "." in name or name in SpecForm.__dataclass_fields__:

@@ -49,7 +49,10 @@ class Average:
 
 @dataclass
 class State:
-    """A training in progress; `losses`, `rates` and the steps' people are those since the last row of metrics."""
+    """A training in progress; `losses`, `rates` and the steps' people are those since the last row of metrics.
+
+    The last checkpoint was `saved` at that time, after the iteration `saved_at`.
+    """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
@@ -60,6 +63,7 @@ class State:
     rates: list[float] = field(default_factory=list)
     people: dict[int, Tensor] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
+    saved_at: int = -1
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +129,7 @@ class State:
                 torch.save(values, temporary)
                 if path.is_file():
                     path.replace(previous(path))
-        self.saved = time.monotonic()
+        self.saved, self.saved_at = time.monotonic(), self.journal.iteration
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint, or from the one before if it is damaged; from the beginning if there is none."""
@@ -138,7 +142,7 @@ class State:
         self.network.load_state_dict(values.get("trained") or values["state_dict"])
         if self.average:
             self.average.network.load_state_dict(values["state_dict"])
-        self.optimiser.load_state_dict(values["optimiser"])
+        _load_moments(self.optimiser, values["optimiser"])
         self.losses = [torch.tensor(loss, device=device) for loss in values["losses"]]
         self.rates = values["rates"]
         ranks = values.get("random_ranks") or [values["random"]]
@@ -146,6 +150,7 @@ class State:
         if values["random_cuda"] and device.type == "cuda":
             torch.cuda.set_rng_state_all(values["random_cuda"])
         self.journal.go_on(values["iteration"], values["seconds"])
+        self.saved_at = self.journal.iteration
 
 
 def previous(path: Path) -> Path:
@@ -199,6 +204,14 @@ def _newest_sound(path: Path) -> dict[str, Any] | None:
     if errors:
         raise errors[0]
     return None
+
+
+def _load_moments(optimiser: torch.optim.Optimizer, values: dict[str, Any]) -> None:
+    """Take the state of each weight; rates and forms stay the recipe's, so that another `execution` can go on."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(values)
+    for group, settings in zip(optimiser.param_groups, own, strict=True):
+        group.update(settings)
 
 
 def _tensors(network: nn.Module) -> Iterable[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,8 +36,8 @@ from archlab.evaluate import (
 from archlab.faults import NAN_BATCH, SKIPPED, Stopped, StopRequest, skipped_images
 from archlab.files import write_text
 from archlab.journal import Journal, read_rows, summary_writer
-from archlab.loop import CHECKPOINT, fit
-from archlab.recipe import Recipe, ensure_data, recipe_hash
+from archlab.loop import CHECKPOINT, Halted, Judge, fit
+from archlab.recipe import Recipe, ensure_data, in_recipe, recipe_hash
 from archlab.runs import Record, Scores, circumstances, fingerprint, locked, read_record
 from archlab.spec import Spec
 from archlab.state import previous
@@ -59,6 +59,9 @@ def train(
     resume: bool = True,
     tensorboard: bool = False,
     weights: Path | None = None,
+    rungs: Sequence[int] = (),
+    judge: Judge | None = None,
+    pictures: bool = True,
 ) -> Path:
     """Train and score a network; its run folder in `out`.
 
@@ -68,14 +71,20 @@ def train(
     begins, TrainingError when the loss is no longer a number, and Stopped on SIGTERM or Ctrl-C, which is a SystemExit
     with 128 and the signal's number: the run is saved, and the same call goes on from there.
     Started by torchrun, the processes train together and rank 0 alone writes. With `tensorboard` the metrics are
-    written for it too.
+    written for it too, and without `pictures` no curves.png and predictions.png are drawn.
     The network begins with `weights`, our own or released ones, where they are given; a last layer of another size
     begins anew, which is told on stderr.
+    After each of `rungs`, in iterations, `judge` says by the scores there whether the run goes on (see `fit`). One that
+    does not is saved, and its record's state is `stopped`; the same call without them goes on from there to what an
+    undisturbed run ends with. They are no part of a run's identity.
     """
     seed = recipe.seed if seed is None else seed
+    spec = in_recipe(spec, recipe)
     if tensorboard:
         summary_writer()
     where = pick_device(device)
+    if recipe.execution == "graph" and where.type != "cuda":
+        raise InputError(Problem(f"a CUDA graph needs a GPU by CUDA, and the device is {where.type!r}", "execution"))
     with joined(where.type) as world, using_threads(threads or recipe.threads), StopRequest().caught() as stop:
         with world.first_alone():
             root = ensure_data(recipe, data_root)
@@ -86,20 +95,9 @@ def train(
             if not any(world.gather(world.first and is_done(folder))):
                 people = _people_to_train(spec, recipe, root)
                 validation = load_validation(root, recipe)
-                device_here = world.device(where)
-                record = describe(
-                    spec,
-                    recipe,
-                    root,
-                    people,
-                    validation,
-                    seed=seed,
-                    fields=fields,
-                    device=device_here,
-                    weights=weights,
-                )
-                work = Work(spec, recipe, people, validation, folder, device_here, world, stop, tensorboard, weights)
-                _run(work, record)
+                work = Work(spec, recipe, people, validation, folder, world.device(where), world, stop, weights)
+                options = Options(tensorboard, pictures, tuple(rungs), judge)
+                _run(work, options, describe(work, root, seed=seed, fields=fields))
     return folder
 
 
@@ -133,35 +131,51 @@ def is_done(folder: Path) -> bool:
     return (folder / "record.json").is_file() and read_record(folder).state == "done"
 
 
-def describe(
-    spec: Spec,
-    recipe: Recipe,
-    root: Path,
-    people: People,
-    validation: Validation,
-    *,
-    seed: int,
-    fields: Mapping[str, Any] | None,
-    device: torch.device,
-    weights: Path | None = None,
-) -> Record:
-    """The record of a run that is about to start."""
+@dataclass(frozen=True)
+class Work:
+    """What a run trains on and with, in this process."""
+
+    spec: Spec
+    recipe: Recipe
+    people: People
+    validation: Validation
+    folder: Path
+    device: torch.device
+    world: World
+    stop: StopRequest
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What changes nothing in a run's result, as `train` says."""
+
+    tensorboard: bool
+    pictures: bool
+    rungs: tuple[int, ...]
+    judge: Judge | None
+
+
+def describe(work: Work, root: Path, *, seed: int, fields: Mapping[str, Any] | None) -> Record:
+    """The record of a run that is about to start on the data set `root`."""
+    spec, recipe, weights = work.spec, work.recipe, work.weights
     cost = archlab.cost(spec)
     data = {
         "root": root.resolve().name,
         "kind": data_kind(root, recipe.dataset),
         "fingerprint": data_fingerprint(root, recipe.dataset),
-        "train_people": len(people),
-        "val_people": len(validation.truth),
+        "train_people": len(work.people),
+        "val_people": len(work.validation.truth),
     }
     return Record(
-        fingerprint=run_folder(spec, recipe, root, seed=seed, weights=weights).name,
+        fingerprint=work.folder.name,
         state="running",
         spec=spec.name,
         spec_hash=archlab.spec_hash(spec),
         recipe_hash=recipe_hash(recipe),
         fields=dict(fields or {}),
         recipe=recipe.name,
+        fusion=recipe.fusion,
         data=data,
         seed=seed,
         input=spec.input,
@@ -171,8 +185,9 @@ def describe(
         baseline={},
         samples=0,
         seconds=0.0,
-        device=device_name(device),
+        device=device_name(work.device),
         threads=torch.get_num_threads(),
+        processes=work.world.size,
         weights=f"{weights.name} {weights_digest(weights)}" if weights else "",
         **circumstances(),
     )
@@ -196,23 +211,7 @@ def using_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a run trains on and with, in this process."""
-
-    spec: Spec
-    recipe: Recipe
-    people: People
-    validation: Validation
-    folder: Path
-    device: torch.device
-    world: World
-    stop: StopRequest
-    tensorboard: bool
-    weights: Path | None = None
-
-
-def _run(work: Work, record: Record) -> None:
+def _run(work: Work, options: Options, record: Record) -> None:
     """Train, score and draw; the record says how it went."""
     folder, world = work.folder, work.world
     _write(record, work)
@@ -220,7 +219,10 @@ def _run(work: Work, record: Record) -> None:
         write_text(folder / "spec.yaml", work.spec.to_yaml())
         write_text(folder / "recipe.yaml", yamlio.dump(work.recipe))
     try:
-        network, journal, scores = _trained_and_scored(work, record)
+        network, journal, scores = _trained_and_scored(work, options, record)
+    except Halted as halted:
+        _write(replace(record, state="stopped", reason=str(halted)), work)
+        return
     except Stopped as stopped:
         _write(replace(record, state="stopped", reason=f"{stopped}; the same command goes on from there"), work)
         if world.first:
@@ -234,13 +236,14 @@ def _run(work: Work, record: Record) -> None:
     data = {**record.data, **({"skipped_images": skipped} if skipped else {})}
     done = replace(record, data=data, scores=scores, baseline=baseline, samples=journal.samples)
     done = replace(done, seconds=round(journal.seconds, 1))
-    if world.first:
+    if world.first and options.pictures:
         draw(network, work.recipe, work.validation, done, folder, work.device)
-        (previous(folder / CHECKPOINT)).unlink(missing_ok=True)
+    if world.first:
+        previous(folder / CHECKPOINT).unlink(missing_ok=True)
     _write(replace(done, state="done"), work)
 
 
-def _trained_and_scored(work: Work, record: Record) -> tuple[nn.Module, Journal, dict[str, Scores]]:
+def _trained_and_scored(work: Work, options: Options, record: Record) -> tuple[nn.Module, Journal, dict[str, Scores]]:
     """The network as it is scored, the course of its training, and its scores."""
     recipe = work.recipe
     torch.manual_seed(record.seed)
@@ -274,7 +277,9 @@ def _trained_and_scored(work: Work, record: Record) -> tuple[nn.Module, Journal,
         validate=during,
         world=work.world,
         stop=work.stop,
-        board=work.tensorboard,
+        board=options.tensorboard,
+        rungs=options.rungs,
+        judge=options.judge,
     )
     scores = score(network)
     journal.append({"validation": scores})

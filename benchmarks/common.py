@@ -18,6 +18,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import archlab
+from archlab.capture import recorded, warm_up
 from archlab.files import write_json
 from archlab.network import build
 
@@ -86,17 +87,9 @@ class Case:
 
 
 def captured(step: Step) -> Step:
-    """The step as a CUDA graph: warmed up on a side stream, recorded once, replayed as one launch."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
+    """The step as a CUDA graph, as archlab records a training's: replayed as one launch."""
+    warm_up(step)
+    return recorded(step)
 
 
 def measure(case: Case, make_step: Callable[[Case, Variant], Step], turns: int, steps: int) -> list[Row]:

@@ -17,24 +17,23 @@ from __future__ import annotations
 import torch
 from common import Case, Step, Variant, captured, run
 
-from archlab.data.targets import joints_mse
+from archlab.capture import update
 
 
 def training_step(case: Case, variant: Variant) -> Step:
     """Forward, loss, backward and update on fixed random tensors."""
     network, images = case.make(variant)
     height, width = case.size
-    targets = torch.rand(case.batch, 17, height // 4, width // 4, device=case.device)
-    weights = torch.ones(case.batch, 17, 1, device=case.device)
+    batch = {
+        "image": images,
+        "target": torch.rand(case.batch, 17, height // 4, width // 4, device=case.device),
+        "weight": torch.ones(case.batch, 17, 1, device=case.device),
+    }
     looped = {} if variant.fused else {"foreach": False}
     adam = torch.optim.Adam(network.parameters(), 2e-3, fused=variant.fused, capturable=variant.graph, **looped)
 
-    def step() -> None:
-        adam.zero_grad(set_to_none=not variant.graph)
-        with torch.autocast(case.device.type, torch.bfloat16, variant.bf16, cache_enabled=not variant.graph):
-            heatmaps = network(images)
-        joints_mse(heatmaps.float(), targets, weights).backward()  # type: ignore[no-untyped-call]
-        adam.step()
+    def step() -> torch.Tensor:
+        return update(network, adam, [batch], bf16=variant.bf16)
 
     return captured(step) if variant.graph else step
 

@@ -17,6 +17,7 @@ from archlab import ablate as ablation
 from archlab import estimate, jobs, study
 from archlab.cli import main
 from archlab.data.coco import load_people
+from archlab.data.sets import labelled_keypoints
 from archlab.errors import InputError
 from archlab.estimate import Work
 from archlab.processes import Stopped, Task, finished, stoppable
@@ -363,7 +364,7 @@ def test_keypoints_are_counted_by_the_data_that_is_scored(folder: Path) -> None:
     (job, _) = jobs.make_jobs([(study.load_ablation("two.yaml"), plan)], ())
     assert job.spec_hash == archlab.spec_hash(archlab.load("skip_pose_net", input=(3, 64, 64), outputs=3))
     path.unlink()
-    assert jobs.labelled_keypoints(plan.recipe, people) is None
+    assert labelled_keypoints(plan.recipe.dataset, people) is None
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

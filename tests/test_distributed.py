@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from archlab.checkpoint import load_file
 from archlab.distributed import ALONE, TORCHRUN, World, is_first_process, joined
 from archlab.evaluate import evaluate_run
 from archlab.journal import read_rows
-from archlab.runs import find_runs
+from archlab.runs import find_runs, read_record
+from archlab.state import read_checkpoint
 from archlab.train import train
 
 # What processes tell each other.
@@ -37,6 +41,31 @@ with joined("cpu") as world:
     }
     Path(f"told{world.rank}.json").write_text(json.dumps(told))
 """
+# Trains; at its so many-th sample a process says its number and waits for a signal.
+WAITS = """
+import os, signal, sys
+from pathlib import Path
+import tiny
+from archlab.data.dataset import PoseDataset
+from archlab.recipe import load_recipe
+from archlab.train import train
+
+folder, root, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+load, loaded = PoseDataset.__getitem__, []
+woken, wake = os.pipe()
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)
+
+def load_and_wait(self, index):
+    loaded.append(index)
+    if len(loaded) == at:
+        os.write(1, f"{os.getpid()}\\n".encode())  # in one piece, since two processes write there
+        os.read(woken, 1)
+    return load(self, index)
+
+PoseDataset.__getitem__ = load_and_wait
+train(tiny.make_spec(folder), load_recipe(folder / "tiny_recipe.yaml"), root, out=folder / "runs", pictures=False)
+"""
 RECIPE = replace(tiny.RECIPE, log_every=1, validate_every=5, boxes="both")
 
 
@@ -45,13 +74,24 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_data(tmp_path_factory.mktemp("distributed"))
 
 
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONPATH": str(Path(__file__).parent)}
+    pipe = subprocess.PIPE
+    made = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=pipe, stderr=pipe, text=True)
+    with made:
+        try:
+            yield made
+        except BaseException:  # a test that fails must not wait for what waits for it
+            made.terminate()
+            raise
+
+
 def torchrun(folder: Path, *arguments: str) -> None:
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    made = subprocess.run(
-        [*start, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
-    )
-    assert made.returncode == 0, made.stderr
+    with started(folder, *arguments) as made:
+        _, errors = made.communicate(timeout=100)
+    assert made.returncode == 0, errors
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +132,52 @@ def test_the_scores_of_two_processes_are_those_of_one_on_the_same_weights(root: 
         assert (figures["pck"] or 0) > 0
 
 
+def ended(folder: Path, root: Path, number: int, at: int) -> str:
+    """Start two processes, send them a signal when each has loaded `at` samples, see them end; standard error."""
+    with started(folder, "script.py", str(folder), str(root), str(at)) as made:
+        assert made.stdout
+        waiting = [int(made.stdout.readline()) for _ in range(2)]
+        if number == signal.SIGKILL:
+            for process in waiting:
+                os.kill(process, number)
+        else:
+            made.send_signal(number)  # torchrun hands it on
+        _, errors = made.communicate(timeout=100)
+        assert made.returncode != 0
+    return errors
+
+
+def test_two_processes_asked_to_end_and_later_killed_go_on_to_the_bits_of_two_that_were_not_disturbed(
+    root: Path, together: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(WAITS)
+    (tmp_path / "tiny_recipe.yaml").write_text(yamlio.dump(RECIPE))
+    run = tmp_path / "runs" / together.name
+    # In step 4, at 2 samples a step and process.
+    assert ended(tmp_path, root, signal.SIGTERM, 7).count("stopped by SIGTERM, saved in") == 1
+    record = read_record(run)
+    assert (record.state, record.reason) == ("stopped", "stopped by SIGTERM; the same command goes on from there")
+    assert read_checkpoint(run / "checkpoint.pt")["iteration"] == 4
+    # In step 8, after three more and, at step 5, 3 samples of the validation; the checkpoint before is at step 6.
+    ended(tmp_path, root, signal.SIGKILL, 3 * 2 + 3 + 1)
+    assert read_record(run).state == "running"
+    assert read_checkpoint(run / "checkpoint.pt")["iteration"] == 6
+    torchrun(tmp_path, "script.py", str(tmp_path), str(root), "0")
+    assert (read_record(run).state, read_record(run).processes) == ("done", 2)
+    one, other = (load_file(folder / "checkpoint.pt")["state_dict"] for folder in (together, run))
+    for name, values in one.items():
+        assert torch.equal(other[name], values), name
+    rows = [[row for row in read_rows(folder / "metrics.jsonl") if "loss" in row] for folder in (together, run)]
+    assert [(row["iteration"], row["loss"]) for row in rows[0]] == [(row["iteration"], row["loss"]) for row in rows[1]]
+    assert len(rows[0]) == 10
+
+
 def test_only_one_process_writes(together: Path) -> None:
     rows = read_rows(together / "metrics.jsonl")
     assert [row["iteration"] for row in rows if "loss" in row] == list(range(1, 11))
     assert [row["iteration"] for row in rows if "validation" in row] == [5, 10]
     record = json.loads((together / "record.json").read_text())
-    assert record["samples"] == 40
+    assert (record["samples"], record["processes"]) == (40, 2)
 
 
 def test_processes_agree_on_statistics_means_and_wishes(tmp_path: Path) -> None:

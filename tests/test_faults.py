@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -311,3 +312,15 @@ def test_an_error_that_is_not_about_an_image_is_not_skipped(people: People, tmp_
     with pytest.raises(InputError, match=r"other\.yaml: something else"):
         DamagedImages(people, tmp_path).without(work, [0])
     assert skipped_images(tmp_path) == 0
+
+
+@pytest.mark.parametrize("pipeline", ["samples", "batched"])
+def test_a_training_with_a_damaged_image_goes_on_and_says_which(people: People, tmp_path: Path, pipeline: Any) -> None:
+    copies = many(people, tmp_path)
+    cut(copies.image_files[3])
+    recipe = replace(tiny.RECIPE, iterations=None, epochs=1, batch=16, pipeline=pipeline)
+    trained(PoseDataset(copies, (64, 64)), tmp_path / "run", recipe)
+    assert list(json.loads((tmp_path / "run" / "skipped_images.json").read_text())) == [str(copies.image_files[3])]
+    cut(copies.image_files[4])
+    with pytest.raises(InputError, match="more than 1% of the 112"):
+        trained(PoseDataset(copies, (64, 64)), tmp_path / "again", recipe)

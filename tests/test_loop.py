@@ -17,7 +17,7 @@ from archlab.distributed import World
 from archlab.errors import InputError
 from archlab.faults import TrainingError
 from archlab.journal import flat, read_rows
-from archlab.loop import Plan, batches, fit, plan, step
+from archlab.loop import Halted, Plan, batches, fit, plan, step
 from archlab.recipe import Optimiser, Recipe
 from archlab.state import Average
 
@@ -329,3 +329,82 @@ def test_tensorboard_draws_the_numbers_of_the_rows_where_it_is_installed_and_is_
 def test_a_row_is_drawn_by_the_path_of_its_numbers() -> None:
     row = {"validation": {"ground_truth_boxes": {"AP": 1.5, "APL": None}}, "loss": 2.0}
     assert list(flat(row)) == [("validation/ground_truth_boxes/AP", 1.5), ("loss", 2.0)]
+
+
+class Judged:
+    """A training whose scores are how often it has been scored, and whose judge keeps what it is told."""
+
+    def __init__(self, dataset: PoseDataset, folder: Path, recipe: Recipe = tiny.RECIPE) -> None:
+        self.dataset, self.folder, self.recipe = dataset, folder, recipe
+        self.scored, self.told = 0, []
+        folder.mkdir()
+
+    def score(self, network: nn.Module) -> dict[str, dict[str, float]]:
+        network.eval()
+        self.scored += 1
+        return {"ground_truth_boxes": {"pck": float(self.scored)}}
+
+    def train(self, rungs: tuple[int, ...], *, ends_at: int = -1, breaks_at: int = -1) -> nn.Module:
+        def judge(rung: int, scores: dict[str, dict[str, float]]) -> bool:
+            self.told.append((rung, scores["ground_truth_boxes"]["pck"]))
+            if rung == breaks_at:
+                raise Breaks
+            return rung != ends_at
+
+        torch.manual_seed(5)
+        network = TinyNet()
+        fit(network, self.dataset, self.recipe, seed=5, folder=self.folder, device=CPU, validate=self.score, rungs=rungs,
+            judge=judge)  # fmt: skip
+        return network
+
+    @property
+    def validations(self) -> list[tuple[int, float]]:
+        rows = [row for row in read_rows(self.folder / "metrics.jsonl") if "validation" in row]
+        return [(row["iteration"], row["validation"]["ground_truth_boxes"]["pck"]) for row in rows]
+
+
+@pytest.mark.parametrize("recipe", [tiny.RECIPE, replace(tiny.RECIPE, accumulate=2, ema=0.9)])
+def test_a_training_that_a_judge_ends_is_saved_and_goes_on_to_the_same_bits(
+    dataset: PoseDataset, tmp_path: Path, recipe: Recipe
+) -> None:
+    whole = trained(dataset, tmp_path / "whole", recipe)
+    judged = Judged(dataset, tmp_path / "judged", recipe)
+    with pytest.raises(Halted, match="stopped at rung 2 of 3, iteration 5"):
+        judged.train((3, 5, 8), ends_at=1)
+    assert torch.load(judged.folder / "checkpoint.pt", weights_only=True)["iteration"] == 5
+    assert judged.told == [(0, 1.0), (1, 2.0)]
+    assert_same(whole, judged.train(()))
+    assert judged.told == [(0, 1.0), (1, 2.0)]
+    rows = [
+        [row for row in read_rows(tmp_path / name / "metrics.jsonl") if "loss" in row] for name in ("whole", "judged")
+    ]
+    assert [(row["iteration"], row["loss"]) for row in rows[0]] == [(row["iteration"], row["loss"]) for row in rows[1]]
+
+
+def test_a_training_taken_up_at_a_rung_is_judged_by_the_scores_it_has_and_beyond_one_not(
+    dataset: PoseDataset, tmp_path: Path
+) -> None:
+    judged = Judged(dataset, tmp_path / "judged")
+    with pytest.raises(Breaks):  # as by a kill: nothing is saved where it happens
+        judged.train((3, 5), breaks_at=1)
+    with pytest.raises(Halted):
+        judged.train((3, 5), ends_at=1)
+    assert (judged.told, judged.scored) == ([(0, 1.0), (1, 2.0), (1, 2.0)], 2)
+    assert_same(judged.train((3, 5)), trained(dataset, tmp_path / "whole"))
+    assert (judged.told, judged.scored) == ([(0, 1.0), (1, 2.0), (1, 2.0), (1, 2.0)], 2)
+    assert judged.validations == [(3, 1.0), (5, 2.0)]
+
+
+def test_a_rung_where_the_recipe_scores_too_is_scored_once(dataset: PoseDataset, tmp_path: Path) -> None:
+    judged = Judged(dataset, tmp_path / "judged", replace(tiny.RECIPE, validate_every=3))
+    judged.train((4, 6))
+    assert judged.validations == [(3, 1.0), (4, 2.0), (6, 3.0), (9, 4.0)]
+    assert judged.told == [(0, 2.0), (1, 3.0)]
+
+
+@pytest.mark.parametrize("rungs", [(0,), (10,), (5, 3), (3, 3)])
+def test_rungs_that_do_not_rise_within_the_training_are_refused(
+    dataset: PoseDataset, tmp_path: Path, rungs: tuple[int, ...]
+) -> None:
+    with pytest.raises(InputError, match="must rise from each to the next and lie before the end, 10 iterations"):
+        Judged(dataset, tmp_path / "judged").train(rungs)

@@ -152,6 +152,7 @@ def test_the_hash_follows_what_decides_the_result_and_nothing_else() -> None:
         "decoding": "dark", "post_gaussian": 11, "nms": "soft", "input": (64, 64), "epochs": 3, "iterations": 11, "batch": 8, "optimiser": Optimiser(lr=1.0),
         "schedule": Schedule(warm_up=1), "sigma": 3.0, "augmentation": Augmentation(), "precision": "bf16",
         "flip_test": False, "boxes": "both", "validate_every": 2, "seed": 9, "data": EmbeddedData("quick", 1, 1), "pipeline": "batched", "keep_gigabytes": 1.0,
+        "execution": "graph", "fusion": "plain",
         "accumulate": 2, "ema": 0.9, "eval_batch": 2, "workers": 1, "threads": 1, "checkpoint_every": 2, "checkpoint_seconds": 1.0, "log_every": 3,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Recipe)}

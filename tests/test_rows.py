@@ -19,7 +19,9 @@ HASHES = {"lite": "a" * 32, "naive": "b" * 32}
 LITE, NAIVE = Row("Lite", "lite"), Row("Naive", "naive")
 
 
-def counter(spec: str, fields: Mapping[str, Any], input: tuple[int, ...], outputs: int) -> rows.Count:
+def counter(
+    spec: str, fields: Mapping[str, Any], input: tuple[int, ...], outputs: int, fusion: str = "spec"
+) -> rows.Count:
     """Counts of two networks that need no file: a hash each, and sizes that follow the input's."""
     pixels = math.prod(input[1:])
     return rows.Count(HASHES[spec], 1000 + outputs, 10 * pixels, 12 * pixels, pixels)

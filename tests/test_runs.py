@@ -59,6 +59,13 @@ def test_a_record_of_a_newer_archlab_with_more_fields_is_read(tmp_path: Path) ->
     assert read_record(tmp_path) == RECORD
 
 
+def test_a_record_from_before_a_field_was_there_is_read(tmp_path: Path) -> None:
+    old = {name: value for name, value in asdict(RECORD).items() if name not in {"weights", "processes"}}
+    (tmp_path / "record.json").write_text(json.dumps(old))
+    assert read_record(tmp_path) == RECORD
+    assert RECORD.processes == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

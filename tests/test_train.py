@@ -43,6 +43,24 @@ train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs")
 """
 
 
+# Kills itself when it is judged at its second rung.
+KILLED_IN_JUDGEMENT = """
+import os, signal, sys
+from pathlib import Path
+import tiny
+from archlab.train import train
+
+folder, root = Path(sys.argv[1]), Path(sys.argv[2])
+
+def judge(rung, scores):
+    if rung == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+
+train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", rungs=(3, 5, 7), judge=judge)
+"""
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.make_data(tmp_path_factory.mktemp("train"))
@@ -85,6 +103,37 @@ def test_a_run_killed_in_the_middle_of_an_epoch_and_run_again_ends_with_the_same
     assert read_record(again).scores == read_record(whole).scores
     losses = [[(r["iteration"], r.get("loss")) for r in read_rows(run / "metrics.jsonl")] for run in (whole, again)]
     assert losses[0] == losses[1]
+
+
+def test_a_run_killed_while_it_is_judged_is_judged_again_by_the_same_scores_and_ends_with_the_same_bits(
+    root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "killed").mkdir()
+    whole = train(tiny.make_spec(tmp_path), tiny.RECIPE, root, out=tmp_path / "runs", pictures=False)
+    command = [sys.executable, "-c", KILLED_IN_JUDGEMENT, str(tmp_path / "killed"), str(root)]
+    killed = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    assert killed.returncode == -9, killed.stderr
+    told = []
+
+    def judge(rung: int, scores: dict[str, dict[str, float | None]]) -> bool:
+        told.append((rung, scores))
+        return rung < 2
+
+    spec, out = tiny.make_spec(tmp_path / "killed"), tmp_path / "killed" / "runs"
+    again = train(spec, tiny.RECIPE, root, out=out, rungs=(3, 5, 7), judge=judge, pictures=False)
+    rows = [row for row in read_rows(again / "metrics.jsonl") if "validation" in row]
+    assert [row["iteration"] for row in rows] == [3, 5, 7]
+    assert told == [(1, rows[1]["validation"]), (2, rows[2]["validation"])]
+    assert "pck" in told[0][1]["ground_truth_boxes"]
+    record = read_record(again)
+    assert (record.state, record.reason, record.scores) == ("stopped", "stopped at rung 3 of 3, iteration 7", {})
+    assert train(spec, tiny.RECIPE, root, out=out, pictures=False) == again
+    assert read_record(again).state == "done"
+    assert again.name == whole.name  # rungs are no part of a run's identity
+    assert not (again / "curves.png").exists()
+    one, other = weights(whole), weights(again)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert read_record(again).scores == read_record(whole).scores
 
 
 @pytest.mark.slow

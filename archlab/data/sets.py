@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from archlab.data import coco, mpii
-from archlab.data.coco import Boxes, People
+from archlab.data.annotations import category_of, checked_document, read_json
+from archlab.data.coco import Boxes, People, annotation_file
+from archlab.data.keypoints import COCO
 
 Dataset = Literal["coco", "mpii"]
 
@@ -38,3 +40,14 @@ def kind(root: Path, dataset: Dataset = "coco") -> str:
     if not request.is_file():
         return dataset
     return f"synthetic {json.loads(request.read_text(encoding='utf-8'))['level']}"
+
+
+def labelled_keypoints(dataset: Dataset, data: Path | None) -> int | None:
+    """How many keypoints the data that is scored labels; without a folder, of the people that recipes make.
+
+    None where the file that says so is missing: whoever reads the data says what is missing.
+    """
+    if dataset == "mpii" or data is None:
+        return (mpii.MPII if dataset == "mpii" else COCO).count
+    path = annotation_file(data, "val2017")
+    return category_of(checked_document(read_json(path), path), path)[1].count if path.is_file() else None

@@ -49,7 +49,7 @@ class Wanted:
 def wanted(study: Campaign, counter: Counter = count) -> Wanted:
     """What the study's own recipe and seeds ask for."""
     recipe = load_recipe(study.recipe)
-    counts = [counter(row.spec, row.fields, (3, *recipe.input), 17) for row in networks(study)]
+    counts = [counter(row.spec, row.fields, (3, *recipe.input), 17, recipe.fusion) for row in networks(study)]
     return Wanted(
         recipe,
         recipe_hash(recipe),

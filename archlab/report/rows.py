@@ -10,6 +10,7 @@ from typing import Any
 from archlab import counting, load
 from archlab.graph import assemble
 from archlab.runs import Record
+from archlab.specfile import plain_fusion
 from archlab.study import Row
 
 MEBI = 2**20
@@ -47,14 +48,24 @@ class Count:
     activations: int
 
 
-Counter = Callable[[str, Mapping[str, Any], tuple[int, ...], int], Count]
+Counter = Callable[..., Count]
+"""As `count`"""
 
 
 def count(
-    spec: str, fields: Mapping[str, Any], input: tuple[int, ...], outputs: int, plugin: Sequence[str] = ()
+    spec: str,
+    fields: Mapping[str, Any],
+    input: tuple[int, ...],
+    outputs: int,
+    fusion: str = "spec",
+    plugin: Sequence[str] = (),
 ) -> Count:
-    """Count a variant by name or path with fields overridden; `plugin` names modules with blocks that it may use."""
-    graph = assemble(load(spec, input=input, plugin=plugin, **{**fields, "outputs": outputs}))
+    """Count a variant by name or path with fields overridden; `plugin` names modules with blocks that it may use.
+
+    `fusion` is the recipe's: "plain" for plain sums in place of what the variant says.
+    """
+    loaded = load(spec, input=input, plugin=plugin, **{**fields, "outputs": outputs})
+    graph = assemble(plain_fusion(loaded) if fusion == "plain" else loaded)
     cost = counting.cost(graph)
     return Count(graph.hash, cost.params, cost.flops["fvcore"], cost.flops["paper"], cost.activations)
 
@@ -142,11 +153,11 @@ def gather(rows: Sequence[Row], records: Sequence[Record], counter: Counter = co
 
 
 def _runs_of(row: Row, done: Sequence[Record], counter: Counter) -> dict[Setting, Measured]:
-    places = {(record.input, record.outputs) for record in done}
+    places = {(record.input, record.outputs, record.fusion) for record in done}
     hashes = {place: counter(row.spec, row.fields, *place).hash for place in places}
     found: dict[Setting, dict[int, Record]] = {}
     for record in done:
-        if hashes[record.input, record.outputs] == record.spec_hash:
+        if hashes[record.input, record.outputs, record.fusion] == record.spec_hash:
             found.setdefault(Setting.of(record), {})[record.seed] = record
     return {setting: Measured(tuple(runs[seed] for seed in sorted(runs))) for setting, runs in found.items()}
 
