@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 ORDER = [
     "errors", "files", "progress", "shipped", "yamlio", "wiring", "blocks", "plugins", "spec", "declare", "specfile",
     "graph", "counting", "summary", "network", "checkpoint", "data", "metrics", "runs", "recipe", "journal", "pictures",
-    "distributed", "faults", "state", "capture", "loop", "evaluate", "train", "score", "study", "report", "schemas", "processes", "estimate", "jobs", "ablate", "cli", "worker",
+    "distributed", "faults", "state", "capture", "loop", "evaluate", "train", "score", "study", "search", "report", "schemas", "processes", "estimate", "jobs", "ablate", "cli", "worker",
     "__main__",
 ]  # fmt: skip
 PACKAGE = REPOSITORY / "archlab"

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from archlab.search.correlation import pair_signs, tau_b
+
 CONFIDENCE = 0.95
 ALL_ORDERS = 9
 """Up to so many things every order is tried (9! = 362,880), beyond it `SHUFFLES` of them."""
@@ -49,15 +51,16 @@ def interval(values: Sequence[float]) -> Interval | None:
 
 
 def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement | None:
-    """tau-b = sum_{i<j} sign(x_i - x_j) sign(y_i - y_j) / sqrt(untied pairs of x * untied pairs of y).
+    """Kendall's tau-b (`tau_b`) with a test of chance.
 
     p is the share of the orders of ys whose |tau| is not smaller (two-sided permutation test; the observed order is
     one of them). None for fewer than two things, or where all of xs or all of ys are equal.
     """
-    signs_x, signs_y = _signs(np.asarray(xs, float)), _signs(np.asarray(ys, float))
-    scale = math.sqrt(int(np.abs(signs_x).sum()) * int(np.abs(signs_y).sum()))
-    if not scale:
+    signs_x, signs_y = pair_signs(xs), pair_signs(ys)
+    tau = tau_b(signs_x, signs_y)
+    if tau is None:
         return None
+    signs_x, signs_y = signs_x.astype(np.int64), signs_y.astype(np.int64)
     observed = int((signs_x * signs_y).sum())
     as_far = tried = 0
     for orders in _orders(len(xs)):
@@ -66,13 +69,7 @@ def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement | None:
         )
         as_far += int((np.abs(2 * np.asarray(found)) >= abs(observed)).sum())
         tried += len(orders)
-    return Agreement(observed / scale, as_far / tried, len(xs))
-
-
-def _signs(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """sign(v_i - v_j) as a square."""
-    signs: np.ndarray[Any, Any] = np.sign(values[:, None] - values[None, :]).astype(np.int64)
-    return signs
+    return Agreement(tau, as_far / tried, len(xs))
 
 
 def _orders(n: int) -> Iterator[np.ndarray[Any, Any]]:
