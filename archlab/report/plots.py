@@ -114,9 +114,9 @@ def _draw_labels(ax: Axes, panel: Panel) -> None:
     pixels: list[XY] = [tuple(ax.transData.transform((p.flops / scale, p.score))) for p in panel.points]
     names = [point.label.replace(" (", "\n(") for point in panel.points]
     boxes = place(
-        [_size(ax, name) for name in names],
+        [text_size(ax, name) for name in names],
         pixels,
-        _bounds(ax),
+        bounds(ax),
         lines=[*_front_lines(ax, panel.points, scale), *_whiskers(ax, panel.points, pixels)],
         marker=MARKER * ax.figure.dpi / 72 + 4,
     )
@@ -135,7 +135,7 @@ def _draw_labels(ax: Axes, panel: Panel) -> None:
             )
 
 
-def _size(ax: Axes, text: str) -> XY:
+def text_size(ax: Axes, text: str) -> XY:
     """Width and height of a label in pixels, a little air included."""
     drawn = ax.text(0, 0, text, fontsize=LABEL_SIZE, linespacing=1.1)
     extent = drawn.get_window_extent()
@@ -143,7 +143,7 @@ def _size(ax: Axes, text: str) -> XY:
     return extent.width + 4, extent.height + 2
 
 
-def _bounds(ax: Axes) -> Box:
+def bounds(ax: Axes) -> Box:
     extent = ax.get_window_extent()
     return Box(extent.x0, extent.y0, extent.x1, extent.y1).grown(-2)
 

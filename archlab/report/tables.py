@@ -76,23 +76,24 @@ def markdown(document: Document) -> str:
 
 def title(document: Document) -> list[str]:
     """The head of a page in Markdown."""
-    return [f"# {_md(document.title)}", _md(f"After {document.source}.")]
+    return [f"# {escaped(document.title)}", escaped(f"After {document.source}.")]
 
 
 def section(table: Table) -> str:
     """A table in Markdown, with its heading and what stands below it."""
-    parts = [f"## {_md(table.heading)}", _markdown_table(table), *(_md(line) for line in table.caption)]
+    parts = [f"## {escaped(table.heading)}", _markdown_table(table), *(escaped(line) for line in table.caption)]
     if table.notes:
-        notes = (f"<sup>{_letters(i)}</sup> {_md(note)}" for i, note in enumerate(table.notes))
+        notes = (f"<sup>{_letters(i)}</sup> {escaped(note)}" for i, note in enumerate(table.notes))
         parts.append("<br>\n".join(notes))
     return "\n\n".join(parts)
 
 
 def _markdown_table(table: Table) -> str:
-    heads = [f"{_md(c.group)}<br>{_md(c.name)}" if c.group else _md(c.name) for c in table.columns]
+    heads = [f"{escaped(c.group)}<br>{escaped(c.name)}" if c.group else escaped(c.name) for c in table.columns]
     marks = [":--" if c.align == "l" else "--:" for c in table.columns]
     body = [
-        [_md(cell.text) + (f"<sup>{table.mark(cell)}</sup>" if cell.note else "") for cell in row] for row in table.rows
+        [escaped(cell.text) + (f"<sup>{table.mark(cell)}</sup>" if cell.note else "") for cell in row]
+        for row in table.rows
     ]
     widths = [max(map(len, column)) for column in zip(heads, marks, *body, strict=True)]
     return "\n".join(
@@ -107,7 +108,7 @@ def _pad(text: str, width: int, align: str) -> str:
     return text.ljust(width) if align == "l" else text.rjust(width)
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
     """Text in which Markdown would find nothing to change."""
     return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", text)
 

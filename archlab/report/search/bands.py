@@ -1,0 +1,94 @@
+"""How scores are distributed: the share above each score, and the median and best at equal cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+DRAWS = 2000
+LEVEL = 0.95
+IN_A_BAND = 6
+"""Fewer candidates than this make no band of their own."""
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A figure and its bootstrap 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """The share of candidates that score at least `score`."""
+
+    score: float
+    share: Bounded
+
+
+@dataclass(frozen=True)
+class Band:
+    """Candidates of like cost: from the least to the greatest cost among them, and what they score."""
+
+    low: float
+    high: float
+    n: int
+    median: Bounded
+    best: Bounded
+
+
+def edf(scores: Sequence[float]) -> list[Step]:
+    """The empirical distribution: share(s) = |{i: score_i >= s}| / n at each score, from the lowest.
+
+    In terms of an error e = 100 - score this is F(e) = share with an error of at most e (Radosavovic et al., On Network
+    Design Spaces for Visual Recognition, 2019, section 3.1). The bootstrap distribution of a share is the binomial one
+    of n and it, over n, so its interval is taken from that and not drawn.
+    """
+    from scipy.special import bdtr
+
+    n = len(scores)
+    steps = []
+    for score in sorted(set(scores)):
+        count = sum(other >= score for other in scores)
+        below = bdtr(np.arange(n + 1), n, count / n)
+        low, high = (int(np.searchsorted(below, (1 + side * LEVEL) / 2)) / n for side in (-1, 1))
+        steps.append(Step(float(score), Bounded(count / n, low, min(high, 1.0))))
+    return steps
+
+
+def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int = 5) -> list[Band]:
+    """Up to `most` bands of equally many candidates by cost, with at least `IN_A_BAND` each; one if there are few.
+
+    The interval of the best is that of the best of as many candidates drawn again from the same ones (as in
+    Radosavovic et al., Designing Network Design Spaces, 2020, section 3): it never lies above the best found.
+    """
+    if not len(scores):
+        return []
+    order = np.argsort(np.asarray(costs, float), kind="stable")
+    bands = []
+    for members in np.array_split(order, max(1, min(most, len(order) // IN_A_BAND))):
+        cost, score = np.asarray(costs, float)[members], np.asarray(scores, float)[members]
+        bands.append(
+            Band(
+                float(cost.min()),
+                float(cost.max()),
+                len(members),
+                bootstrap(score, np.median),
+                bootstrap(score, np.max),
+            )
+        )
+    return bands
+
+
+def bootstrap(values: Sequence[float] | Array, statistic: Callable[..., Any], *, seed: int = 0) -> Bounded:
+    """`statistic(values, axis)` and the percentile interval of `DRAWS` samples with replacement."""
+    given = np.asarray(values, float)
+    drawn = statistic(given[np.random.default_rng(seed).integers(len(given), size=(DRAWS, len(given)))], axis=1)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Bounded(float(statistic(given, axis=0)), float(low), float(high))
