@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from archlab.graph import Graph, Node
 from archlab.wiring import Arguments, Leaf, Shape, elements
@@ -21,8 +21,7 @@ COUNTERS = ("fvcore", "paper")
 MEBI = 2**20  # the paper's "M"
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """Parameters, multiply-adds by counter (the paper's not yet divided by 2^20) and activations."""
 
     params: int = 0
@@ -34,9 +33,8 @@ class Count:
     def flops(self) -> dict[str, int]:
         return {"fvcore": self.fvcore, "paper": self.paper}
 
-    def __add__(self, other: Count) -> Count:
-        return Count(self.params + other.params, self.fvcore + other.fvcore, self.paper + other.paper,
-                     self.activations + other.activations)  # fmt: skip
+    def __add__(self, other: Count) -> Count:  # type: ignore[override]
+        return total((self, other))
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Cost:
 
     @cached_property
     def total(self) -> Count:
-        return _sum(node.count for node in self.nodes)
+        return total(node.count for node in self.nodes)
 
     @property
     def params(self) -> int:
@@ -123,15 +121,14 @@ def unread_work(graph: Graph) -> tuple[str, ...]:
 
 
 def _node_cost(graph: Graph, node: Node) -> NodeCost:
-    operators, calls = _leaves_cost(node.leaves)
+    operators, calls = leaves_cost(node.leaves)
     inputs = tuple(dict.fromkeys(graph.source_name(ref) for ref in node.inputs if ref[0] >= -1))
     whole = tuple(dict.fromkeys(name.split(":")[0] for name in inputs))
-    total = _sum(operators.values())
-    return NodeCost(node.name, node.block, whole, node.out_shapes, total, operators, calls)
+    return NodeCost(node.name, node.block, whole, node.out_shapes, total(operators.values()), operators, calls)
 
 
 @lru_cache(maxsize=65536)
-def _leaves_cost(leaves: tuple[Leaf, ...]) -> tuple[dict[str, Count], dict[str, int]]:
+def leaves_cost(leaves: tuple[Leaf, ...]) -> tuple[dict[str, Count], dict[str, int]]:
     """Cost of one block's leaves by operator; remembered, since blocks repeat in a network.
 
     A layer called several times holds its parameters once, and the paper's counter sees only its last call.
@@ -178,31 +175,39 @@ def _resize(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     return Count(fvcore=elements(y) * (4 if a["mode"] == "bilinear" else 1))
 
 
+FREE = Count()
+
+
+def _free(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
+    return FREE
+
+
 RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
     "conv": _conv,
     "deconv": _deconv,
     "norm": lambda a, x, y: Count(2 * x[0], 2 * elements(x), 2 * elements(x)),
     "relu": lambda a, x, y: Count(paper=elements(y)),
     "relu6": lambda a, x, y: Count(paper=elements(y)),
-    "hswish": lambda a, x, y: Count(),
-    "hsigmoid": lambda a, x, y: Count(),
-    "sigmoid": lambda a, x, y: Count(),
-    "silu": lambda a, x, y: Count(),
+    "hswish": _free,
+    "hsigmoid": _free,
+    "sigmoid": _free,
+    "silu": _free,
     "pool": _pool,
     "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * elements(y)),
     # The paper's counter forgets the channels here.
     "upsample": lambda a, x, y: Count(fvcore=elements(y), paper=y[1] * y[2]),
     "resize": _resize,
-    "split": lambda a, x, y: Count(),
-    "concat": lambda a, x, y: Count(),
-    "shuffle": lambda a, x, y: Count(),
-    "add": lambda a, x, y: Count(),
-    "multiply": lambda a, x, y: Count(),
+    "split": _free,
+    "concat": _free,
+    "shuffle": _free,
+    "add": _free,
+    "multiply": _free,
 }
 
 
-def _sum(counts: Iterable[Count]) -> Count:
-    return sum(counts, start=Count())
+def total(counts: Iterable[Count]) -> Count:
+    """Their sum."""
+    return Count(*map(sum, zip(Count(), *counts, strict=True)))
 
 
 def _grouped(pairs: Iterable[tuple[str, Count]]) -> dict[str, Count]:

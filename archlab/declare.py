@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from archlab import plugins, yamlio
 from archlab.errors import Problem, nearest
-from archlab.spec import IMAGE, Count, Declared, SpecForm, StagesForm
+from archlab.spec import IMAGE, Declared, Repeat, SpecForm, StagesForm
 from archlab.wiring import Arguments
 from archlab.yamlio import Item
 
@@ -26,13 +26,19 @@ class Use:
     item: Item
 
 
+Uses = dict[tuple[int, int, str, str], tuple[Item, Item | None, Use]]
+"""Blocks that were checked once, by the identity of what stands in the file; the Items are kept, so that it stays."""
+MOST_USES = 20_000
+
+
 @dataclass
 class Declarer:
-    """Turns forms into declared nodes, gathering problems."""
+    """Turns forms into declared nodes, gathering problems; what is in `uses` is not checked again."""
 
     blocks: plugins.Table
     document: Item
     problems: list[Problem] = field(default_factory=list)
+    uses: Uses | None = None
 
     def check_form(self, form: SpecForm) -> None:
         if bool(form.stages) == bool(form.nodes):
@@ -69,33 +75,35 @@ class Declarer:
         stage, widths = f"stage{index + 2}", form.widths(index)
         repeat = form.repeat if isinstance(form.repeat, int) else form.repeat[index]
         joint = self.use(_entry(form.transition, index), "stages.transition", {"widths": widths})
-        units = _entry(form.unit, index)
+        units = self._units(_entry(form.unit, index), len(widths))
         fuse = self.use(_entry(form.fusion, index), "stages.fusion")
         if joint:
             at = self._add(nodes, f"{stage}.transition", joint, at)
         for module in range(form.modules[index]):
             for unit in range(repeat):
-                at = self._unit(nodes, f"{stage}.module{module}.unit{unit}", units, at, len(widths))
+                at = self._unit(nodes, f"{stage}.module{module}.unit{unit}", units, at)
             if fuse:
                 at = self._add(nodes, f"{stage}.module{module}.fusion", fuse, at)
         return at
 
-    def _unit(self, nodes: list[Declared], name: str, item: Item, at: str, branches: int) -> str:
-        """One block for all branches, or a list with one a branch, their maps gathered again under `name`."""
+    def _units(self, item: Item, branches: int) -> Use | list[Use] | None:
+        """One block for all branches, or a list with one a branch."""
         if not isinstance(item.value, tuple):
-            use = self.use(item, "stages.unit")
-            return self._add(nodes, name, use, at) if use else at
-        if len(item.value) != branches:
-            rule = f"one block a branch: expected {branches}, found {len(item.value)}"
-            self.problems.append(item.problem(rule, "stages.unit"))
-            return at
-        made = []
-        for branch, entry in enumerate(item.value):
-            if use := self.use(entry, "stages.unit"):
-                nodes.append(self.declare(f"{name}.branch{branch}", use, [(at, branch)]))
-                made.append((f"{name}.branch{branch}", None))
-        gather = Use("gather", plugins.gather, (), item)
-        nodes.append(self.declare(name, gather, made))
+            return self.use(item, "stages.unit")
+        if len(item.value) == branches:
+            return [use for entry in item.value if (use := self.use(entry, "stages.unit"))]
+        rule = f"one block a branch: expected {branches}, found {len(item.value)}"
+        self.problems.append(item.problem(rule, "stages.unit"))
+        return None
+
+    def _unit(self, nodes: list[Declared], name: str, units: Use | list[Use] | None, at: str) -> str:
+        """The maps of blocks that stand for one branch each are gathered again under `name`."""
+        if not isinstance(units, list):
+            return self._add(nodes, name, units, at) if units else at
+        made = [(f"{name}.branch{branch}", None) for branch in range(len(units))]
+        for branch, use in enumerate(units):
+            nodes.append(self.declare(made[branch][0], use, [(at, branch)]))
+        nodes.append(self.declare(name, Use("gather", plugins.gather, (), self.document), made))
         return name
 
     def nodes(self, form: SpecForm) -> tuple[list[Declared], str]:
@@ -106,14 +114,14 @@ class Declarer:
                 self.problems.append(item.key_problem(
                     f"a node's name is letters, digits and _, and neither {IMAGE!r} nor 'last'",
                     f"nodes.{name}"))  # fmt: skip
-        repeats = {name: self._repeat(name, item) for name, item in written.items()}
-        ends = {IMAGE: IMAGE} | {name: _copies(name, count)[-1] for name, count in repeats.items()}
+        copies = {name: self._copies(name, item) for name, item in written.items()}
+        ends = {IMAGE: IMAGE} | {name: list(labels)[-1] for name, labels in copies.items()}
         nodes: list[Declared] = []
         above = IMAGE
         for name, item in written.items():
             sources = self._sources(name, item, above, ends)
-            if use := self.use(_without(item, "from", "repeat"), f"nodes.{name}"):
-                for label in _copies(name, repeats[name]):
+            for label, own in copies[name].items():
+                if use := self.use(item, f"nodes.{name}", own=own):
                     nodes.append(self.declare(label, use, [(source, None) for source in sources]))
                     sources = [label]
             above = name
@@ -122,13 +130,18 @@ class Declarer:
                 f"no node is called {form.output!r}{nearest(form.output, written)}", "output"))  # fmt: skip
         return nodes, ends.get(form.output or above, IMAGE)
 
-    def _repeat(self, name: str, item: Item) -> int:
-        given = item.entries.get("repeat")
+    def _copies(self, name: str, item: Item) -> dict[str, Item | None]:
+        """Of every copy of a node its name and what its `repeat:` says differs in it."""
+        given, where = item.entries.get("repeat"), f"nodes.{name}.repeat"
         if given is None:
-            return 1
-        count, problems = yamlio.convert(given, Count, f"nodes.{name}.repeat")
+            return {name: None}
+        repeat, problems = yamlio.convert(given, Repeat, where)
+        copies: Sequence[Item | None] = repeat if isinstance(repeat, tuple) else [None] * (1 if problems else repeat)
+        for key in ("from", "repeat"):
+            wrong = [own.entries[key] for own in copies if own and key in own.entries]
+            problems += [each.key_problem(f"a copy has no `{key}:` of its own", where) for each in wrong]
         self.problems.extend(problems)
-        return 1 if problems else int(count)
+        return {name if len(copies) == 1 else f"{name}.{i}": own for i, own in enumerate(copies)}
 
     def _sources(self, name: str, item: Item, above: str, ends: Mapping[str, str]) -> list[str]:
         """What a node reads: the names of `from:`, or the node above."""
@@ -145,9 +158,30 @@ class Declarer:
         self.problems.extend(problems)
         return [] if problems else [ends[n] for n in names]
 
-    def use(self, item: Item, where: str, given: Mapping[str, Any] | None = None) -> Use | None:
-        """A checked block, from `name` or `{block: name, argument: value}`; `given` arguments come from elsewhere."""
+    def use(
+        self, item: Item, where: str, given: Mapping[str, Any] | None = None, own: Item | None = None
+    ) -> Use | None:
+        """A checked block, from `name` or `{block: name, argument: value}`, changed to what is `own` to a copy of it.
+
+        `given` arguments come from elsewhere.
+        """
+        if self.uses is None:
+            return self._checked(item, where, given, own)
+        key = id(item), id(own), where, repr(given)
+        if key in self.uses:
+            return self.uses[key][2]
+        use = self._checked(item, where, given, own)
+        if use:
+            if len(self.uses) >= MOST_USES:
+                self.uses.clear()
+            self.uses[key] = item, own, use
+        return use
+
+    def _checked(self, item: Item, where: str, given: Mapping[str, Any] | None, own: Item | None) -> Use | None:
+        item = item if own is None else yamlio.overlay(item, own)
         entries = dict(item.entries) if isinstance(item.value, dict) else {"block": item}
+        if where.startswith("nodes."):
+            entries = {name: entry for name, entry in entries.items() if name not in ("from", "repeat")}
         name = entries.pop("block", None)
         if name is None or not isinstance(name.value, str):
             self.problems.append((name or item).problem("expected a block's name, or `{block: name, ...}`", where))
@@ -184,14 +218,3 @@ class Declarer:
 def _entry(item: Item, stage: int) -> Item:
     """A stage's own entry of a per-stage list, or what stands for all stages."""
     return item.value[stage] if isinstance(item.value, tuple) else item
-
-
-def _copies(name: str, count: int) -> list[str]:
-    return [name] if count == 1 else [f"{name}.{i}" for i in range(count)]
-
-
-def _without(item: Item, *names: str) -> Item:
-    """A node's mapping without some entries."""
-    if not isinstance(item.value, dict):
-        return item
-    return replace(item, value={name: entry for name, entry in item.entries.items() if name not in names})

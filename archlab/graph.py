@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any, Generic, Protocol, TypeVar
 
 from archlab.errors import InputError, Problem
 from archlab.spec import IMAGE, Declared, Initialisation, Spec
@@ -76,25 +77,67 @@ class Graph:
         return self.nodes[node].name + (f":{which}" if len(self.nodes[node].out_shapes) > 1 else "")
 
 
+class Laid(Protocol):
+    """A block at its input shapes, in whatever form it is kept."""
+
+    @property
+    def out_shapes(self) -> tuple[Shape, ...]: ...
+
+
+B = TypeVar("B", bound=Laid)
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Layout(Generic[B, K]):
+    """Declared nodes in the order they run, each with its block, its sources, and which of its outputs are read.
+
+    `needed`: of every node what these outputs need of it and which inputs, None where nothing reads it.
+    """
+
+    nodes: tuple[tuple[Declared, B], ...]
+    refs: tuple[tuple[Ref, ...], ...]
+    read: tuple[frozenset[int], ...]
+    needed: tuple[tuple[K, frozenset[int]] | None, ...]
+    output: Ref
+
+
+def lay_out(
+    spec: Spec,
+    lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B],
+    needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
+) -> Layout[B, K]:
+    """Order, lay down and prune a spec's nodes.
+
+    `lay` lays a block down at its input shapes; `needs` says of a block and the outputs of it that are read what they
+    need of it, and which inputs they read. Raises InputError for cycles and shapes that do not fit.
+    """
+    laid = _laid(spec, _ordered(spec.nodes), lay)
+    position = {name: i for i, name in enumerate(laid)}
+    nodes = tuple(laid.values())
+    refs = tuple([_refs(declared, laid, position) for declared, _ in nodes])
+    output = (position[spec.output], 0)
+    _check_output(spec, laid[spec.output][1])
+    read, needed = _read([block for _, block in nodes], refs, output, needs)
+    return Layout(nodes, refs, read, needed, output)
+
+
 def assemble(spec: Spec) -> Graph:
     """Order, wire and prune a spec's nodes. Raises InputError for cycles, dangling names and shapes that do not fit."""
-    wired = _wired(spec, _ordered(spec.nodes))
-    position = {name: i for i, name in enumerate(wired)}
-    refs = [_refs(declared, wired, position) for declared, _ in wired.values()]
-    output = (position[spec.output], 0)
-    _check_output(spec, wired[spec.output][1])
-    read = _read(list(wired.values()), refs, output)
-    kept = [i for i in range(len(refs)) if read[i]]
+    layout = lay_out(spec, wire, live)
+    kept = [i for i, needed in enumerate(layout.needed) if needed]
     number = {old: new for new, old in enumerate(kept)} | {-1: -1}
-    items = list(wired.items())
     nodes = []
-    for i in kept:
-        name, (declared, block) = items[i]
-        leaves, needed = live(block, frozenset(read[i]))
-        inputs = tuple((number[node], which) if k in needed else (-2, 0) for k, (node, which) in enumerate(refs[i]))
-        nodes.append(Node(name, declared.block, declared.arguments, inputs, block, leaves, frozenset(read[i])))
-    unread = tuple(name for i, name in enumerate(wired) if not read[i])
-    return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), (number[output[0]], 0), unread)
+    for (declared, block), refs, read, needed in zip(
+        layout.nodes, layout.refs, layout.read, layout.needed, strict=True
+    ):
+        if needed:
+            leaves, sources = needed
+            inputs = tuple((number[node], which) if k in sources else (-2, 0) for k, (node, which) in enumerate(refs))
+            nodes.append(Node(declared.name, declared.block, declared.arguments, inputs, block, leaves, read))
+    unread = tuple(node.name for (node, _), needed in zip(layout.nodes, layout.needed, strict=True) if not needed)
+    output = (number[layout.output[0]], 0)
+    return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread)
 
 
 def _ordered(nodes: Sequence[Declared]) -> list[Declared]:
@@ -118,15 +161,17 @@ def _ordered(nodes: Sequence[Declared]) -> list[Declared]:
     return list(done.values())
 
 
-def _wired(spec: Spec, nodes: Sequence[Declared]) -> dict[str, tuple[Declared, Wired]]:
+def _laid(
+    spec: Spec, nodes: Sequence[Declared], lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B]
+) -> dict[str, tuple[Declared, B]]:
     """Every node laid down at its input shapes; problems of all nodes whose inputs could be made."""
-    made: dict[str, tuple[Declared, Wired]] = {}
+    made: dict[str, tuple[Declared, B]] = {}
     problems: list[Problem] = []
     for node in nodes:
         if all(source == IMAGE or source in made for source, _ in node.inputs):
             try:
                 shapes = _input_shapes(node, made, spec.input)
-                made[node.name] = node, wire(node.function, shapes, node.many, node.arguments)
+                made[node.name] = node, lay(node.function, shapes, node.many, node.arguments)
             except WiringError as error:
                 problems.append(node.item.problem(f"{node.block}: {error}", node.name))
     if problems:
@@ -134,7 +179,7 @@ def _wired(spec: Spec, nodes: Sequence[Declared]) -> dict[str, tuple[Declared, W
     return made
 
 
-def _input_shapes(node: Declared, made: Mapping[str, tuple[Declared, Wired]], image: Shape) -> tuple[Shape, ...]:
+def _input_shapes(node: Declared, made: Mapping[str, tuple[Declared, Laid]], image: Shape) -> tuple[Shape, ...]:
     shapes: list[Shape] = []
     for source, which in node.inputs:
         outputs = (image,) if source == IMAGE else made[source][1].out_shapes
@@ -142,18 +187,20 @@ def _input_shapes(node: Declared, made: Mapping[str, tuple[Declared, Wired]], im
     return tuple(shapes)
 
 
-def _refs(node: Declared, made: Mapping[str, tuple[Declared, Wired]], position: Mapping[str, int]) -> list[Ref]:
+def _refs(node: Declared, made: Mapping[str, tuple[Declared, Laid]], position: Mapping[str, int]) -> tuple[Ref, ...]:
     refs: list[Ref] = []
     for source, which in node.inputs:
         if source == IMAGE:
             refs.append((-1, 0))
+        elif which is None:
+            at = position[source]
+            refs += [(at, i) for i in range(len(made[source][1].out_shapes))]
         else:
-            count = len(made[source][1].out_shapes)
-            refs += [(position[source], i) for i in (range(count) if which is None else [which])]
-    return refs
+            refs.append((position[source], which))
+    return tuple(refs)
 
 
-def _check_output(spec: Spec, last: Wired) -> None:
+def _check_output(spec: Spec, last: Laid) -> None:
     """A network gives one map of `outputs` channels."""
     if len(last.out_shapes) != 1 or last.out_shapes[0][0] != spec.outputs:
         found = ", ".join("x".join(map(str, shape)) for shape in last.out_shapes)
@@ -162,17 +209,24 @@ def _check_output(spec: Spec, last: Wired) -> None:
             "chooses one of several maps", "output"))  # fmt: skip
 
 
-def _read(wired: Sequence[tuple[Declared, Wired]], refs: Sequence[Sequence[Ref]], output: Ref) -> list[set[int]]:
-    """Which outputs of every node the network's output needs."""
-    read: list[set[int]] = [set() for _ in wired]
+def _read(
+    blocks: Sequence[B],
+    refs: Sequence[Sequence[Ref]],
+    output: Ref,
+    needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
+) -> tuple[tuple[frozenset[int], ...], tuple[tuple[K, frozenset[int]] | None, ...]]:
+    """Which outputs of every node the network's output needs, and what these need of it."""
+    read: list[set[int]] = [set() for _ in blocks]
+    needed: list[tuple[K, frozenset[int]] | None] = [None] * len(blocks)
     read[output[0]].add(output[1])
-    for i in range(len(wired) - 1, -1, -1):
+    for i in range(len(blocks) - 1, -1, -1):
         if read[i]:
-            for k in live(wired[i][1], frozenset(read[i]))[1]:
+            needed[i] = found = needs(blocks[i], frozenset(read[i]))
+            for k in found[1]:
                 node, which = refs[i][k]
                 if node >= 0:
                     read[node].add(which)
-    return read
+    return tuple(map(frozenset, read)), tuple(needed)
 
 
 Value = tuple[int, int]  # (node, value number in it); the image is (-1, 0)
@@ -193,42 +247,57 @@ def output_value(graph: Graph) -> Value:
     return origin(graph, (node, graph.nodes[node].wired.outputs[which]))
 
 
+Said = tuple[str, str, str]  # of a leaf: its kind, which layer of its block it calls, its arguments and output shapes
+IMAGE_SAID = "", "", ""
+
+
 def canonical_leaves(graph: Graph) -> Iterator[str]:
     """One line a leaf: operator, arguments, and inputs by their numbers in a walk from the output."""
-    makers = {(i, made): leaf for i, node in enumerate(graph.nodes) for leaf in node.leaves for made in leaf.outputs}
-    numbers: dict[tuple[int, int], int] = {}
+    leaves = _sources(graph)
+    numbers: dict[int, int] = {}
     layers: dict[tuple[int, str], int] = {}
-    stack = [output_value(graph)]
+    stack = [len(leaves) - 1]
     while stack:
-        value = stack[-1]
-        leaf = makers.get(value)
-        key = (value[0], leaf.outputs[0]) if leaf else value
-        if key in numbers:
-            stack.pop()
-            continue
-        sources = [origin(graph, (value[0], number)) for number in leaf.inputs] if leaf else []
-        waiting = [source for source in sources if _key(makers, source) not in numbers]
+        at = stack[-1]
+        node, (kind, layer, choices), sources = leaves[at]
+        waiting = [] if at in numbers else [source for source, _ in sources if source not in numbers]
         if waiting:
-            stack.extend(reversed(waiting))
+            stack += reversed(waiting)
             continue
         stack.pop()
-        numbers[key] = len(numbers)
-        if leaf:
-            layer = layers.setdefault((value[0], leaf.scope or f"={leaf.outputs[0]}"), len(layers))
-            inputs = [(numbers[_key(makers, s)], _which(makers, s)) for s in sources]
-            yield f"{leaf.kind} {layer} {_canonical(leaf.arguments)} {leaf.out_shapes} {inputs}"
-        else:
-            yield "image"
+        if at not in numbers:
+            numbers[at] = len(numbers)
+            inputs = [(numbers[source], which) for source, which in sources]
+            yield f"{kind} {layers.setdefault((node, layer), len(layers))} {choices} {inputs}" if kind else "image"
 
 
-def _key(makers: Mapping[Value, Leaf], value: Value) -> Value:
-    leaf = makers.get(value)
-    return (value[0], leaf.outputs[0]) if leaf else value
+def _sources(graph: Graph) -> list[tuple[int, Said, list[Value]]]:
+    """The image, then every leaf with its node and, of each input, the place in this list and which of its outputs.
+
+    Behind the leaf that makes the network's output there is nothing.
+    """
+    found: list[tuple[int, Said, list[Value]]] = [(-1, IMAGE_SAID, [])]
+    made: list[dict[int, Value]] = []
+    for i, node in enumerate(graph.nodes):
+        read = [(k, source, which) for k, (source, which) in enumerate(node.inputs) if source >= -1]
+        values = {k: made[s][graph.nodes[s].wired.outputs[which]] if s >= 0 else (0, 0) for k, s, which in read}
+        for leaf, said in zip(node.leaves, _said(node.wired, node.read), strict=True):
+            for which, value in enumerate(leaf.outputs):
+                values[value] = len(found), which
+            found.append((i, said, [values[value] for value in leaf.inputs]))
+        made.append(values)
+    node_at, which = graph.output
+    return found[: made[node_at][graph.nodes[node_at].wired.outputs[which]][0] + 1]
 
 
-def _which(makers: Mapping[Value, Leaf], value: Value) -> int:
-    leaf = makers.get(value)
-    return leaf.outputs.index(value[1]) if leaf else 0
+@lru_cache(maxsize=2**14)
+def _said(wired: Wired, read: frozenset[int]) -> list[Said]:
+    """Of the leaves that these outputs need; remembered, since blocks repeat in a network."""
+    leaves, _ = live(wired, read)
+    return [
+        (leaf.kind, leaf.scope or f"={leaf.outputs[0]}", f"{_canonical(leaf.arguments)} {leaf.out_shapes}")
+        for leaf in leaves
+    ]
 
 
 def _canonical(arguments: Arguments) -> str:

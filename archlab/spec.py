@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from archlab import yamlio
 from archlab.errors import Problem
 from archlab.wiring import Arguments, Shape
-from archlab.yamlio import AtLeast, Item
+from archlab.yamlio import AtLeast, Item, Length
 
 IMAGE = "input"
 Width = Annotated[int, AtLeast(1)]
 Count = Annotated[int, AtLeast(1)]
+Repeat = Count | Annotated[tuple[Item, ...], Length(1)]
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,16 @@ class StagesForm:
 
 @dataclass(frozen=True)
 class NodeForm:
-    """A node: `block` with its arguments, `from` a node or a list of them (default: the one above), `repeat` times."""
+    """A node: `block` with its arguments, `from` a node or a list of them (default: the one above), `repeat` times.
+
+    Copies NAME.0, NAME.1, ... follow each other. Of equal ones `repeat` says how many; of others it is a list that says
+    of each which arguments differ, `{}` for none, or another block with its arguments.
+    """
 
     block: str
     arguments: dict[str, Item] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
-    repeat: Count = 1
+    repeat: Repeat = 1
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,7 @@ class SpecForm:
     last: Item | None = None
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """A node as a file declares it, before any shape is known. `inputs`: (node, which of its maps; None for all)."""
 
     name: str

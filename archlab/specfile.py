@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from archlab import plugins, shipped, yamlio
-from archlab.declare import Declarer
+from archlab.declare import Declarer, Uses
 from archlab.errors import InputError, nearest
 from archlab.spec import Spec, SpecForm
 from archlab.wiring import Shape
@@ -67,12 +68,14 @@ def _extended(parent: Item) -> Path:
         raise InputError(parent.problem(problem.message, "extends") for problem in error.problems) from None
 
 
-def resolve(name: str, document: Item, overrides: Mapping[str, Item], blocks: plugins.Table) -> Spec:
-    """Check a document and turn either form into declared nodes."""
+def resolve(
+    name: str, document: Item, overrides: Mapping[str, Item], blocks: plugins.Table, uses: Uses | None = None
+) -> Spec:
+    """Check a document and turn either form into declared nodes; `uses` remembers what was checked before."""
     for key, value in overrides.items():
         document = yamlio.set_path(document, full_path(document, key, blocks), value)
     form = yamlio.parse(document, SpecForm)
-    reader = Declarer(blocks, document)
+    reader = Declarer(blocks, document, uses=uses)
     nodes, output = reader.stages(form) if form.stages else reader.nodes(form)
     last = reader.use(form.last or yamlio.item_of("heat_maps", file=document.file), "last", {"outputs": form.outputs})
     if last:
@@ -81,6 +84,11 @@ def resolve(name: str, document: Item, overrides: Mapping[str, Item], blocks: pl
     if reader.problems:
         raise InputError(sorted(dict.fromkeys(reader.problems), key=lambda p: (p.file, p.line, p.column)))
     return Spec(name, form.input, form.outputs, form.initialisation, tuple(nodes), "last", document)
+
+
+def at_input(spec: Spec, input: Shape) -> Spec:
+    """The network for inputs of another (C, H, W); what it declares does not depend on that."""
+    return replace(spec, input=input, document=yamlio.set_path(spec.document, "input", yamlio.item_of(list(input))))
 
 
 def plain_fusion(spec: Spec) -> Spec:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Shape = tuple[int, ...]
 Arguments = tuple[tuple[str, Hashable], ...]
@@ -20,8 +20,7 @@ class WiringError(ValueError):
     """A block was asked for something that its input shapes do not allow; the message holds rule and values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(NamedTuple):
     """A feature map that is not computed yet: value number `id` of one wiring, of `shape` (C, H, W)."""
 
     id: int
@@ -34,7 +33,7 @@ class Map:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W)."""
-        return self.shape[1], self.shape[2]
+        return self.shape[1:]  # type: ignore[return-value]
 
 
 Maps = Sequence[Map]
@@ -101,6 +100,10 @@ class Wiring:
         yield
         self._prefix, self._taken = before, taken
 
+    def part(self, function: Callable[..., Any], *xs: Map, **choices: Any) -> Any:
+        """`function(g, *xs, **choices)`: wiring that depends on nothing but these, so that it may be remembered."""
+        return function(self, *xs, **choices)
+
     def conv(
         self,
         x: Map,
@@ -118,11 +121,13 @@ class Wiring:
         if x.channels % groups or width % groups:
             raise WiringError(f"{x.channels} and {width} channels do not divide into {groups} groups")
         padding = dilation * (kernel - 1) // 2
-        reach = dilation * (kernel - 1) + 1
-        size = tuple((side + 2 * padding - reach) // stride + 1 for side in x.size)
-        _check_size(size, x, f"a {kernel}x{kernel} convolution of stride {stride}")
-        return self._lay("conv", (x,), (width, *size), name=name, kernel=kernel, stride=stride, padding=padding,
-                         groups=groups, dilation=dilation, bias=bias)  # fmt: skip
+        _, height, breadth = x.shape
+        if kernel % 2 == 0 or stride > 1:
+            lost = dilation * (kernel - 1) - 2 * padding
+            height, breadth = (height - lost - 1) // stride + 1, (breadth - lost - 1) // stride + 1
+            _check_size((height, breadth), x, f"a {kernel}x{kernel} convolution of stride {stride}")
+        return self._lay("conv", (x,), (width, height, breadth), name=name, kernel=kernel, stride=stride,
+                         padding=padding, groups=groups, dilation=dilation, bias=bias)  # fmt: skip
 
     def depthwise(self, x: Map, *, kernel: int = 3, stride: int = 1, name: str = "depthwise") -> Map:
         """One kernel a channel."""
@@ -213,6 +218,8 @@ class Wiring:
         """Consecutive channels in groups of `widths`."""
         if sum(widths) != x.channels or min(widths) < 1:
             raise WiringError(f"{x.channels} channels do not split into {list(widths)}")
+        if len(widths) == 1:
+            return [x]
         return self._lay_many("split", (x,), [(width, *x.size) for width in widths], widths=tuple(widths))
 
     def halves(self, x: Map) -> tuple[Map, Map]:
@@ -289,18 +296,23 @@ def wire(function: Callable[..., Any], in_shapes: tuple[Shape, ...], many: bool,
     `branch0`, `branch1`, ... when there are several. Raises WiringError.
     """
     g = Wiring(in_shapes)
+    outputs = lay_down(g, function, many, arguments)
+    return Wired(tuple(g.leaves), in_shapes, tuple(m.id for m in outputs), tuple(m.shape for m in outputs))
+
+
+def lay_down(g: Wiring, function: Callable[..., Any], many: bool, arguments: Arguments) -> tuple[Map, ...]:
+    """The maps that a block makes of the inputs of a wiring; see `wire`."""
     keywords = dict(arguments)
     if many:
         made = function(g, list(g.inputs), **keywords)
-    elif len(g.inputs) == 1:
-        made = function(g, g.inputs[0], **keywords)
-    else:
-        made = []
-        for i, x in enumerate(g.inputs):
-            with g.scope(f"branch{i}"):
-                made.append(function(g, x, **keywords))
-    outputs = (made,) if isinstance(made, Map) else tuple(made)
-    return Wired(tuple(g.leaves), in_shapes, tuple(m.id for m in outputs), tuple(m.shape for m in outputs))
+        return (made,) if isinstance(made, Map) else tuple(made)
+    if len(g.inputs) == 1:
+        return (function(g, g.inputs[0], **keywords),)
+    outputs = []
+    for i, x in enumerate(g.inputs):
+        with g.scope(f"branch{i}"):
+            outputs.append(function(g, x, **keywords))
+    return tuple(outputs)
 
 
 @lru_cache(maxsize=65536)
@@ -316,6 +328,7 @@ def live(wired: Wired, outputs: frozenset[int]) -> tuple[tuple[Leaf, ...], froze
 
 
 def elements(shape: Shape) -> int:
+    """Of a map."""
     return prod(shape)
 
 

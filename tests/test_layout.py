@@ -11,8 +11,8 @@ from conftest import REPOSITORY
 
 ORDER = [
     "errors", "files", "progress", "shipped", "yamlio", "wiring", "blocks", "plugins", "spec", "declare", "specfile",
-    "graph", "counting", "summary", "network", "checkpoint", "data", "metrics", "runs", "recipe", "journal", "pictures",
-    "distributed", "faults", "state", "capture", "loop", "evaluate", "train", "score", "study", "search", "report", "schemas", "processes", "estimate", "jobs", "ablate", "cli", "worker",
+    "graph", "counting", "tally", "summary", "network", "checkpoint", "data", "metrics", "runs", "recipe", "journal", "pictures",
+    "distributed", "faults", "state", "capture", "loop", "evaluate", "train", "score", "study", "search", "report", "schemas", "processes", "engines", "estimate", "jobs", "ablate", "explore", "candidates", "commandline", "cli_search", "cli", "worker",
     "__main__",
 ]  # fmt: skip
 PACKAGE = REPOSITORY / "archlab"

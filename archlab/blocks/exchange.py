@@ -72,23 +72,22 @@ def _gather(g: Wiring, xs: Maps, i: int, twice: int, down: Convolution) -> Map:
             momentum = 0.19 if twice == 1 and j == 0 else 0.1
             repeated = twice == 2 and i > 0 and j == 0
             with g.scope(f"from{j}"):
-                terms.append(_exchange(g, x, xs[i], i, j, down, momentum))
+                terms.append(g.part(_exchange, x, width=xs[i].channels, i=i, j=j, down=down, momentum=momentum))
             if repeated:
                 with g.again(f"from{j}"):
-                    terms.append(_exchange(g, x, xs[i], i, j, down, momentum))
+                    terms.append(g.part(_exchange, x, width=xs[i].channels, i=i, j=j, down=down, momentum=momentum))
             scales += [1, 1] if repeated else [2 if twice and j == 0 else 1]
     return g.add(*terms, scales=scales)
 
 
-def _exchange(g: Wiring, x: Map, target: Map, i: int, j: int, down: Convolution, momentum: float) -> Map:
-    """f_ij: from branch j to the width and size of branch i."""
+def _exchange(g: Wiring, x: Map, *, width: int, i: int, j: int, down: Convolution, momentum: float) -> Map:
+    """f_ij: from branch j to the size of branch i and its `width`."""
     if j > i:
-        return g.upsample(g.conv_norm(x, target.channels, name="pointwise"), 2 ** (j - i))
+        return g.upsample(g.conv_norm(x, width, name="pointwise"), 2 ** (j - i))
     for step in range(i - j):
         last = step == i - j - 1
-        width = target.channels if last else x.channels
         act: Activation = "none" if last else "relu"
-        x = _resample(g, x, width, 2, act, down, f"step{step}", momentum)
+        x = _resample(g, x, width if last else x.channels, 2, act, down, f"step{step}", momentum)
     return x
 
 

@@ -28,7 +28,7 @@ def conditional_channel_weighting(
     """
     kept, moving = zip(*(g.halves(x) for x in xs), strict=True)
     weighted = weigh(g, moving, before, ratio=ratio, spatial_ratio=spatial_ratio)
-    mixed = [g.depthwise_norm(x, name=f"depthwise{i}") for i, x in enumerate(weighted)]
+    mixed = [g.part(Wiring.depthwise_norm, x, name=f"depthwise{i}") for i, x in enumerate(weighted)]
     weighted = weigh(g, mixed, after, ratio=ratio, spatial_ratio=spatial_ratio)
     return [g.shuffle(g.concat(a, b)) for a, b in zip(kept, weighted, strict=True)]
 
@@ -40,7 +40,7 @@ def weigh(g: Wiring, xs: Maps, kind: Weighting, *, ratio: int, spatial_ratio: in
             return cross_resolution_weighting(g, xs, ratio=ratio)
     if kind == "spatial":
         with g.scope("spatial"):
-            return [spatial_weighting(g, x, ratio=spatial_ratio, name=f"branch{i}") for i, x in enumerate(xs)]
+            return [g.part(spatial_weighting, x, ratio=spatial_ratio, name=f"branch{i}") for i, x in enumerate(xs)]
     return xs
 
 

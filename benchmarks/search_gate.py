@@ -1,0 +1,162 @@
+"""Candidates a second through the gate of a search, against building each network and tracing it with fvcore.
+
+    python benchmarks/search_gate.py --out benchmarks/results/search_gate.json
+
+A candidate is drawn by chance, put into the base's document, read, laid down, counted, held to the space's limits and,
+where it passes, given its key. Every turn is a new process, so that nothing is remembered before its first candidate;
+it gives its processor seconds on one thread, and the row their median. The peer's candidates are the first of the same
+draw, built and traced in a process of their own in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from archlab.search.gate import Checked, Gate
+from archlab.search.points import sample
+from archlab.search.space import Space, load_space
+
+SPACES = ("lite_hrnet", "hybrid")
+MARKS = (1_000, 5_000)
+HASHED, TRACED = 300, 3
+PEER = "built and traced with fvcore (the peer)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Measured: processor milliseconds a candidate, and how many times the peer's speed that is.
+
+    `passed`: the gate, once each; in the row of hashes, how many of those differ.
+    """
+
+    space: str
+    what: str
+    candidates: int
+    passed: int | None
+    milliseconds: float
+    candidates_per_second: float
+    ratio: float
+    aim: str | None
+
+
+def looked(space: Space, seed: int) -> Iterator[Checked | None]:
+    """What the gate says of candidates drawn by chance."""
+    gate, random = Gate(space), Random(seed)
+    while True:
+        yield gate.passes(sample(space, random))
+
+
+def through_the_gate(space: Space, seed: int) -> dict[str, list[float]]:
+    """Seconds and how many passed until each mark; then seconds of the canonical hashes of HASHED that pass."""
+    from archlab.graph import assemble
+
+    found: list[Checked] = []
+    seconds: dict[str, list[float]] = {}
+    start = time.process_time()
+    for count, each in enumerate(islice(looked(space, seed), MARKS[-1]), start=1):
+        found += [each] if each else []
+        if count in MARKS:
+            seconds[str(count)] = [time.process_time() - start, len(found)]
+    specs = [each.spec for each in found[:HASHED] if each.spec]
+    start = time.process_time()
+    distinct = len({assemble(spec).hash for spec in specs})
+    return seconds | {"hashed": [time.process_time() - start, len(specs), distinct]}
+
+
+def traced(space: Space, seed: int) -> dict[str, list[float]]:
+    """Seconds of building TRACED candidates and tracing them; the counts must be the gate's."""
+    import torch
+
+    import archlab
+    from archlab.counting import trace
+
+    torch.set_num_threads(1)
+    found = list(islice((each for each in looked(space, seed) if each), TRACED + 1))
+    seconds = 0.0
+    for i, each in enumerate(found):
+        start = time.process_time()
+        assert each.spec
+        assert each.cost
+        made = trace(archlab.build(each.spec).eval(), (torch.zeros(1, *each.spec.input),))
+        seconds += time.process_time() - start if i else 0.0  # the first also loads torch
+        assert made == each.cost[1:]
+    return {"traced": [seconds, TRACED]}
+
+
+def in_a_new_process(what: str, space: str, seed: int) -> dict[str, list[float]]:
+    command = [sys.executable, __file__, "--measure", what, space, str(seed)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    found: dict[str, list[float]] = json.loads(made.stdout)
+    return found
+
+
+def measure(space: str, turns: int, seed: int) -> list[Row]:
+    """The rows of a space; every turn draws other candidates."""
+    gates = [in_a_new_process("gate", space, seed + turn) for turn in range(turns)]
+    peers = [in_a_new_process("trace", space, seed + turn)["traced"] for turn in range(turns)]
+    peer = median(seconds / count for seconds, count in peers)
+    rows = []
+    for mark in map(str, MARKS):
+        each = median(gate[mark][0] for gate in gates) / int(mark)
+        passed = int(median(gate[mark][1] for gate in gates))
+        what = f"gate, the first {int(mark):,} from an empty memory"
+        rows.append(Row(space, what, int(mark), passed, 1e3 * each, 1 / each, peer / each, "500/s; 1000x"))
+    each = median(gate["hashed"][0] / gate["hashed"][1] for gate in gates)
+    distinct = min(int(gate["hashed"][2]) for gate in gates)
+    rows.append(
+        Row(space, "graph and canonical hash of what passed", HASHED, distinct, 1e3 * each, 1 / each, peer / each, None)
+    )
+    rows.append(Row(space, PEER, TRACED, None, 1e3 * peer, 1 / peer, 1.0, None))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        what, space, seed = options.measure
+        found = {"gate": through_the_gate, "trace": traced}[what](load_space(space), int(seed))
+        print(json.dumps(found))
+        return
+    report(options.turns, options.seed, options.out)
+
+
+def report(turns: int, seed: int, out: Path | None) -> None:
+    """Measure, print a table, and write the figures if asked to."""
+    import torch
+    from common import describe
+    from rich.console import Console
+    from rich.table import Table
+
+    from archlab.files import write_json
+
+    torch.set_num_threads(1)
+    rows = [row for space in SPACES for row in measure(space, turns, seed)]
+    result = {**describe("search_gate", torch.device("cpu")), "turns": turns, "rows": [asdict(row) for row in rows]}
+    table = Table("space", "what", "ms", "candidates/s", "ratio", title=result["device"])
+    for row in rows:
+        figures = f"{row.milliseconds:.3g}", f"{row.candidates_per_second:.0f}", f"{row.ratio:.0f}"
+        table.add_row(row.space, row.what, *figures)
+    Console().print(table)
+    if out:
+        write_json(out, result)
+
+
+if __name__ == "__main__":
+    main()
