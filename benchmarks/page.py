@@ -17,13 +17,18 @@ AIMS = {
     "latency": "5x at batch 1 on a GPU",
     "pipeline": "data wait under 10 % on a GPU at the step's rate; 1.5x samples a second and core on a CPU",
     "evaluation": "3x for the ten figures, 10x for OKS-NMS",
+    "search_gate": "500 candidates a second and core from an empty memory, at best 2,000; 1000x building and tracing",
+    "search_proposals": "150 distinct candidates that meet the limits, in 30 s, by every sampler",
 }
 TITLES = {
     "training_step": "A training step against the released execution",
     "latency": "Inference latency against the released execution",
     "pipeline": "From JPEGs to batches against the per-sample OpenCV pipeline",
     "evaluation": "Evaluation against pycocotools and the loop NMS",
+    "search_gate": "Candidates through a search's gate against building and tracing them",
+    "search_proposals": "Proposals under tight limits against plain Optuna with soft constraints",
 }
+CPU_ONLY = {"evaluation", "search_gate", "search_proposals"}
 
 
 def main() -> None:
@@ -39,7 +44,7 @@ def main() -> None:
         parts += [f"## {title}", "", f"Aim: {AIMS[name]}.", ""]
         for result in found:
             parts += section(result)
-        if name != "evaluation" and not any("NVIDIA" in result["device"] for result in found):
+        if name not in CPU_ONLY and not any("NVIDIA" in result["device"] for result in found):
             parts += [
                 f"**Waiting for a GPU:** `python benchmarks/{name}.py --out benchmarks/results/{name}_gpu.json`",
                 "",
@@ -57,6 +62,8 @@ def section(result: dict[str, Any]) -> list[str]:
         f"`python benchmarks/{result['benchmark']}.py` on {result['device']}{threads}; {versions}; {result['date']}.",
         "",
     ]
+    if "asked" in result:
+        lines += [f"Asked: {result['asked']}; load average {result['load_average']} at the end.", ""]
     lines += ["| " + " | ".join(name.replace("_", " ") for name in names) + " |"]
     lines += ["| " + " | ".join("--:" if isinstance(rows[0][name], float | int) else ":--" for name in names) + " |"]
     lines += ["| " + " | ".join(shown(row.get(name)) for name in names) + " |" for row in rows]

@@ -82,6 +82,8 @@ WRONG = {
     "a length beyond the list": ("{field: nodes.a.width, choices: [8, 16]}", "{length: nodes.mid.repeat, from: 1, to: 3}",
                                  "some.yaml:4:10: vary.width.length: a length is 1 to 2"),
     "an unknown field": ("from: 1, to: 6", "from: 1, too: 6", "unknown field (did you mean 'to'?)"),
+    "a single choice of everything": (GOOD[GOOD.index("  width:"):GOOD.index("limits:")], "  width: {field: nodes.a.width, choices: [8]}\n",
+                                      "some.yaml:3:1: vary: nothing varies: each has one choice"),
     "nothing that varies": (GOOD[GOOD.index("vary:"):GOOD.index("limits:")], "vary: {}\n", "some.yaml:3:7: vary: must be of length 1 or more"),
 }  # fmt: skip
 

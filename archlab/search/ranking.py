@@ -17,8 +17,8 @@ def ranks(losses: Losses) -> NDArray[np.int64]:
     a dominates b if it is nowhere worse and somewhere better.
     """
     values = _table(losses)
-    not_worse = (values[:, None] <= values[None]).all(axis=2)
-    dominates = not_worse & (values[:, None] < values[None]).any(axis=2)
+    not_worse: NDArray[np.bool_] = np.all(values[:, None] <= values[None], axis=2)
+    dominates: NDArray[np.bool_] = not_worse & np.any(values[:, None] < values[None], axis=2)
     found = np.full(len(values), -1)
     rank = 0
     while (found < 0).any():
@@ -59,7 +59,7 @@ def best_first(losses: Losses) -> list[int]:
     gap = np.zeros(len(rank))
     for each in np.unique(rank):
         rows = np.flatnonzero(rank == each)
-        gap[rows] = crowding([losses[row] for row in rows])
+        gap[rows] = crowding([losses[int(row)] for row in rows])
     return [int(i) for i in np.lexsort((-gap, rank))]
 
 

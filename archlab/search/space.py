@@ -207,6 +207,8 @@ def load_space(
         for name in form.limits
         if name not in METRICS
     ]
+    if not reader.problems and all(len(parameter.labels) == 1 for parameter in reader.parameters):
+        reader.problems.append(item.entries["vary"].key_problem("nothing varies: each has one choice", "vary"))
     if reader.problems:
         raise InputError(reader.problems)
     name = path.parent.name if path.name == "space.yaml" else path.stem
