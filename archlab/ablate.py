@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from archlab.data.keypoints import COCO
 from archlab.errors import InputError, Problem
 from archlab.estimate import Estimate, Work, estimate, spell
 from archlab.jobs import Job, make_jobs, make_plans, trained
-from archlab.processes import Stopped, Task, finished, stoppable
+from archlab.processes import Stopped, Task, default_jobs, finished, stoppable, tail, tell, threads_each
 from archlab.progress import Advance, progress
 from archlab.report import campaign_page
 from archlab.report.ablation import document, summary
@@ -58,7 +57,7 @@ def ablate(
     _check(jobs, seeds)
     loaded = [studies.load(name) for name in names]
     chosen = [(study, recipe or study.recipe) for study in trained(loaded)]
-    at_once = jobs or _default_jobs(device)
+    at_once = jobs or default_jobs(device)
     kept = {record.fingerprint: record for record in read_records(reports / "records")} if reuse_records else {}
 
     def listed(*, make_data: bool) -> list[Job]:
@@ -75,7 +74,7 @@ def ablate(
             failed = _train(wanted, kept, at_once, device, plugin, out, reports)
             _report(loaded, wanted, kept, plugin, out, reports)
     except Stopped as stopped:
-        _tell(f"stopped by {stopped}; the same command goes on from here")
+        tell(f"stopped by {stopped}; the same command goes on from here")
         return 130
     return 1 if failed else 0
 
@@ -100,14 +99,14 @@ def _train(
     reused = [job for job in wanted if job.done(out, kept)]
     keep_records((out / job.fingerprint for job in reused if job.done(out)), reports / "records")
     missing = [job for job in wanted if job not in reused]
-    _tell(f"{len(wanted)} runs: {len(reused)} reused, {len(missing)} to train, {at_once} at once")
+    tell(f"{len(wanted)} runs: {len(reused)} reused, {len(missing)} to train, {at_once} at once")
     for plan in {job.plan.name: job.plan for job in missing}.values():
         if plan.keypoints not in (None, COCO.count):
-            _tell(f"recipe {plan.recipe.name}: {plan.keypoints} outputs, as the data labels")
+            tell(f"recipe {plan.recipe.name}: {plan.keypoints} outputs, as the data labels")
     if not missing:
         return []
     estimates = _estimates(missing, [*find_runs(out), *read_records(reports / "records")], at_once, device)
-    threads = _threads(at_once, len(missing))
+    threads = threads_each(at_once, len(missing))
     tasks = [_task(job, out, threads, device, plugin) for job in missing]
     failed: list[Job] = []
     with progress("ablation, %", 100) as advance:
@@ -117,10 +116,10 @@ def _train(
             record = job.done(out)
             if code == 0 and record:
                 keep_records([out / job.fingerprint], reports / "records")
-                _tell(f"{job}: {summary(record)}")
+                tell(f"{job}: {summary(record)}")
             else:
                 failed.append(job)
-                _tell(f"{job}: failed with exit code {code}; {tasks[number].log} ends in\n{_tail(tasks[number].log)}")
+                tell(f"{job}: failed with exit code {code}; {tasks[number].log} ends in\n{tail(tasks[number].log)}")
     return failed
 
 
@@ -150,15 +149,6 @@ def _task(job: Job, out: Path, threads: int, device: str | None, plugin: Sequenc
     return Task(tuple(command), out / job.fingerprint / "log.txt", {"OMP_NUM_THREADS": str(threads)})
 
 
-def _threads(at_once: int, count: int) -> int:
-    """CPU cores for each of `count` jobs."""
-    return max(1, (os.cpu_count() or 1) // max(1, min(at_once, count)))
-
-
-def _tail(log: Path, lines: int = 8) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-
 def _report(
     loaded: Sequence[Study],
     wanted: Sequence[Job],
@@ -185,14 +175,14 @@ def _report(
             console.print(f"{each.source}: {each.title}", style="bold")
             console.print(terminal(each.tables, console.width), soft_wrap=True)
         for path in report.report(study, reports / "records", reports, plugin=plugin):
-            _tell(f"wrote {path}")
+            tell(f"wrote {path}")
 
 
 def _estimates(jobs: Sequence[Job], records: Sequence[Record], at_once: int, device: str | None) -> list[Estimate]:
     from archlab.evaluate import pick_device
     from archlab.train import device_name
 
-    name, threads = device_name(pick_device(device)), _threads(at_once, len(jobs))
+    name, threads = device_name(pick_device(device)), threads_each(at_once, len(jobs))
     samples = {job.plan.name: job.samples for job in {job.plan.name: job for job in jobs}.values()}
     return [
         estimate(
@@ -233,14 +223,3 @@ def _print_plan(
         print(
             f"about {spell(total)} in all, estimated from " + "; ".join(f"{basis} ({n})" for basis, n in bases.items())
         )
-
-
-def _default_jobs(device: str | None) -> int:
-    from archlab.evaluate import pick_device
-
-    return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
-
-
-def _tell(text: str) -> None:
-    """What happens goes where progress goes, so that stdout stays the command's answer."""
-    print(text, file=sys.stderr, flush=True)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 import archlab
-from archlab import yamlio
+from archlab import cli_search, yamlio
+from archlab.commandline import command, console, device, first_line, numbers, size
+from archlab.commandline import study as which_study
 from archlab.errors import InputError, Problem
 from archlab.yamlio import Item
 
+LISTED = ("networks", "spaces", "studies", "recipes", "blocks", "datasets")
+
 if TYPE_CHECKING:
+    from archlab.explore import Options
     from archlab.recipe import Recipe
 
 
@@ -59,15 +63,17 @@ def build(o: argparse.Namespace) -> None:
     if o.json:
         print(json.dumps(summary.as_json(graph, cost)))
     else:
-        _console().print(summary.as_table(graph, cost))
+        console().print(summary.as_table(graph, cost))
 
 
 def show_list(o: argparse.Namespace) -> None:
     """What archlab ships and what plug-ins add, by name."""
     from archlab import plugins, shipped
+    from archlab.search import space
 
     known: dict[str, Mapping[str, Any]] = {
         "networks": {n: p for n, p in shipped.names("search_spaces", "*/*.yaml").items() if n not in {"base", "space"}},
+        "spaces": space.names(),
         "studies": shipped.names("studies", "*.yaml"),
         "recipes": shipped.names("studies", "recipes/*.yaml"),
         "blocks": plugins.blocks(o.plugin),
@@ -80,8 +86,8 @@ def show_list(o: argparse.Namespace) -> None:
         if names and o.kind in (None, kind):
             table = Table(title=kind, title_style="bold", title_justify="left", show_header=False, box=None)
             for name, what in names.items():
-                table.add_row(name, _about(what) if isinstance(what, Path) else _first_line(what))
-            _console().print(table)
+                table.add_row(name, _about(what) if isinstance(what, Path) else first_line(what))
+            console().print(table)
 
 
 def train(o: argparse.Namespace) -> None:
@@ -111,7 +117,7 @@ def show_runs(o: argparse.Namespace) -> None:
     if o.json:
         print(json.dumps([asdict(row) for row in rows]))
     else:
-        _console().print(runs_table(rows))
+        console().print(runs_table(rows))
 
 
 def evaluate(o: argparse.Namespace) -> None:
@@ -134,7 +140,7 @@ def synthesise(o: argparse.Namespace) -> None:
     annotations = json.loads((out / "annotations" / "person_keypoints_val2017.json").read_text())
     for name, value in synthetic.statistics(annotations).items():
         table.add_row(name.replace("_", " "), f"{value:.2f}" if value != int(value) else f"{value:.0f}")
-    _console().print(table)
+    console().print(table)
 
 
 def convert(o: argparse.Namespace) -> None:
@@ -153,6 +159,13 @@ def ablate(o: argparse.Namespace) -> int:
         o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device,
         plugin=o.plugin, out=o.out, reports=o.reports, reuse_records=o.reuse_records,
     )  # fmt: skip
+
+
+def search(o: argparse.Namespace) -> int:
+    """Search a space: finish a study's trials, train its front again, write its page."""
+    from archlab import explore
+
+    return explore.worker(_exploring(o)) if o.worker else explore.search(_exploring(o))
 
 
 def score_coco(o: argparse.Namespace) -> None:
@@ -192,18 +205,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"archlab {archlab.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    p = _command(commands, "build", build, network=True)
-    p.add_argument("--input", type=_size, metavar="HxW", help="input size, in place of the file's")
+    p = command(commands, "build", build, network=True)
+    p.add_argument("--input", type=size, metavar="HxW", help="input size, in place of the file's")
     p.add_argument("--outputs", type=int, metavar="K", help="heat-maps, in place of the file's")
     p.add_argument("--weights", type=Path, metavar="FILE", help="check that a checkpoint (ours or released) fits")
     p.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the block graph")
     p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
-    p = _command(commands, "list", show_list)
-    p.add_argument("kind", nargs="?", choices=["networks", "studies", "recipes", "blocks", "datasets"])
+    p = command(commands, "list", show_list)
+    p.add_argument("kind", nargs="?", choices=LISTED)
     p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
-    p = _command(commands, "train", train, network=True)
+    p = command(commands, "train", train, network=True)
     p.add_argument("--recipe", default="quick", help="a recipe's name or file (default: quick)")
     p.add_argument(
         "--data",
@@ -219,24 +232,24 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--weights", type=Path, metavar="FILE", help="begin with a checkpoint, ours or released")
     p.add_argument("--tensorboard", action="store_true", help="write TensorBoard events too (archlab[tensorboard])")
     p.add_argument("--fresh", action="store_true", help="start anew, also where a run is there already")
-    p.add_argument("--input", type=_size, metavar="HxW", help=argparse.SUPPRESS)
+    p.add_argument("--input", type=size, metavar="HxW", help=argparse.SUPPRESS)
     p.add_argument("--outputs", type=int, metavar="K", help="heat-maps (default: as many as the data has keypoints)")
-    _device(p)
+    device(p)
 
-    p = _command(commands, "runs", show_runs)
+    p = command(commands, "runs", show_runs)
     p.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR", help="(default: runs)")
     p.add_argument("--json", action="store_true", help="print one JSON list and nothing else")
 
-    p = _command(commands, "eval", evaluate)
+    p = command(commands, "eval", evaluate)
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     p.add_argument("--data", type=Path, metavar="DIR", help="other data in COCO's layout (default: the run's)")
     p.add_argument("--boxes", choices=["ground_truth", "detector", "both"], help="in place of the recipe's")
     p.add_argument("--results", type=Path, metavar="FILE", help="write the COCO results")
     p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    _device(p)
+    device(p)
 
     data = commands.add_parser("data", help="make data").add_subparsers(required=True, metavar="WHAT")
-    p = _command(data, "synth", synthesise)
+    p = command(data, "synth", synthesise)
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
     p.add_argument("--level", choices=["quick", "full"], default="quick")
     p.add_argument("--train", type=int, default=2000, metavar="N", help="training images (default: 2000)")
@@ -246,12 +259,12 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, metavar="N", help="processes (default: one a core); the pictures do not depend on it"
     )
 
-    p = _command(data, "convert", convert)
+    p = command(data, "convert", convert)
     p.add_argument("name", metavar="NAME", help="a data set of yours (archlab list datasets)")
     p.add_argument("source", type=Path, metavar="SOURCE", help="its own file or folder")
     p.add_argument("--out", type=Path, required=True, metavar="DIR")
 
-    p = _command(commands, "ablate", ablate)
+    p = command(commands, "ablate", ablate)
     p.add_argument("studies", nargs="*", default=["table6", "table7", "figure4", "table1", "table2"], metavar="STUDY",
                    help="names or files (default: all of the paper's)")  # fmt: skip
     p.add_argument("--recipe", metavar="NAME", help="in place of the studies' own")
@@ -261,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a folder in COCO's or MPII's layout (default: made as the recipe says)",
     )
-    p.add_argument("--seeds", type=_numbers, default=(), metavar="1,2,3", help="runs a row (default: the recipe's one)")
+    p.add_argument("--seeds", type=numbers, default=(), metavar="1,2,3", help="runs a row (default: the recipe's one)")
     p.add_argument("--jobs", type=int, metavar="N", help="runs at once (default: one a core, or one on a GPU)")
     p.add_argument(
         "--reuse-records", action="store_true", help="a record in REPORTS/records is as good as its run folder"
@@ -273,47 +286,52 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reports", type=Path, default=Path("reports"), metavar="DIR", help="where tables go (default: reports)"
     )
-    _device(p)
+    device(p)
+
+    p = command(commands, "search", search)
+    which_study(p, help="a search's name or file (archlab list studies)")
+    device(p)
+    p.add_argument("--trials", type=int, metavar="N", help="finished trials in all (default: as the search says)")
+    p.add_argument("--jobs", type=int, metavar="N", help="workers (default: one a core, or one a GPU)")
+    p.add_argument(
+        "--engine", choices=["processes", "ray"], default="processes", help="where workers run (default: here)"
+    )
+    p.add_argument(
+        "--grace", type=int, default=60, metavar="SECONDS", help="after which a silent machine's worker is lost"
+    )
+    p.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+
+    cli_search.add(commands)
 
     score = commands.add_parser("score", help="score result files of any tool").add_subparsers(
         required=True, metavar="WHAT"
     )
-    p = _command(score, "coco", score_coco)
+    p = command(score, "coco", score_coco)
     p.add_argument("truth", type=Path, metavar="GT.json", help="annotations in COCO's layout")
     p.add_argument("results", type=Path, metavar="RESULTS.json", help="a list of COCO keypoint results")
     p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    p = _command(score, "mpii", score_mpii)
+    p = command(score, "mpii", score_mpii)
     p.add_argument("truth", type=Path, metavar="GT.mat", help="MPII's ground truth")
     p.add_argument("predictions", type=Path, metavar="PREDICTIONS.mat", help="`preds`, counting pixels from 1")
     p.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
-    p = _command(commands, "report", report)
+    p = command(commands, "report", report)
     p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the output folder)")
     p.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where tables go (default: reports)"
     )
 
-    p = _command(commands, "schema", schema)
-    p.add_argument("kind", choices=["network", "recipe", "study"])
+    p = command(commands, "schema", schema)
+    p.add_argument("kind", choices=["network", "space", "recipe", "study", "search"])
     return parser
 
 
-def _command(commands: Any, name: str, function: Callable[..., Any], *, network: bool = False) -> Any:
-    parser = commands.add_parser(name, help=_first_line(function), description=function.__doc__)
-    parser.set_defaults(command=function, plugin=[])
-    parser.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE", help="a module with blocks or data sets of your own"
-    )
-    if network:
-        parser.add_argument("spec", metavar="SPEC", help="a network's YAML file, or a built-in name (archlab list)")
-        parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
-                            help="override a field, as stages.modules=[3,8,3] or spatial_ratio=16")  # fmt: skip
-    return parser
+def _exploring(o: argparse.Namespace) -> Options:
+    from archlab.explore import Options
 
-
-def _device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu (default: the first of them that is there)")
+    plugin = tuple(o.plugin)
+    return Options(o.study, o.trials, o.jobs, o.storage, o.data, o.device, o.out, plugin, o.engine, o.grace)
 
 
 def _spec(o: argparse.Namespace) -> archlab.Spec:
@@ -324,8 +342,8 @@ def _spec(o: argparse.Namespace) -> archlab.Spec:
 
 def _fitting_spec(o: argparse.Namespace, recipe: Recipe) -> archlab.Spec:
     """The network with as many outputs as the data labels keypoints, where the user does not say how many."""
-    from archlab.distributed import is_first_process
     from archlab.data.sets import labelled_keypoints
+    from archlab.distributed import is_first_process
 
     spec = _spec(o)
     said = o.outputs is not None or "outputs" in _fields(o)
@@ -349,34 +367,13 @@ def _fields(o: argparse.Namespace) -> dict[str, Item]:
     return fields
 
 
-def _size(text: str) -> tuple[int, int]:
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 256x192, found {text!r}") from None
-    return height, width
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected whole numbers such as 1,2,3, found {text!r}") from None
-
-
-def _console() -> Console:
-    """Wide enough for a table where the output is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
 def _print_scores(scores: dict[str, Any], title: str) -> None:
     names = list(dict.fromkeys(name for figures in scores.values() for name in figures))
     table = Table("boxes", *names, title=title, title_style="bold", title_justify="left")
     for kind, figures in scores.items():
         shown = ["-" if figures.get(name) is None else f"{figures[name]:.1f}" for name in names]
         table.add_row(kind.removesuffix("_boxes").replace("_", " "), *shown)
-    _console().print(table)
+    console().print(table)
 
 
 def _print_figures(figures: Mapping[str, Any], as_json: bool) -> None:
@@ -390,15 +387,13 @@ def _print_figures(figures: Mapping[str, Any], as_json: bool) -> None:
             table.add_row(each, "-" if figure is None else f"{figure:.3f}")
         if isinstance(value, dict):
             table.add_section()
-    _console().print(table)
-
-
-def _first_line(thing: Any) -> str:
-    return str(thing.__doc__ or "").strip().split("\n")[0]
+    console().print(table)
 
 
 def _about(path: Path) -> str:
-    """A file's own title, or else its first comment."""
-    title = yamlio.read(path).entries.get("title")
+    """A file's own title, or else its first comment; that a study is a search is said before."""
+    entries = yamlio.read(path).entries
     first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    return str(title.value) if title else first.removeprefix("#").strip() if first.startswith("#") else ""
+    comment = first.removeprefix("#").strip() if first.startswith("#") else ""
+    about = str(entries["title"].value) if "title" in entries else comment
+    return f"search: {about}" if "kind" in entries and entries["kind"].value == "search" else about

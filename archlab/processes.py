@@ -6,9 +6,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Task:
-    """A command, what is added to its environment, and the file that takes all it prints."""
+    """A command, the file that takes all it prints, what is added to its environment, and where it runs."""
 
     command: tuple[str, ...]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 class Stopped(Exception):  # noqa: N818  not an error of the program
@@ -28,20 +29,22 @@ class Stopped(Exception):  # noqa: N818  not an error of the program
 
 
 def finished(
-    tasks: Sequence[Task], *, at_once: int, tick: Callable[[], None] = lambda: None, every_seconds: float = 0.5
-) -> Iterator[tuple[int, int]]:
+    tasks: Iterable[Task], *, at_once: int, tick: Callable[[], None] = lambda: None, every_seconds: float = 0.5
+) -> Generator[tuple[int, int], None, None]:
     """Run the tasks in order, `at_once` at a time; yield (number of the task, exit code) as they end.
 
-    `tick` is called between looks at them. When the iteration is left before its end, those still running are
-    terminated and waited for.
+    The next task is asked for when there is room for it. `tick` is called between looks at them. When the iteration is
+    left before its end, those still running are terminated and waited for.
     """
-    waiting = deque(enumerate(tasks))
+    waiting = enumerate(tasks)
     running: dict[int, subprocess.Popen[bytes]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                number, task = waiting.popleft()
+        while True:
+            while len(running) < at_once and (following := next(waiting, None)):
+                number, task = following
                 running[number] = _start(task)
+            if not running:
+                return
             for number, process in list(running.items()):
                 code = process.poll()
                 if code is not None:
@@ -69,6 +72,15 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def run(task: Task) -> int:
+    """Its exit code; left by an exception, it is terminated and waited for."""
+    process = _start(task)
+    try:
+        return process.wait()
+    finally:
+        _stop([process])
+
+
 def _start(task: Task) -> subprocess.Popen[bytes]:
     """A session of its own, so that Ctrl-C reaches this process alone, which then ends the others in order."""
     task.log.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +91,7 @@ def _start(task: Task) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **task.environment},
+            cwd=task.folder,
             start_new_session=True,
         )
 
@@ -99,3 +112,25 @@ def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
             process.kill()
             process.wait()
         _close(process)
+
+
+def threads_each(at_once: int, count: int) -> int:
+    """CPU cores for each of `count` jobs."""
+    return max(1, (os.cpu_count() or 1) // max(1, min(at_once, count)))
+
+
+def default_jobs(device: str | None) -> int:
+    """Runs at once where nobody says how many: one a core, or one on an accelerator."""
+    from archlab.evaluate import pick_device
+
+    return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def tell(text: str) -> None:
+    """What happens goes where progress goes, so that stdout stays the command's answer."""
+    print(text, file=sys.stderr, flush=True)

@@ -8,18 +8,26 @@ from typing import Any, Literal
 
 from archlab import plugins, study, yamlio
 from archlab.recipe import Recipe
+from archlab.search.space import SpaceForm
+from archlab.search.study import SearchForm
 from archlab.spec import NodeForm, SpecForm
 
+Kind = Literal["network", "space", "recipe", "study", "search"]
 
-def schema(kind: Literal["network", "recipe", "study"], *, plugin: Iterable[str] = ()) -> dict[str, Any]:
-    """The schema (draft 2020-12) of a network's, a recipe's or a study's file; blocks of plug-ins are in it."""
-    if kind == "recipe":
-        return yamlio.json_schema(Recipe)
+
+def schema(kind: Kind, *, plugin: Iterable[str] = ()) -> dict[str, Any]:
+    """The schema (draft 2020-12) of a kind of file; blocks of plug-ins are in a network's.
+
+    A study's takes a search too, which has its own besides.
+    """
+    if kind in FORMS:
+        return yamlio.json_schema(FORMS[kind])
     if kind == "study":
-        return _any_of(yamlio.json_schema(each) for each in study.KINDS.values())
+        return _any_of(yamlio.json_schema(each) for each in (*study.KINDS.values(), SearchForm))
     return _network(plugins.blocks(plugin))
 
 
+FORMS: dict[str, type] = {"recipe": Recipe, "space": SpaceForm, "search": SearchForm}
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -64,5 +72,7 @@ def _use(name: str, function: Callable[..., Any]) -> dict[str, Any]:
 
 def _node(use: dict[str, Any]) -> dict[str, Any]:
     names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    properties = {**use["properties"], "from": names, "repeat": {"type": "integer", "minimum": 1}}
+    copies = {"type": "array", "items": {"$ref": "#/$defs/block"}, "minItems": 1}
+    repeat = {"anyOf": [{"type": "integer", "minimum": 1}, copies]}
+    properties = {**use["properties"], "from": names, "repeat": repeat}
     return {**use, "properties": properties, "required": ["block"]}

@@ -268,6 +268,8 @@ KINDS: dict[str, type[Study]] = {
     "structure": Structure,
     "unit_complexity": UnitComplexity,
 }
+SEARCH = "search"
+"""The kind of a study whose file `archlab.search.study` reads."""
 FIGURES = tuple(f.name for f in fields(Published))
 
 
@@ -304,8 +306,9 @@ def networks(study: Trainable) -> tuple[Row, ...]:
 
 
 def names() -> list[str]:
-    """The studies that travel with the package."""
-    return list(shipped.names("studies", "*.yaml"))
+    """The studies that travel with the package, its searches aside."""
+    found = shipped.names("studies", "*.yaml")
+    return [name for name, path in found.items() if read(path).entries["kind"].value != SEARCH]
 
 
 def rows_to_train(studies: Iterable[Ablation]) -> list[Row]:
@@ -327,6 +330,9 @@ def _kind(item: Item) -> type[Study]:
     kind = item.value.get("kind") if isinstance(item.value, dict) else None
     if kind is None:
         raise InputError(item.problem(f"a study needs a kind: {', '.join(KINDS)}", "kind"))
+    if kind.value == SEARCH:
+        rule = f"{Path(item.file).stem} is a search: `archlab search` runs it and writes its report"
+        raise InputError(kind.problem(rule, "kind"))
     if not isinstance(kind.value, str) or kind.value not in KINDS:
         raise InputError(
             kind.problem(f"no kind of study is called {kind.shown()}{nearest(str(kind.value), KINDS)}", "kind")

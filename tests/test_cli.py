@@ -62,6 +62,11 @@ def test_build_prints_a_table_by_stage(capsys):
         (["ablate", "table66"], "table6"),
         (["report", "tabel6"], "table6"),
         (["report", "table6", "--records", "nowhere"], "nowhere: --records: no such folder of run records"),
+        (["sample", "lite_hrnt"], "did you mean 'lite_hrnet'"),
+        (["search", "lite_hrnet_qick"], "did you mean 'lite_hrnet_quick'"),
+        (["search", "table6"], "kind: a study of kind 'ablation': `archlab ablate`"),
+        (["ablate", "lite_hrnet_quick"], "kind: lite_hrnet_quick is a search: `archlab search`"),
+        (["best", "lite_hrnet_quick"], "there is no study of this search"),
         (["list", "--plugin", "no_such_module"], "--plugin no_such_module"),
     ],
 )
@@ -75,7 +80,8 @@ def test_a_mistake_leaves_with_2_says_why_and_prints_no_traceback(arguments, exp
     assert list(tmp_path.iterdir()) == []
 
 
-WRONG_CALLS = [[], ["bild"], ["build"], ["build", "lite_hrnet_18", "--input", "256"], ["ablate", "--seeds", "a"]]
+WRONG_CALLS = [[], ["bild"], ["build"], ["build", "lite_hrnet_18", "--input", "256"], ["ablate", "--seeds", "a"],
+               ["sample", "lite_hrnet", "-n", "0"], ["compare", "lite_hrnet_quick", "1"]]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", WRONG_CALLS)
@@ -92,6 +98,7 @@ def test_list_names_what_there_is(capsys):
     assert {"lite_hrnet_30", "small_hrnet_w16", "skip_pose_net"} <= set(found["networks"])
     assert "base" not in found["networks"]
     assert {"table1", "table2", "table6", "table7"} <= set(found["studies"])
+    assert {"lite_hrnet", "hybrid"} <= set(found["spaces"])
     assert {"quick", "gpu"} <= set(found["recipes"])
     assert {"conditional_channel_weighting", "fusion"} <= set(found["blocks"])
     assert main(["list"]) == 0
@@ -115,19 +122,24 @@ def test_build_says_whether_weights_fit(tmp_path, capsys):
     assert main(["build", "small_hrnet_w16", "--weights", str(tmp_path / "w.pt")]) == 2
 
 
-@pytest.mark.parametrize("kind", ["network", "recipe", "study"])
+@pytest.mark.parametrize("kind", ["network", "space", "recipe", "study", "search"])
 def test_a_schema_is_valid_and_takes_what_archlab_ships(kind, capsys):
     import jsonschema
 
-    from archlab import shipped, yamlio
+    from archlab import shipped, study, yamlio
+    from archlab.search import space
 
     assert main(["schema", kind]) == 0
     made = json.loads(capsys.readouterr().out)
     validator = jsonschema.Draft202012Validator(made)
     validator.check_schema(made)
-    networks, recipes, studies = ("search_spaces", "*/*.yaml"), ("studies", "recipes/*.yaml"), ("studies", "*.yaml")
-    where = {"network": networks, "recipe": recipes, "study": studies}
-    files = {n: p for n, p in shipped.names(*where[kind]).items() if n != "space"}
+    files = {
+        "network": {n: p for n, p in shipped.names("search_spaces", "*/*.yaml").items() if n != "space"},
+        "space": space.names(),
+        "recipe": shipped.names("studies", "recipes/*.yaml"),
+        "study": shipped.names("studies", "*.yaml"),
+        "search": {n: p for n, p in shipped.names("studies", "*.yaml").items() if n not in study.names()},
+    }[kind]
     assert files
     for path in files.values():
         validator.validate(yamlio.read(path).plain())

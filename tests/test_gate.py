@@ -175,3 +175,18 @@ def test_nearby_walks_to_something_that_passes_and_is_new():
     assert not found.excess
     moved = sum(a != b for a, b in zip(start, found.point, strict=True))
     assert 0 < moved < 15
+
+
+def test_choices_that_come_to_the_same_network_pass_once_where_hashes_are_asked():
+    space = load_space("lite_hrnet")
+    point = list(space.point_of(archlab.load("lite_hrnet_18")))
+    number = {parameter.name: i for i, parameter in enumerate(space.parameters)}
+    for name in ("before.0", "after.0"):
+        point[number[name]] = space.parameters[number[name]].labels.index("none")
+    other = list(point)
+    other[number["ratio.0"]] = (point[number["ratio.0"]] + 1) % 3
+    assert Gate(space).passes(tuple(point)).key != Gate(space).passes(tuple(other)).key
+    gate = Gate(space, exact=True)
+    assert gate.passes(tuple(point)) is not None
+    assert gate.passes(tuple(other)) is None
+    assert gate.repeated == 1

@@ -53,6 +53,10 @@ LIGHT = {
     "archlab --help": ("from archlab.cli import _parser; _parser()", ["torch", "optuna", "matplotlib", "cv2", "fvcore", "pandas"]),
     "building and counting": ("import archlab; archlab.cost(archlab.load('lite_hrnet_18')); import archlab.network",
                               ["optuna", "matplotlib", "cv2", "archlab.data", "pycocotools"]),
+    "sampling a space": ("from archlab.cli import main; main(['sample', 'hybrid', '-n', '2'])",
+                         ["torch", "optuna", "matplotlib", "cv2", "fvcore", "pandas", "scipy"]),
+    "looking at a search's result": ("from archlab.cli import main; import json; p = '{out}/result.json'; "
+                                     "open(p, 'w').write('{{}}'); main(['best', p])", ["torch", "optuna", "matplotlib"]),
     "a report": ("from pathlib import Path; import archlab.report as r; r.report('table7', Path('none'), Path('{out}'))", ["torch", "optuna"]),
 }  # fmt: skip
 

@@ -43,7 +43,7 @@ class GatedSampler(BaseSampler):
 
     def __init__(self, space: Space, form: SamplerForm, seed: int) -> None:
         self.space, self.form, self.seed = space, form, seed
-        self.gate = Gate(space)
+        self.gate = Gate(space, exact=True)
         self.accepted: dict[int, Checked] = {}
         self._seen: set[int] = set()
         self._judged: dict[int, FrozenTrial] = {}
@@ -93,6 +93,7 @@ class GatedSampler(BaseSampler):
             ):
                 self._seen.add(trial.number)
                 self.gate.known.add(self.gate.look(self.point(trial.params)).key)
+                self.gate.hashes.update(trial.user_attrs.get("candidate", {}).get("hash", "").split())
 
     def _asked(self, study: optuna.Study, trial: FrozenTrial, random: Random) -> Checked | None:
         last: Point | None = None

@@ -1,0 +1,228 @@
+"""A study and its runs gathered into a result; what of the front and the references is still to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+import archlab
+from archlab.counting import total
+from archlab.recipe import Recipe, in_recipe, recipe_hash
+from archlab.runs import Record, fingerprint, read_record
+from archlab.search.points import size
+from archlab.search.ranking import ranks
+from archlab.search.results import Candidate, Result, Rung
+from archlab.search.samplers import signed
+from archlab.search.space import METRICS
+from archlab.search.study import SCORES, Search
+from archlab.search.trial import figures_of
+from archlab.search.upkeep import outcome
+from archlab.search.work import ABOUT, Session
+from archlab.spec import Spec
+
+FULL = "full training"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training of a network by a recipe from a seed."""
+
+    spec: Spec
+    recipe: Recipe
+    seed: int
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Where the runs of a search lie, and the data that they are of."""
+
+    folder: Path
+    data: str
+
+    def path(self, run: Run) -> Path:
+        """Its folder."""
+        spec_hash = archlab.spec_hash(in_recipe(run.spec, run.recipe))
+        return self.folder / fingerprint(
+            spec_hash=spec_hash, recipe_hash=recipe_hash(run.recipe), data=self.data, seed=run.seed
+        )
+
+    def record(self, run: Run) -> Record | None:
+        """Its record, if it is trained to the end."""
+        path = self.path(run) / "record.json"
+        record = read_record(path) if path.is_file() else None
+        return record if record and record.state == "done" else None
+
+
+def gather(session: Session, runs: Runs, *, asked: int, plugin: Sequence[str] = ()) -> Result:
+    """What the study has found so far."""
+    search, study = session.search, session.study
+    about = study.user_attrs[ABOUT]
+    records = [r for _, spec, _ in members(session, runs) for r in _of_seeds(search, spec, runs).values()]
+    candidates = tuple(_candidate(session, trial, runs) for trial in finished(study))
+    references = tuple(found for spec in references_of(search, plugin) if (found := _reference(search, spec, runs)))
+    devices = {record.device: record.threads for record in records} or {"": 0}
+    device, threads = next(iter(devices.items()))
+    return Result(
+        study=search.name,
+        title=search.form.title or search.name,
+        space=search.space.title,
+        space_size=size(search.space),
+        recipe=search.recipe.name,
+        sampler=search.form.sampler.name,
+        objectives=search.objectives,
+        rungs=rungs_of(search, session),
+        parameters=tuple(parameter.name for parameter in search.space.parameters),
+        candidates=candidates,
+        references=references,
+        asked=asked,
+        data=records[0].data["kind"] if records else "",
+        device=device,
+        threads=threads,
+        versions={**about["versions"], "optuna": optuna.__version__},
+        date=about["date"],
+        command=about["command"],
+        fingerprint=runs.data,
+    )
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that count, in the order of their numbers."""
+    return [trial for trial in study.get_trials(deepcopy=False) if outcome(trial)]
+
+
+def spec_of(session: Session, trial: FrozenTrial) -> Spec:
+    """The network of a trial."""
+    point = session.sampler.point(trial.params)
+    return session.search.space.spec(point, f"{session.search.name}_{trial.number:04}")
+
+
+def members(session: Session, runs: Runs) -> Iterator[tuple[FrozenTrial, Spec, list[float]]]:
+    """The front: of the trials trained to the end, those that none dominates, by the values that they had then."""
+    complete = [trial for trial in finished(session.study) if outcome(trial) == "complete"]
+    losses = [signed(trial.values, session.study) for trial in complete]
+    for trial, rank in zip(complete, ranks(losses) if losses else [], strict=True):
+        if rank == 0:
+            yield trial, spec_of(session, trial), trial.values
+
+
+def missing(session: Session, runs: Runs, plugin: Sequence[str] = ()) -> list[Run]:
+    """What the references and the front's members are still to be trained from, seed by seed."""
+    search = session.search
+    specs = [*references_of(search, plugin), *(spec for _, spec, _ in members(session, runs))]
+    wanted = [Run(spec, fitted(search.recipe, spec), seed) for seed in seeds_of(search) for spec in specs]
+    return [each for each in wanted if runs.record(each) is None]
+
+
+def seeds_of(search: Search) -> list[int]:
+    return list(dict.fromkeys([search.recipe.seed, *search.form.front_seeds]))
+
+
+def references_of(search: Search, plugin: Sequence[str] = ()) -> list[Spec]:
+    """The networks that candidates are held against, at the recipe's input."""
+    shape = (3, *search.recipe.input)
+    return [archlab.load(name, input=shape, outputs=search.outputs, plugin=plugin) for name in search.form.references]
+
+
+def fitted(recipe: Recipe, spec: Spec) -> Recipe:
+    """The recipe at the network's own input."""
+    return replace(recipe, input=(spec.input[1], spec.input[2]))
+
+
+def rungs_of(search: Search, session: Session) -> tuple[Rung, ...]:
+    """Where candidates were compared, the full training last."""
+    found = []
+    for halt in search.rungs:
+        recipe = halt.recipe or search.recipe
+        samples = 0 if halt.proxy else _samples(recipe, halt.iterations)
+        found.append(Rung(halt.label, samples, recipe.input))
+    return (*found, Rung(FULL, _samples(search.recipe, None), search.recipe.input))
+
+
+def _samples(recipe: Recipe, iterations: int | None) -> int:
+    """Training crops; of a length in epochs those of the recipe's own data, 0 where it has none."""
+    if iterations and iterations > 0:
+        return iterations * recipe.batch
+    if recipe.iterations and not iterations:
+        return recipe.iterations * recipe.batch
+    people = recipe.data.train if recipe.data else 0
+    return (-iterations if iterations else recipe.epochs or 0) * people
+
+
+def _of_seeds(search: Search, spec: Spec, runs: Runs) -> dict[str, Record]:
+    recipe = fitted(search.recipe, spec)
+    found = {str(seed): runs.record(Run(spec, recipe, seed)) for seed in seeds_of(search)}
+    return {seed: record for seed, record in found.items() if record}
+
+
+def _candidate(session: Session, trial: FrozenTrial, runs: Runs) -> Candidate:
+    search = session.search
+    said = trial.user_attrs
+    state = outcome(trial)
+    assert state is not None
+    spec = spec_of(session, trial)
+    reached = [rung["scores"] for rung in said.get("rungs", [])] + ([said["scores"]] if "scores" in said else [])
+    values = trial.values or (said["rungs"][-1]["values"] if said.get("rungs") else [])
+    ended = trial.datetime_complete or datetime.now()
+    seeds = {seed: _figures(record) for seed, record in _of_seeds(search, spec, runs).items()}
+    return Candidate(
+        number=trial.number,
+        name=spec.name,
+        outcome=state,
+        hash=said["candidate"]["hash"],
+        point=said["candidate"]["point"],
+        cost=said["candidate"]["cost"],
+        values=dict(zip([o.name for o in search.objectives], values, strict=False)),
+        rungs=tuple(_named(rung) for rung in reached),
+        spec=spec.to_yaml(),
+        seconds=(ended - (trial.datetime_start or ended)).total_seconds(),
+        finished=ended.timestamp() - session.study.user_attrs[ABOUT]["began"],
+        proxies=said.get("proxies", {}),
+        seeds=seeds if len(seeds) > 1 else {},
+        reason=said.get("reason", ""),
+    )
+
+
+def _reference(search: Search, spec: Spec, runs: Runs) -> Candidate | None:
+    records = _of_seeds(search, spec, runs)
+    if not records:
+        return None
+    first = next(iter(records.values()))
+    cost = costs_of(spec)
+    scores = _figures(first)
+    values = {o.name: cost.get(o.name, scores.get(o.name, float("nan"))) for o in search.objectives}
+    return Candidate(
+        number=-1,
+        name=spec.name,
+        outcome="complete",
+        hash=first.spec_hash,
+        point={},
+        cost=cost,
+        values=values,
+        rungs=(scores,),
+        spec=spec.to_yaml(),
+        seconds=first.seconds,
+        finished=0.0,
+        seeds={seed: _figures(record) for seed, record in records.items()} if len(records) > 1 else {},
+    )
+
+
+def costs_of(spec: Spec) -> dict[str, float]:
+    """A network's costs by their names as objectives."""
+    count = total(node.count for node in archlab.cost(spec).nodes)
+    return {name: metric(count) for name, metric in METRICS.items()}
+
+
+def _figures(record: Record) -> dict[str, float]:
+    return _named(figures_of(record.scores))
+
+
+def _named(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Scores by the names that objectives have; proxies as they are."""
+    names = {figure: name for name, figure in SCORES.items()}
+    return {names.get(figure, figure): value for figure, value in scores.items()}

@@ -1,0 +1,224 @@
+"""One candidate's way: proxies, the rungs, training to the end; what it scored is kept in its trial as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+import archlab
+from archlab.data.dataset import PoseDataset
+from archlab.errors import InputError
+from archlab.evaluate import pick_device, training_people
+from archlab.loop import plan
+from archlab.recipe import Recipe, ensure_data, in_recipe
+from archlab.runs import Record, Scores, held, read_record
+from archlab.search import proxies
+from archlab.search.gate import Checked
+from archlab.search.ranking import goes_on
+from archlab.search.samplers import signed
+from archlab.search.space import METRICS
+from archlab.search.study import SCORES, Halt, Search
+from archlab.search.upkeep import REASON, is_lost
+from archlab.spec import Spec
+from archlab.specfile import at_input
+from archlab.train import run_folder, train
+
+NOBODYS_FAULT = (OSError, optuna.exceptions.OptunaError)
+"""A full disk, a lost database; everything else a candidate is to blame for, and blocks of users raise anything."""
+BUSY_SECONDS = 1.0
+PROXY_PEOPLE = 16
+MOST_WORDS = 2000
+
+
+class CandidateError(RuntimeError):
+    """A candidate that cannot be trained, which is what its trial says."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a search's candidates are trained. `data`: None for what the recipe makes itself."""
+
+    search: Search
+    runs: Path
+    data: Path | None = None
+    device: str | None = None
+    threads: int | None = None
+
+
+def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
+    """What a trial says of its network from the start: hash, choices, costs."""
+    assert found.spec is not None
+    assert found.cost is not None
+    costs = {name: metric(found.cost) for name, metric in METRICS.items()}
+    return {"hash": archlab.spec_hash(found.spec), "point": search.space.labels(found.point), "cost": costs}
+
+
+def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, cost: Mapping[str, float]) -> list[float]:
+    """The objectives of a candidate trained to the end.
+
+    Raises TrialPruned where a rung ends it and CandidateError where it cannot be trained, the reason in its trial.
+    """
+    try:
+        return Way(bench, study, trial, spec, cost).go()
+    except NOBODYS_FAULT:
+        raise
+    except Exception as error:
+        if _is_write_failure(error):
+            raise OSError(str(error).strip()) from error
+        reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+        trial.set_user_attr(REASON, reason[:MOST_WORDS])
+        raise CandidateError(reason) from error
+
+
+def _is_write_failure(error: Exception) -> bool:
+    """Whether it is how torch.save says that a file cannot be written."""
+    return isinstance(error, RuntimeError) and ("PytorchStreamWriter" in str(error) or "inline_container" in str(error))
+
+
+@dataclass(frozen=True)
+class Way:
+    """A candidate on its way through the rungs of a search."""
+
+    bench: Bench
+    study: optuna.Study
+    trial: optuna.Trial
+    spec: Spec
+    cost: Mapping[str, float]
+
+    def go(self) -> list[float]:
+        search = self.bench.search
+        own = [(k, halt) for k, halt in enumerate(search.rungs) if halt.iterations is not None]
+        self._proxies()
+        for k, halt in enumerate(search.rungs):
+            if halt.recipe or halt.proxy:
+                values, figures = self._proxy(halt) if halt.proxy else self._trained(halt.recipe)
+                if not self._judge(k, values, figures):
+                    raise optuna.TrialPruned(f"stopped at rung {k + 1}, {halt.label}")
+        recipe = self._fitted(search.recipe)
+        numbers = [k for k, _ in own]
+        judge = lambda i, scores: self._judge(numbers[i], self._values(figures_of(scores)), figures_of(scores))  # noqa: E731
+        record = self._train(recipe, rungs=[self._iteration(halt, recipe) for _, halt in own], judge=judge)
+        if record.state == "stopped":
+            raise optuna.TrialPruned(record.reason)
+        scores = figures_of(record.scores)
+        self.trial.set_user_attr("scores", scores)
+        return self._values(scores)
+
+    def _judge(self, rung: int, values: list[float], scores: Mapping[str, float]) -> bool:
+        """Whether it is among the best 1/eta, by rank, of those that reached this rung; what was said once is kept."""
+        reached = list(self.trial.user_attrs.get("rungs", []))
+        if len(reached) > rung:
+            return bool(reached[rung]["goes_on"])
+        others = [
+            trial.user_attrs["rungs"][rung]["values"]
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.number != self.trial.number
+            and not is_lost(trial)  # the one that tries it again says the same
+            and len(trial.user_attrs.get("rungs", [])) > rung
+        ]
+        losses = [signed(each, self.study) for each in (*others, values)]
+        on = goes_on(losses, len(losses) - 1, self.bench.search.eta)
+        label = self.bench.search.rungs[rung].label
+        self.trial.set_user_attr(
+            "rungs", [*reached, {"label": label, "values": values, "scores": dict(scores), "goes_on": on}]
+        )
+        return on
+
+    def _values(self, scores: Mapping[str, float]) -> list[float]:
+        names = [objective.name for objective in self.bench.search.objectives]
+        missing = [name for name in names if name not in self.cost and SCORES[name] not in scores]
+        if missing:
+            raise CandidateError(f"the run has no {', '.join(missing)}")
+        return [self.cost[name] if name in self.cost else scores[SCORES[name]] for name in names]
+
+    def _trained(self, recipe: Recipe | None) -> tuple[list[float], Mapping[str, float]]:
+        """At the end of a rung's own recipe, whose input the network is given."""
+        assert recipe is not None
+        spec = at_input(self.spec, (3, *recipe.input))
+        scores = figures_of(self._train(recipe, spec=spec).scores)
+        return self._values(scores), scores
+
+    def _proxy(self, halt: Halt) -> tuple[list[float], Mapping[str, float]]:
+        """A proxy in the place of every score, beside the costs that are sought."""
+        assert halt.proxy is not None
+        value = self.trial.user_attrs["proxies"].get(halt.proxy)
+        if value is None:
+            raise CandidateError(f"the proxy {halt.proxy} is not finite")
+        names = [objective.name for objective in self.bench.search.objectives]
+        return [self.cost.get(name, value) for name in names], {halt.proxy: value}
+
+    def _proxies(self) -> None:
+        search = self.bench.search
+        wanted = dict.fromkeys([*search.form.proxies, *(halt.proxy for halt in search.rungs if halt.proxy)])
+        if not wanted or "proxies" in self.trial.user_attrs:
+            return
+        recipe = self._fitted(search.recipe)
+        root = ensure_data(recipe, self.bench.data)
+        dataset = PoseDataset(training_people(root, recipe), recipe.input, sigma=recipe.sigma, crops=recipe.crops)
+        batch = proxies.proxy_batch(dataset, min(PROXY_PEOPLE, len(dataset)), recipe.seed)
+        found = proxies.measure(self.spec, list(wanted), batch, device=pick_device(self.bench.device))
+        finite = {name: value for name, value in found.items() if abs(value) < float("inf")}
+        self.trial.set_user_attr("proxies", finite)
+
+    def _fitted(self, recipe: Recipe) -> Recipe:
+        """The recipe at the network's own input, which may be one of the choices."""
+        _, height, width = self.spec.input
+        return replace(recipe, input=(height, width))
+
+    def _iteration(self, halt: Halt, recipe: Recipe) -> int:
+        assert halt.iterations is not None
+        if halt.iterations > 0:
+            return halt.iterations
+        people = len(training_people(ensure_data(recipe, self.bench.data), recipe))
+        return -halt.iterations * plan(recipe, people).steps
+
+    def _train(
+        self,
+        recipe: Recipe,
+        *,
+        spec: Spec | None = None,
+        rungs: list[int] | None = None,
+        judge: Callable[[int, dict[str, Scores]], bool] | None = None,
+    ) -> Record:
+        """The record of its run; waits while a worker that was taken for lost is still at it."""
+        bench, spec = self.bench, spec or self.spec
+        go = partial(
+            train,
+            spec,
+            recipe,
+            bench.data,
+            out=bench.runs,
+            device=bench.device,
+            threads=bench.threads,
+            rungs=rungs or (),
+            judge=judge,
+            pictures=False,
+        )
+        root = ensure_data(recipe, bench.data)
+        folder = run_folder(in_recipe(spec, recipe), recipe, root, seed=recipe.seed, out=bench.runs)
+        while True:
+            try:
+                return read_record(go())
+            except InputError:
+                if not held(folder):
+                    raise
+            time.sleep(BUSY_SECONDS)
+
+
+def figures_of(scores: Mapping[str, Scores]) -> dict[str, float]:
+    """The figures of the first kind of boxes that are defined."""
+    first = next(iter(scores.values()), {})
+    return {name: value for name, value in first.items() if value is not None}
+
+
+def release_memory() -> None:
+    """Give back what the last candidate held on a GPU."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

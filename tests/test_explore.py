@@ -1,0 +1,131 @@
+"""The search command with real workers that are killed: totals stay exact, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import search_study
+from conftest import REPOSITORY
+from search_study import Start, Tiny, check_exact, number_of, processes_of, wait_for, worker_in_training
+
+from archlab import explore
+from archlab.runs import find_runs
+from archlab.search.upkeep import counts, history, is_lost, outcome
+
+CLAIMER = """
+import sys
+from archlab import explore
+sys.path.insert(0, {tests!r})
+from search_study import Tiny
+from pathlib import Path
+session = explore._opened(Tiny(Path({folder!r}), Path({data!r})).options()).session
+print("ready", flush=True)
+sys.stdin.readline()
+with session.place.alone(session.storage, "tiny"):
+    print(session.study.ask().number, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return search_study.people(tmp_path_factory.mktemp("search"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, people: Path) -> Tiny:
+    return search_study.make(tmp_path, people)
+
+
+@pytest.fixture
+def start(tiny: Tiny) -> Iterator[Start]:
+    with search_study.commands(tiny.folder) as begin:
+        yield begin
+
+
+@pytest.fixture
+def claimer(tiny: Tiny, start: Start) -> subprocess.Popen[str]:
+    """A process that is ready to take the claim of a search whose trainings take a second."""
+    tiny.write("recipe.yaml", ("iterations: 6", "iterations: 50"))
+    folder, data, tests = str(tiny.folder), str(tiny.data), str(REPOSITORY / "tests")
+    process = start([sys.executable, "-c", CLAIMER.format(tests=tests, folder=folder, data=data)])
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def killed_with_the_claim(claimer: subprocess.Popen[str]) -> int:
+    """Kill it as it holds the claim and has begun a trial; the trial's number."""
+    assert claimer.stdin
+    assert claimer.stdout
+    claimer.stdin.write("go\n")
+    claimer.stdin.flush()
+    number = int(claimer.stdout.readline())
+    claimer.kill()
+    claimer.wait()
+    return number
+
+
+def test_killed_workers_and_coordinators_leave_totals_exact(
+    tiny: Tiny, start: Start, claimer: subprocess.Popen[str]
+) -> None:
+    first = start(tiny.command("--jobs", "4", "--trials", "8"))
+    killed = [worker_in_training(tiny, tiny.opened)]
+    os.kill(killed[0], signal.SIGKILL)
+    claimed = killed_with_the_claim(claimer)
+    wait_for(lambda: counts(tiny.opened())[0] >= 1)
+    kept = {t.number: (t.state, t.values) for t in tiny.opened().get_trials() if outcome(t)}
+    first.kill()
+    first.wait()
+    wait_for(lambda: not processes_of(tiny.folder))
+
+    second = start(tiny.command("--jobs", "4", "--trials", "8"))
+    killed.append(worker_in_training(tiny, tiny.opened))
+    os.kill(killed[1], signal.SIGKILL)
+    _, told = second.communicate(timeout=120)
+    assert second.returncode == 0, told
+    assert "exit code -9" in told
+    assert "8/8, 0 s left, best pck" in told
+    assert not processes_of(tiny.folder)
+    assert not any(Path(f"/proc/{number}").exists() for number in killed)
+
+    study = tiny.opened()
+    finished = check_exact(study, 8)
+    assert kept.items() <= {t.number: (t.state, t.values) for t in finished}.items()
+    trials = study.get_trials()
+    assert claimed not in {t.number for t in finished}
+    for number in killed:  # the trial that it held is lost, and another of the same network is finished
+        lost = [t for t in trials if is_lost(t) and number_of(t.user_attrs["worker"]) == number]
+        assert len(lost) == 1
+        again = [t for t in finished if lost[0].number in history(t)]
+        assert [t.user_attrs["candidate"] for t in again] == [lost[0].user_attrs["candidate"]]
+    records = find_runs(tiny.out / "tiny" / "runs")
+    assert len(records) == 8
+    assert {(r.state, r.samples) for r in records} <= {("done", 200), ("stopped", 0)}
+
+    before = {path: path.stat().st_mtime_ns for path in tiny.out.rglob("record.json")}
+    (tiny.out / "tiny" / "search.html").unlink()
+    assert explore.search(tiny.options(trials=8)) == 0
+    assert (tiny.out / "tiny" / "search.html").is_file()
+    assert {path: path.stat().st_mtime_ns for path in tiny.out.rglob("record.json")} == before
+    assert len(tiny.opened().get_trials()) == len(trials)
+
+
+@pytest.mark.slow
+def test_two_coordinators_at_once_share_a_study_and_a_raised_number_goes_on(tiny: Tiny, start: Start) -> None:
+    tiny.write("tiny.yaml", ("trials: 8", "trials: 3\nfront_seeds: [1, 2]"))
+    assert explore.search(tiny.options(jobs=1)) == 0
+    check_exact(tiny.opened(), 3)
+    both = [start(tiny.command("--jobs", "2", "--trials", "8")) for _ in range(2)]
+    for process in both:
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+    check_exact(tiny.opened(), 8)
+    assert all(c.seeds.keys() == {"1", "2"} for c in explore.result_of(tiny.options(trials=8)).complete if c.seeds)
+    assert not processes_of(tiny.folder)
