@@ -161,7 +161,7 @@ def circumstances() -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "commit": _commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "archlab"), *sys.argv[1:]]),
         "date": date.today().isoformat(),
     }
 
