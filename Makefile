@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+SERVERS := $(VENV)/.installed-servers
 
 .PHONY: ablate test test-all lint reports clean
 
@@ -13,7 +14,7 @@ ablate: $(STAMP)
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto -m "not slow and not system"
 
-test-all: $(DEV)
+test-all: $(SERVERS)
 	$(BIN)/python -m pytest -n auto -m "slow or system"
 
 lint: $(DEV)
@@ -33,6 +34,10 @@ $(STAMP): pyproject.toml | $(BIN)/python
 
 $(DEV): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(SERVERS): $(DEV)
+	$(BIN)/python -m pip install --quiet --editable '.[servers]'
 	touch $@
 
 clean:

@@ -99,7 +99,8 @@ def search(o: Options) -> int:
                 raise InputError(Problem(told, "--storage", job.session.place.shown))
             if reached := _finish(job, workers):
                 _train(job, workers)
-        return _report(job) if reached else _report(job) or 1
+        code = _report(job)
+        return code if reached else 1
     except Stopped as stopped:
         tell(f"stopped by {stopped}; the same command goes on from here")
         return 130
@@ -112,13 +113,14 @@ def search(o: Options) -> int:
 
 def worker(o: Options) -> int:
     """One worker of a search, in this process; its exit code."""
-    job = _opened(o)
-    bench = Bench(job.search, job.folder / "runs", job.root, o.device)
     try:
+        job = _opened(o)
+        bench = Bench(job.search, job.folder / "runs", job.root, o.device)
         with StopRequest().caught():
             work(job.session, bench, job.trials)
     except OSError as error:
-        tell(f"{_words(error)}; this worker ends, and its trial is tried again")
+        with suppress(OSError):  # the disk of the log may be the full one
+            tell(f"{_words(error)}; this worker ends, and its trial is tried again")
         return NO_USE
     except database_errors() as error:
         tell(f"{_words(error)}; this worker ends, and its trial is tried again")
@@ -142,7 +144,7 @@ def _check(o: Options) -> None:
 def _words(error: Exception) -> str:
     """What went wrong outside of the search, in the words of the system or the database."""
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror or error}"
+        return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
     cause = error.__cause__ or error
     return f"the database was lost: {str(cause).strip().splitlines()[0]}"
 
@@ -189,7 +191,8 @@ class Course:
             return
         self.deaths += 1
         if not self.refused:
-            tell(f"a worker ended with exit code {code}; {log} ends in\n{tail(log)}")
+            why = ", since a file could not be read or written" if code == NO_USE else ""
+            tell(f"a worker ended with exit code {code}{why}; {log} ends in\n{tail(log)}")
         self.refused = self.refused or code in (InputError.exit_code, NO_USE)
 
 

@@ -91,6 +91,10 @@ class Tiny:
         places = ["--data", str(self.data), "--out", str(self.out), "--device", "cpu"]
         return [sys.executable, "-m", "archlab", "search", str(self.study), *places, *more]
 
+    def is_begun(self) -> bool:
+        """Whether the study is in its journal."""
+        return self.journal.is_file() and b"tiny" in self.journal.read_bytes()
+
     def opened(self) -> optuna.Study:
         return optuna.load_study(study_name="tiny", storage=self.options().place("tiny").open(create=False))
 

@@ -118,10 +118,23 @@ def test_killed_workers_and_coordinators_leave_totals_exact(
 
 
 @pytest.mark.slow
-def test_two_coordinators_at_once_share_a_study_and_a_raised_number_goes_on(tiny: Tiny, start: Start) -> None:
+def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at_once_go_on(
+    tiny: Tiny, start: Start
+) -> None:
     tiny.write("tiny.yaml", ("trials: 8", "trials: 3\nfront_seeds: [1, 2]"))
-    assert explore.search(tiny.options(jobs=1)) == 0
-    check_exact(tiny.opened(), 3)
+    tiny.write("recipe.yaml", ("iterations: 6", "iterations: 50"))
+    stopped = start(tiny.command("--jobs", "2"))
+    wait_for(tiny.is_begun)
+    worker_in_training(tiny, tiny.opened)
+    stopped.send_signal(signal.SIGTERM)
+    _, told = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130, told
+    assert "stopped by SIGTERM; the same command goes on from here" in told
+    assert not processes_of(tiny.folder)
+    finished, running, waiting = counts(tiny.opened())
+    assert running == 0
+    assert finished < 3
+    assert waiting >= 1
     both = [start(tiny.command("--jobs", "2", "--trials", "8")) for _ in range(2)]
     for process in both:
         _, told = process.communicate(timeout=120)

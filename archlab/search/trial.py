@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,6 +75,7 @@ def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, co
             raise OSError(str(error).strip()) from error
         reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
         trial.set_user_attr(REASON, reason[:MOST_WORDS])
+        traceback.print_exception(error)  # into the worker's log
         raise CandidateError(reason) from error
 
 

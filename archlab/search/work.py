@@ -22,6 +22,8 @@ from archlab.search.trial import Bench, CandidateError, candidate_facts, release
 from archlab.search.upkeep import CANDIDATE, EXCUSED, WORKER, counts, sweep, worker_name
 
 IDLE_SECONDS = 0.5
+GPU_LOST = "CUDA error"
+"""In PyTorch's message of an error after which a process cannot use its GPU; memory that does not suffice is none."""
 ABOUT = "archlab"
 """The study's attribute that says what it is a search of."""
 FORMAT = 1
@@ -99,7 +101,8 @@ def work(session: Session, bench: Bench, trials: int) -> None:
 
     Under the study's lock a worker sweeps, counts, and claims: a trial to be tried again, or a new candidate. So there
     are never more trials than asked for, and never two of one network. What is not the candidate's fault, as a full
-    disk, a lost database or a request to stop, goes to the caller, and the trial is tried again.
+    disk, a lost database or a request to stop, goes to the caller, and the trial is tried again. SystemExit too where a
+    candidate that failed took the GPU with it.
     """
     while True:
         with ExitStack() as claim:
@@ -117,6 +120,7 @@ def work(session: Session, bench: Bench, trials: int) -> None:
 def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
     """One trial; `claim` is let go as soon as it is known which network it is of."""
     mine: list[optuna.Trial] = []
+    failed: list[CandidateError] = []
 
     def objective(trial: optuna.Trial) -> list[float]:
         mine.append(trial)
@@ -126,7 +130,10 @@ def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
             assert found.spec is not None
             spec = session.search.space.spec(found.point, f"{session.search.name}_{trial.number:04}")
             return score(bench, session.study, trial, spec, trial.user_attrs[CANDIDATE]["cost"])
-        except (CandidateError, optuna.TrialPruned):
+        except CandidateError as error:
+            failed.append(error)
+            raise
+        except optuna.TrialPruned:
             raise
         except BaseException:
             with suppress(Exception):  # a full disk may not even take this
@@ -135,15 +142,17 @@ def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
 
     try:
         session.study.optimize(objective, n_trials=1, catch=(CandidateError,))
-    except Exception:
+    except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
         if not (mine and _was_taken(session.study, mine[0])):
             raise
-    except BaseException:  # Optuna leaves a trial running where its process is asked to end
+    except (SystemExit, KeyboardInterrupt):  # Optuna leaves a trial running where its process is asked to end
         with suppress(Exception):
             session.study.tell(mine[0], state=TrialState.FAIL)
         raise
     finally:
         release_memory()
+    if failed and GPU_LOST in str(failed[0]):
+        raise SystemExit("this GPU answers no more in this process; another worker goes on")
 
 
 def _was_taken(study: optuna.Study, trial: optuna.Trial) -> bool:
