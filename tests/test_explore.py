@@ -15,6 +15,7 @@ from conftest import REPOSITORY
 from search_study import Start, Tiny, check_exact, number_of, processes_of, wait_for, worker_in_training
 
 from archlab import explore
+from archlab.report.search.analysis import analyse
 from archlab.runs import find_runs
 from archlab.search.upkeep import counts, history, is_lost, outcome
 
@@ -140,5 +141,9 @@ def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at
         _, told = process.communicate(timeout=120)
         assert process.returncode == 0, told
     check_exact(tiny.opened(), 8)
-    assert all(c.seeds.keys() == {"1", "2"} for c in explore.result_of(tiny.options(trials=8)).complete if c.seeds)
+    result = explore.result_of(tiny.options(trials=8))
+    assert all(c.seeds.keys() == {"1", "2"} for c in result.complete if c.seeds)
+    front = analyse(result).front
+    assert front
+    assert all(member.seeds for member in front)  # also those that came to it by others' second seeds
     assert not processes_of(tiny.folder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -63,7 +64,7 @@ def gather(session: Session, runs: Runs, *, asked: int, plugin: Sequence[str] = 
     """What the study has found so far."""
     search, study = session.search, session.study
     about = study.user_attrs[ABOUT]
-    records = [r for _, spec, _ in members(session, runs) for r in _of_seeds(search, spec, runs).values()]
+    records = [record for spec in members(session, runs) for record in _of_seeds(search, spec, runs).values()]
     candidates = tuple(_candidate(session, trial, runs) for trial in finished(study))
     references = tuple(found for spec in references_of(search, plugin) if (found := _reference(search, spec, runs)))
     devices = {record.device: record.threads for record in records} or {"": 0}
@@ -102,19 +103,33 @@ def spec_of(session: Session, trial: FrozenTrial) -> Spec:
     return session.search.space.spec(point, f"{session.search.name}_{trial.number:04}")
 
 
-def members(session: Session, runs: Runs) -> Iterator[tuple[FrozenTrial, Spec, list[float]]]:
-    """The front: of the trials trained to the end, those that none dominates, by the values that they had then."""
+def members(session: Session, runs: Runs) -> list[Spec]:
+    """The front: of the networks trained to the end those that none dominates, by the means over the seeds they have.
+
+    More seeds may move a member behind a network that has one, which then is a member and is given more in its turn,
+    until all of the front have all.
+    """
     complete = [trial for trial in finished(session.study) if outcome(trial) == "complete"]
-    losses = [signed(trial.values, session.study) for trial in complete]
-    for trial, rank in zip(complete, ranks(losses) if losses else [], strict=True):
-        if rank == 0:
-            yield trial, spec_of(session, trial), trial.values
+    specs = [spec_of(session, trial) for trial in complete]
+    means = [_means(session.search, trial, spec, runs) for trial, spec in zip(complete, specs, strict=True)]
+    losses = [signed(each, session.study) for each in means]
+    found = ranks(losses).tolist() if losses else []
+    return [spec for spec, rank in zip(specs, found, strict=True) if rank == 0]
+
+
+def _means(search: Search, trial: FrozenTrial, spec: Spec, runs: Runs) -> list[float]:
+    """The objectives of a complete trial, scores as means over its seeds."""
+    scores = [_figures(record) for record in _of_seeds(search, spec, runs).values()]
+    return [
+        fmean(each[objective.name] for each in scores) if scores and objective.name in SCORES else value
+        for objective, value in zip(search.objectives, trial.values, strict=True)
+    ]
 
 
 def missing(session: Session, runs: Runs, plugin: Sequence[str] = ()) -> list[Run]:
     """What the references and the front's members are still to be trained from, seed by seed."""
     search = session.search
-    specs = [*references_of(search, plugin), *(spec for _, spec, _ in members(session, runs))]
+    specs = [*references_of(search, plugin), *members(session, runs)]
     wanted = [Run(spec, fitted(search.recipe, spec), seed) for seed in seeds_of(search) for spec in specs]
     return [each for each in wanted if runs.record(each) is None]
 
