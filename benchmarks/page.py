@@ -32,12 +32,14 @@ TITLES = {
 }
 REMARKS = {
     "pipeline": (
-        "The aim is met from the second epoch on. In the first every JPEG is decoded, by both ways with the same library:"
-        " half of the peer's time (what keeps whole images decoded takes half as long), which no batching makes shorter."
+        "The aim is met from the second epoch on. In the first every JPEG is decoded, by both ways with the same"
+        " library: half of the peer's time (what keeps whole images decoded takes half as long), which no batching"
+        " makes shorter."
     ),
     "search_gate": (
         "The aim of 2,000 is missed: laying down blocks that were not met before is the largest part, a Python object"
-        " a map. What passes is told apart by its canonical hash as well, which assembles it, only before it is trained."
+        " a map. What passes is told apart by its canonical hash as well, which assembles it, only before it is"
+        " trained."
     ),
 }
 CPU_ONLY = {"evaluation", "search_gate", "search_proposals", "search_storage"}
