@@ -26,7 +26,7 @@ from archlab.report.drawing.routing import Spacing, route
 from archlab.report.drawing.sheet import sheet
 from archlab.wiring import wire
 
-BUILT_IN = [name for name in shipped.names("search_spaces", "*/*.yaml") if name != "base"]
+BUILT_IN = sorted(set(shipped.names("search_spaces", "*/*.yaml")) - {"base", "space"})
 
 BRANCHES = """
 version: 1
