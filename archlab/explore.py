@@ -28,7 +28,7 @@ from archlab.search.results import Result, write_result
 from archlab.search.storage import GRACE_SECONDS, Place, database_errors
 from archlab.search.study import Search, load_search
 from archlab.search.trial import Bench
-from archlab.search.upkeep import MOST_DEATHS, counts, outcome, sweep
+from archlab.search.upkeep import MOST_DEATHS, counts, sweep
 from archlab.search.work import Session, open_study, work
 
 WAIT_SECONDS = 1.0
@@ -222,7 +222,7 @@ def _finish(job: Job, workers: Engine) -> bool:
 def _best(job: Job) -> str:
     """The best of the first objective so far."""
     first = job.search.objectives[0]
-    complete = [trial for trial in gather.finished(job.session.study) if outcome(trial) == "complete"]
+    complete = gather.trained(job.session.study)
     if not complete:
         return ""
     best = (max if first.direction == "maximize" else min)(trial.values[0] for trial in complete)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
@@ -21,7 +21,7 @@ from archlab.search.ranking import ranks
 from archlab.search.results import Candidate, Result, Rung
 from archlab.search.samplers import signed
 from archlab.search.space import METRICS
-from archlab.search.study import SCORES, Search
+from archlab.search.study import SCORES, Search, fitted
 from archlab.search.trial import figures_of
 from archlab.search.upkeep import outcome
 from archlab.search.work import ABOUT, Session
@@ -32,11 +32,12 @@ FULL = "full training"
 
 @dataclass(frozen=True)
 class Run:
-    """A training of a network by a recipe from a seed."""
+    """A training of a network by a recipe from a seed; `hash` is the network's, as the recipe trains it."""
 
     spec: Spec
     recipe: Recipe
     seed: int
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ class Runs:
 
     def path(self, run: Run) -> Path:
         """Its folder."""
-        spec_hash = archlab.spec_hash(in_recipe(run.spec, run.recipe))
         return self.folder / fingerprint(
-            spec_hash=spec_hash, recipe_hash=recipe_hash(run.recipe), data=self.data, seed=run.seed
+            spec_hash=run.hash, recipe_hash=recipe_hash(run.recipe), data=self.data, seed=run.seed
         )
 
     def record(self, run: Run) -> Record | None:
@@ -97,10 +97,14 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if outcome(trial)]
 
 
+def trained(study: optuna.Study) -> list[FrozenTrial]:
+    """Those of them that were trained to the end."""
+    return [trial for trial in finished(study) if outcome(trial) == "complete"]
+
+
 def spec_of(session: Session, trial: FrozenTrial) -> Spec:
     """The network of a trial."""
-    point = session.sampler.point(trial.params)
-    return session.search.space.spec(point, f"{session.search.name}_{trial.number:04}")
+    return session.search.candidate(session.sampler.point(trial.params), trial.number)
 
 
 def members(session: Session, runs: Runs) -> list[Spec]:
@@ -109,7 +113,7 @@ def members(session: Session, runs: Runs) -> list[Spec]:
     More seeds may move a member behind a network that has one, which then is a member and is given more in its turn,
     until all of the front have all.
     """
-    complete = [trial for trial in finished(session.study) if outcome(trial) == "complete"]
+    complete = trained(session.study)
     specs = [spec_of(session, trial) for trial in complete]
     means = [_means(session.search, trial, spec, runs) for trial, spec in zip(complete, specs, strict=True)]
     losses = [signed(each, session.study) for each in means]
@@ -130,8 +134,8 @@ def missing(session: Session, runs: Runs, plugin: Sequence[str] = ()) -> list[Ru
     """What the references and the front's members are still to be trained from, seed by seed."""
     search = session.search
     specs = [*references_of(search, plugin), *members(session, runs)]
-    wanted = [Run(spec, fitted(search.recipe, spec), seed) for seed in seeds_of(search) for spec in specs]
-    return [each for each in wanted if runs.record(each) is None]
+    turns = zip(*(_wanted(search, spec) for spec in specs), strict=True)
+    return [each for turn in turns for each in turn if runs.record(each) is None]
 
 
 def seeds_of(search: Search) -> list[int]:
@@ -142,11 +146,6 @@ def references_of(search: Search, plugin: Sequence[str] = ()) -> list[Spec]:
     """The networks that candidates are held against, at the recipe's input."""
     shape = (3, *search.recipe.input)
     return [archlab.load(name, input=shape, outputs=search.outputs, plugin=plugin) for name in search.form.references]
-
-
-def fitted(recipe: Recipe, spec: Spec) -> Recipe:
-    """The recipe at the network's own input."""
-    return replace(recipe, input=(spec.input[1], spec.input[2]))
 
 
 def rungs_of(search: Search, session: Session) -> tuple[Rung, ...]:
@@ -169,9 +168,15 @@ def _samples(recipe: Recipe, iterations: int | None) -> int:
     return (-iterations if iterations else recipe.epochs or 0) * people
 
 
-def _of_seeds(search: Search, spec: Spec, runs: Runs) -> dict[str, Record]:
+def _wanted(search: Search, spec: Spec) -> list[Run]:
+    """A network's trainings, one a seed; its hash, which takes some milliseconds, is asked for once."""
     recipe = fitted(search.recipe, spec)
-    found = {str(seed): runs.record(Run(spec, recipe, seed)) for seed in seeds_of(search)}
+    network = archlab.spec_hash(in_recipe(spec, recipe))
+    return [Run(spec, recipe, seed, network) for seed in seeds_of(search)]
+
+
+def _of_seeds(search: Search, spec: Spec, runs: Runs) -> dict[str, Record]:
+    found = {str(run.seed): runs.record(run) for run in _wanted(search, spec)}
     return {seed: record for seed, record in found.items() if record}
 
 

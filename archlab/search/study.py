@@ -14,9 +14,11 @@ from archlab.errors import InputError, Problem, nearest
 from archlab.graph import Graph
 from archlab.recipe import Recipe, load_recipe, recipe_hash
 from archlab.runs import digest
+from archlab.search.document import Point
 from archlab.search.points import size
 from archlab.search.results import Direction, Objective
 from archlab.search.space import METRICS, Band, Space, load_space
+from archlab.spec import Spec
 from archlab.study import KINDS
 from archlab.yamlio import Above, AtLeast, Item, Length
 
@@ -156,6 +158,10 @@ class Search:
     def directions(self) -> list[Direction]:
         return [objective.direction for objective in self.objectives]
 
+    def candidate(self, point: Point, number: int) -> Spec:
+        """The network of a trial, named after the search and the trial's number."""
+        return self.space.spec(point, f"{self.name}_{number:04}")
+
     @property
     def eta(self) -> float:
         return self.form.rungs.eta if self.form.rungs else 1.0
@@ -171,6 +177,12 @@ class Search:
             "seed": self.recipe.seed,
             "data": data,
         }
+
+
+def fitted(recipe: Recipe, spec: Spec) -> Recipe:
+    """The recipe at the network's own input, which may be one of the choices."""
+    _, height, width = spec.input
+    return replace(recipe, input=(height, width))
 
 
 def load_search(name_or_path: str | Path, *, data: Path | None = None, plugin: tuple[str, ...] = ()) -> Search:

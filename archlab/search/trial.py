@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from archlab.search.gate import Checked
 from archlab.search.ranking import goes_on
 from archlab.search.samplers import signed
 from archlab.search.space import METRICS
-from archlab.search.study import SCORES, Halt, Search
+from archlab.search.study import SCORES, Halt, Search, fitted
 from archlab.search.upkeep import REASON, is_lost
 from archlab.spec import Spec
 from archlab.specfile import at_input
@@ -103,7 +103,7 @@ class Way:
                 values, figures = self._proxy(halt) if halt.proxy else self._trained(halt.recipe)
                 if not self._judge(k, values, figures):
                     raise optuna.TrialPruned(f"stopped at rung {k + 1}, {halt.label}")
-        recipe = self._fitted(search.recipe)
+        recipe = fitted(search.recipe, self.spec)
         numbers = [k for k, _ in own]
         judge = lambda i, scores: self._judge(numbers[i], self._values(figures_of(scores)), figures_of(scores))  # noqa: E731
         record = self._train(recipe, rungs=[self._iteration(halt, recipe) for _, halt in own], judge=judge)
@@ -161,18 +161,13 @@ class Way:
         wanted = dict.fromkeys([*search.form.proxies, *(halt.proxy for halt in search.rungs if halt.proxy)])
         if not wanted or "proxies" in self.trial.user_attrs:
             return
-        recipe = self._fitted(search.recipe)
+        recipe = fitted(search.recipe, self.spec)
         root = ensure_data(recipe, self.bench.data)
         dataset = PoseDataset(training_people(root, recipe), recipe.input, sigma=recipe.sigma, crops=recipe.crops)
         batch = proxies.proxy_batch(dataset, min(PROXY_PEOPLE, len(dataset)), recipe.seed)
         found = proxies.measure(self.spec, list(wanted), batch, device=pick_device(self.bench.device))
         finite = {name: value for name, value in found.items() if abs(value) < float("inf")}
         self.trial.set_user_attr("proxies", finite)
-
-    def _fitted(self, recipe: Recipe) -> Recipe:
-        """The recipe at the network's own input, which may be one of the choices."""
-        _, height, width = self.spec.input
-        return replace(recipe, input=(height, width))
 
     def _iteration(self, halt: Halt, recipe: Recipe) -> int:
         assert halt.iterations is not None

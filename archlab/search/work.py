@@ -127,8 +127,7 @@ def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
         try:
             found = _claimed(session, trial)
             claim.close()
-            assert found.spec is not None
-            spec = session.search.space.spec(found.point, f"{session.search.name}_{trial.number:04}")
+            spec = session.search.candidate(found.point, trial.number)
             return score(bench, session.study, trial, spec, trial.user_attrs[CANDIDATE]["cost"])
         except CandidateError as error:
             failed.append(error)
