@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archlab.errors import InputError, Problem
-from archlab.graph import assemble
-from archlab.spec import Spec
-from archlab.specfile import load
+from archlab.core.errors import InputError, Problem
+from archlab.network.graph import assemble
+from archlab.network.load import load
+from archlab.network.spec import Spec
 
 if TYPE_CHECKING:
-    from archlab.counting import Cost
-    from archlab.network import Network
+    from archlab.counting.count import Cost
+    from archlab.network.module import Network
 
 __version__ = "0.1.0"
 __all__ = ["InputError", "Problem", "Spec", "assemble", "build", "cost", "load", "load_released", "spec_hash"]
@@ -19,14 +19,14 @@ __all__ = ["InputError", "Problem", "Spec", "assemble", "build", "cost", "load",
 
 def build(spec: Spec) -> Network:
     """The network, (N, C, H, W) to (N, outputs, H', W'), its weights drawn from torch's global generator."""
-    from archlab import network
+    from archlab.network import module as network
 
     return network.build(assemble(spec))
 
 
 def cost(spec: Spec) -> Cost:
     """Parameters, multiply-adds (fvcore's and the paper's) and activations, in total and by node."""
-    from archlab import counting
+    from archlab.counting import count as counting
 
     return counting.cost(assemble(spec))
 
@@ -38,6 +38,6 @@ def spec_hash(spec: Spec) -> str:
 
 def load_released(network: Network, state_dict: dict[str, Any]) -> None:
     """Load a checkpoint of the released Lite-HRNet code or of mmpose into a network, in place."""
-    from archlab import checkpoint
+    from archlab.network import checkpoint
 
     checkpoint.load_released(network, state_dict)

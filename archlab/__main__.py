@@ -2,6 +2,6 @@
 
 import sys
 
-from archlab.cli import main
+from archlab.cli.app import main
 
 sys.exit(main())

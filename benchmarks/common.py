@@ -18,9 +18,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import archlab
-from archlab.capture import recorded, warm_up
-from archlab.files import write_json
-from archlab.network import build
+from archlab.core.files import write_json
+from archlab.network.module import build
+from archlab.training.step import recorded, warm_up
 
 Step = Callable[[], Any]
 

@@ -32,12 +32,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from archlab.data.keypoints import COCO
-from archlab.files import write_json
-from archlab.metrics.cocoeval import FIGURES, keypoint_figures, score_keypoints
-from archlab.metrics.cocosets import found_from, read_truth
-from archlab.metrics.oks import oks_nms
-from archlab.metrics.suppression import suppress_doubles
+from archlab.core.files import write_json
+from archlab.tasks.pose.keypoints import COCO
+from archlab.tasks.pose.metrics.coco_ap import FIGURES, keypoint_figures, score_keypoints
+from archlab.tasks.pose.metrics.coco_files import found_from, read_truth
+from archlab.tasks.pose.metrics.nms import suppress_doubles
+from archlab.tasks.pose.metrics.oks import oks_nms
 
 IMAGES, PEOPLED, PEOPLE, CROWDS, LABELLED, DETECTIONS = 5000, 2693, 11_004, 227, 6352, 104_125
 """Of val2017: its images, those with people, annotated people, of them crowds and people with labelled keypoints; and

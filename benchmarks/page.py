@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from archlab.files import write_text
+from archlab.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent
 AIMS = {

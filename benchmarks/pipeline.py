@@ -36,15 +36,15 @@ from rich.console import Console
 from rich.table import Table
 
 import archlab
-from archlab.data.batched import REGION_PIXELS, BatchedPipeline
-from archlab.data.coco import People, load_people
-from archlab.data.crops import Augmentation
-from archlab.data.dataset import PoseDataset
-from archlab.data.loading import load_batches
-from archlab.data.synthetic import generate
-from archlab.data.targets import joints_mse
-from archlab.files import write_json
-from archlab.network import build
+from archlab.core.files import write_json
+from archlab.network.module import build
+from archlab.tasks.loading import load_batches
+from archlab.tasks.pose.data.batched import REGION_PIXELS, BatchedPipeline
+from archlab.tasks.pose.data.coco import People, load_people
+from archlab.tasks.pose.data.crops import Augmentation
+from archlab.tasks.pose.data.dataset import PoseDataset
+from archlab.tasks.pose.synthetic import generate
+from archlab.tasks.pose.targets import joints_mse
 
 SIZE = (256, 192)
 PERSON_BYTES = 2 * 10**6

@@ -23,9 +23,9 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from archlab.search.gate import Checked, Gate
-from archlab.search.points import sample
-from archlab.search.space import Space, load_space
+from archlab.search.space.gate import Checked, Gate
+from archlab.search.space.points import sample
+from archlab.search.space.space import Space, load_space
 
 SPACES = ("lite_hrnet", "hybrid")
 MARKS = (1_000, 5_000)
@@ -59,7 +59,7 @@ def looked(space: Space, seed: int) -> Iterator[Checked | None]:
 
 def through_the_gate(space: Space, seed: int) -> dict[str, list[float]]:
     """Seconds and how many passed until each mark; then seconds of the canonical hashes of HASHED that pass."""
-    from archlab.graph import assemble
+    from archlab.network.graph import assemble
 
     found: list[Checked] = []
     seconds: dict[str, list[float]] = {}
@@ -79,7 +79,7 @@ def traced(space: Space, seed: int) -> dict[str, list[float]]:
     import torch
 
     import archlab
-    from archlab.counting import trace
+    from archlab.counting.count import trace
 
     torch.set_num_threads(1)
     found = list(islice((each for each in looked(space, seed) if each), TRACED + 1))
@@ -144,7 +144,7 @@ def report(turns: int, seed: int, out: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from archlab.files import write_json
+    from archlab.core.files import write_json
 
     torch.set_num_threads(1)
     rows = [row for space in SPACES for row in measure(space, turns, seed)]

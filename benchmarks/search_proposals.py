@@ -30,12 +30,12 @@ from optuna.samplers import BaseSampler
 from rich.console import Console
 from rich.table import Table
 
-from archlab.files import write_json
-from archlab.search.gate import Checked, check
-from archlab.search.points import sample
+from archlab.core.files import write_json
+from archlab.search.config import SamplerForm
 from archlab.search.samplers import GatedSampler
-from archlab.search.space import METRICS, Band, Space, load_space
-from archlab.search.study import SamplerForm
+from archlab.search.space.gate import Checked, check
+from archlab.search.space.points import sample
+from archlab.search.space.space import METRICS, Band, Space, load_space
 
 OURS = ("random", "tpe", "nsga2", "nsga3", "gp", "evolution")
 PEERS: dict[str, Callable[[SamplerForm, int], BaseSampler]] = {

@@ -24,15 +24,15 @@ from common import describe
 from rich.console import Console
 from rich.table import Table
 
-from archlab.errors import InputError
-from archlab.files import write_json
-from archlab.search import work as loop
+from archlab.core.errors import InputError
+from archlab.core.files import write_json
+from archlab.network.spec import Spec
+from archlab.search import worker as loop
+from archlab.search.config import load_search
+from archlab.search.recovery import counts
 from archlab.search.storage import Place
-from archlab.search.study import load_search
 from archlab.search.trial import Bench
-from archlab.search.upkeep import counts
-from archlab.search.work import Session, open_study
-from archlab.spec import Spec
+from archlab.search.worker import Session, open_study
 
 TRAINING_SECONDS = 60
 STORAGES = {"journal": "{folder}/study.journal", "SQLite": "sqlite:///{folder}/study.db"}

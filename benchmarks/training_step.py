@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from common import Case, Step, Variant, captured, run
 
-from archlab.capture import update
+from archlab.training.step import update
 
 
 def training_step(case: Case, variant: Variant) -> Step:

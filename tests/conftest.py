@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.paths import REPOSITORY
 
 # Tests run side by side, one a core; threads of one would only wait for those of another. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import REPOSITORY
+from helpers.paths import REPOSITORY
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, upsample
-from archlab.blocks.exchange import concat_head, finest, fusion, iterative_head, no_fusion, transition
+from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
 from archlab.blocks.shuffle import shuffle_block, shuffle_stem
 from archlab.blocks.weighting import conditional_channel_weighting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from archlab.wiring import Activation, Map, Maps, Norm, Wiring
+from archlab.blocks.wiring import Activation, Map, Maps, Norm, Wiring
 from archlab.yamlio import AtLeast
 
 Width = Annotated[int, AtLeast(1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from archlab.wiring import Activation, Map, Wiring
+from archlab.blocks.wiring import Activation, Map, Wiring
 from archlab.yamlio import AtLeast
 
 Width = Annotated[int, AtLeast(1)]

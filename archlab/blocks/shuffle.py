@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from archlab.wiring import Map, Wiring
+from archlab.blocks.wiring import Map, Wiring
 from archlab.yamlio import AtLeast, MultipleOf
 
 

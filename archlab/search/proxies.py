@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from archlab.data.dataset import PoseDataset
-from archlab.data.loading import Batch, load_batches
-from archlab.data.targets import joints_mse
-from archlab.errors import InputError, Problem, nearest
-from archlab.graph import Graph, assemble
-from archlab.network import Network, build
-from archlab.spec import Spec
-from archlab.wiring import ELEMENTWISE, Leaf
+from archlab.blocks.wiring import ELEMENTWISE, Leaf
+from archlab.core.errors import InputError, Problem, nearest
+from archlab.network.graph import Graph, assemble
+from archlab.network.module import Network, build
+from archlab.network.spec import Spec
+from archlab.tasks.loading import Batch, load_batches
+from archlab.tasks.pose.data.dataset import PoseDataset
+from archlab.tasks.pose.targets import joints_mse
 
 CPU = torch.device("cpu")
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from archlab import yamlio
-from archlab.errors import InputError, Problem, missing_file
-from archlab.files import write_json
+from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.files import write_json
 
 FORMAT = 1
 Direction = Literal["maximize", "minimize"]

@@ -15,12 +15,12 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from archlab.search.document import Point
-from archlab.search.gate import Checked, Gate
-from archlab.search.points import cross, mutate
-from archlab.search.ranking import best_first
-from archlab.search.space import Space
-from archlab.search.study import SamplerForm
+from archlab.report.ranking import best_first
+from archlab.search.config import SamplerForm
+from archlab.search.space.document import Point
+from archlab.search.space.gate import Checked, Gate
+from archlab.search.space.points import cross, mutate
+from archlab.search.space.space import Space
 
 ASKED = 10
 """How often a sampler is asked for a candidate that passes; then the way on from its last proposal is searched."""

@@ -17,7 +17,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from archlab.errors import InputError, Problem, nearest
+from archlab.core.errors import InputError, Problem, nearest
 
 GRACE_SECONDS = 60
 BEATS = 6

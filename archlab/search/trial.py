@@ -14,22 +14,22 @@ import optuna
 import torch
 
 import archlab
-from archlab.data.dataset import PoseDataset
-from archlab.errors import InputError
-from archlab.evaluate import pick_device, training_people
-from archlab.loop import plan
-from archlab.recipe import Recipe, ensure_data, in_recipe
-from archlab.runs import Record, Scores, held, read_record
+from archlab.core.errors import InputError
+from archlab.network.load import at_input
+from archlab.network.spec import Spec
+from archlab.report.ranking import goes_on
 from archlab.search import proxies
-from archlab.search.gate import Checked
-from archlab.search.ranking import goes_on
+from archlab.search.config import SCORES, Halt, Search, fitted
+from archlab.search.recovery import REASON, is_lost
 from archlab.search.samplers import signed
-from archlab.search.space import METRICS
-from archlab.search.study import SCORES, Halt, Search, fitted
-from archlab.search.upkeep import REASON, is_lost
-from archlab.spec import Spec
-from archlab.specfile import at_input
-from archlab.train import run_folder, train
+from archlab.search.space.gate import Checked
+from archlab.search.space.space import METRICS
+from archlab.tasks.pose.data.dataset import PoseDataset
+from archlab.training.evaluate import pick_device, training_people
+from archlab.training.loop import plan
+from archlab.training.recipe import Recipe, ensure_data, in_recipe
+from archlab.training.run import run_folder, train
+from archlab.training.runs import Record, Scores, held, read_record
 
 NOBODYS_FAULT = (OSError, optuna.exceptions.OptunaError)
 """A full disk, a lost database; everything else a candidate is to blame for, and blocks of users raise anything."""

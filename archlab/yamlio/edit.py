@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archlab.errors import InputError
+from archlab.core.errors import InputError
 from archlab.yamlio.items import MAX_DEPTH, Item
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from archlab.errors import InputError, Problem, missing_file
+from archlab.core.errors import InputError, Problem, missing_file
 
 Scalar: TypeAlias = str | int | float | bool | None
 

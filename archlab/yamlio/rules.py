@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from archlab.errors import nearest
+from archlab.core.errors import nearest
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from archlab.errors import InputError, Problem, nearest
+from archlab.core.errors import InputError, Problem, nearest
 from archlab.yamlio.items import Item, scalar
 from archlab.yamlio.rules import annotated, choices
 

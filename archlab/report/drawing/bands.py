@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
 
-from archlab.graph import Ref
+from archlab.network.graph import Ref
 from archlab.report.drawing.flow import Flow, Piece
 from archlab.report.drawing.picture import STRONG
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from archlab.counting import Cost
-from archlab.graph import Graph, Ref
+from archlab.blocks.wiring import Leaf, Shape
+from archlab.counting.count import Cost
+from archlab.network.graph import Graph, Ref
 from archlab.report.drawing import layered
 from archlab.report.drawing.fold import Folded, Step
 from archlab.report.drawing.picture import NORMAL, SMALL, STRONG, Lines, Style, shortened, wrapped
-from archlab.wiring import Leaf, Shape
 
 STAGE = re.compile(r"stage\d+\.")
 IMAGE: Ref = (-1, 0)

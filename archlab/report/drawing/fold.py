@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from archlab.graph import Graph, Node, Ref
+from archlab.network.graph import Graph, Node, Ref
 
 GATHER = "gather"  # hands the maps of a stage's single branches on, and does nothing
 

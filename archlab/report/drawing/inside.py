@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from archlab.blocks.wiring import Leaf, Shape, Wired
 from archlab.report.drawing.flow import depends
-from archlab.wiring import Leaf, Shape, Wired
 
 ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "hswish": "h-swish", "hsigmoid": "h-sigmoid", "sigmoid": "sigmoid",
                "silu": "SiLU"}  # fmt: skip

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from archlab.counting import Cost
-from archlab.graph import Graph, Ref
+from archlab.counting.count import Cost
+from archlab.network.graph import Graph, Ref
 from archlab.report.drawing.bands import breaks, broken
 from archlab.report.drawing.flow import Flow, Piece, flow_of, has_stages, shape_text, share
 from archlab.report.drawing.fold import Folded, Repeat, fold, unfolded

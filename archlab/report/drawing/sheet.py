@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from archlab import counting
-from archlab.counting import MEBI, Cost
-from archlab.graph import Graph, Node
+from archlab.blocks.wiring import Wired
+from archlab.counting import count as counting
+from archlab.counting.count import MEBI, Cost
+from archlab.network.graph import Graph, Node
 from archlab.report.drawing.flow import shape_text
 from archlab.report.drawing.fold import GATHER
 from archlab.report.drawing.inside import Inside, inside_of, inside_of_weighting
@@ -28,7 +29,6 @@ from archlab.report.drawing.picture import (
     text_width,
 )
 from archlab.report.drawing.svg import to_svg
-from archlab.wiring import Wired
 
 TITLE, HEADING, TEXT = Style(20, bold=True), Style(15, bold=True), Style(12)
 EDGE = 14.0

@@ -1,0 +1,179 @@
+"""The tables of a campaign in one setting: scores, controls, claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archlab.ablation.campaign.text import can_judge
+from archlab.ablation.campaign.verdicts import Judged, JudgedClaim, JudgedControl, Line
+from archlab.ablation.captions import RANKS_NOTHING, data_line, device_line
+from archlab.ablation.measured import BOX_WORDS
+from archlab.ablation.rows import BOXES, Reported
+from archlab.ablation.study import Campaign
+from archlab.report.statistics import Interval
+from archlab.report.tables import EMPTY, Cell, Column, Table, number, signed
+
+
+def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Table]:
+    """Those that have anything to say."""
+    where = f"recipe {judged.setting.recipe}, {judged.setting.data}"
+    made = [_scores(study, judged, rows, where)]
+    made += [_controls(study, judged, where)] if judged.controls else []
+    return made + ([_claims(judged, where)] if judged.claims else [])
+
+
+def _scores(study: Campaign, judged: Judged, rows: Sequence[Reported], where: str) -> Table:
+    reference = judged.line(study.reference)
+    against = f"Minus {reference.row.name}, by seed"
+    columns = [
+        Column("Model", align="l"),
+        Column("seeds", align="l"),
+        Column("mean", "AP"),
+        Column("95 % interval", "AP"),
+        Column("mean", against),
+        Column("95 % interval", against),
+        Column("AP", "Published, COCO val"),
+        Column("minus reference", "Published, COCO val"),
+    ]
+    both = judged.boxes == BOXES[0] and any(line.detector for line in judged.lines)
+    if both:
+        columns.insert(4, Column("mean", "AP, detector boxes"))
+    body = []
+    for line in judged.lines:
+        cells = _score_cells(line, reference)
+        if both:
+            cells.insert(4, number(line.detector.mean if line.detector else None, 1))
+        body.append(tuple(map(Cell, cells)))
+    caption = (*_scores_caption(judged, rows), _order_text(judged))
+    return Table(f"Scores: {where}", tuple(columns), tuple(body), caption)
+
+
+def _scores_caption(judged: Judged, rows: Sequence[Reported]) -> list[str]:
+    """Whose boxes, which data, recipe, seeds and devices; what is missing; what a guess without a network has."""
+    setting = judged.setting
+    runs = [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
+    seeds = _listed(sorted({run.seed for run in runs}))
+    guess = next((run.baseline["mean_pose"].get("AP") for run in runs if run.baseline.get("mean_pose")), None)
+    floor = "" if guess is None else f" The training people's mean pose, without a network, has {guess:.1f}."
+    lines = [f"AP, 0 to 100, in {BOX_WORDS[judged.boxes]}.{floor} {data_line(setting, runs)}"]
+    lines.append(f"{'Seeds' if ',' in seeds else 'Seed'}: {seeds}. {device_line(runs)}")
+    if len({run.samples for run in runs}) > 1:
+        lines.append(
+            "The runs did not see equally many samples, so that their differences are not of the networks alone."
+        )
+    if missing := [line.row.name for line in judged.lines if not line.by_seed]:
+        lines.append(f"Not measured: {'; '.join(missing)}.")
+    return lines + ([] if judged.ranks else [RANKS_NOTHING])
+
+
+def _score_cells(line: Line, reference: Line) -> list[str]:
+    published = line.row.published.ap
+    base = reference.row.published.ap
+    itself = line.row.spec == reference.row.spec
+    return [
+        line.row.name,
+        _listed([*line.by_seed]) or EMPTY,
+        number(line.ap.mean if line.ap else None, 1),
+        _bounds(line.ap),
+        "reference" if itself else _signed(line.difference),
+        EMPTY if itself else _bounds(line.difference, signs=True),
+        number(published, 1),
+        EMPTY if itself or published is None or base is None else signed(published - base, 1),
+    ]
+
+
+def _order_text(judged: Judged) -> str:
+    if judged.order is None:
+        return "Order: not measured; it takes two rows that share a seed."
+    found = judged.order
+    chance = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
+    text = (
+        f"Order of the {found.n} measured rows by mean AP against the paper's: Kendall's tau-b {signed(found.tau, 2)}, "
+        f"two-sided permutation {chance} (how often chance alone gives a tau as far from 0)."
+    )
+    return text if judged.ranks else f"{text} At this scale that shows that it is computed, and nothing else."
+
+
+def _controls(study: Campaign, judged: Judged, where: str) -> Table:
+    columns = (
+        Column("Control", align="l"),
+        Column("must be, AP", align="l"),
+        Column("measured difference"),
+        Column("95 % interval"),
+        Column("seeds"),
+        Column("shown", align="l"),
+    )
+    body = tuple(tuple(map(Cell, _control_cells(each))) for each in judged.controls)
+    name = judged.line(study.reference).row.name
+    caption = (
+        f"Differences are from {name}, by seed. A control is shown if the mean reaches the margin and the interval "
+        "excludes zero. If the data cannot show these, it cannot judge an ablation.",
+        can_judge(judged),
+    )
+    return Table(f"Controls: {where}", columns, body, caption)
+
+
+def _control_cells(each: JudgedControl) -> list[str]:
+    return [
+        each.control.name,
+        f"at least {each.control.at_least:g} {each.control.side}",
+        _signed(each.difference),
+        _bounds(each.difference, signs=True),
+        str(each.difference.n) if each.difference else EMPTY,
+        each.shown,
+    ]
+
+
+def _claims(judged: Judged, where: str) -> Table:
+    columns = (
+        Column("The paper says", align="l"),
+        Column("where", align="l"),
+        Column("better − worse", align="l"),
+        Column("printed"),
+        Column("measured"),
+        Column("95 % interval"),
+        Column("seeds"),
+        Column("verdict", align="l"),
+    )
+    body = tuple(tuple(map(Cell, _claim_cells(each))) for each in judged.claims)
+    caption = [
+        "Differences of AP. Held: the whole interval is above zero, be the difference as large as printed or not; "
+        "not held: below it; undecided: it straddles zero, or there is but one seed.",
+    ]
+    near = {each.claim.within for each in judged.claims if each.claim.within is not None}
+    caption += [
+        f"Comparable (≈) is taken for a difference within {points:g} AP; the paper names none." for points in near
+    ]
+    caption += [] if judged.ranks else ["At this scale nothing is decided, whatever the differences."]
+    return Table(f"Claims: {where}", columns, body, tuple(caption))
+
+
+def _claim_cells(each: JudgedClaim) -> list[str]:
+    sign = "≈" if each.claim.within is not None else "−"
+    return [
+        f"“{each.claim.sentence}”",
+        each.claim.place,
+        f"{each.better.name} {sign} {each.worse.name}",
+        EMPTY if each.printed is None else signed(each.printed, 1),
+        _signed(each.difference),
+        _bounds(each.difference, signs=True),
+        str(each.difference.n) if each.difference else EMPTY,
+        each.verdict,
+    ]
+
+
+def _signed(found: Interval | None) -> str:
+    return signed(found.mean, 1) if found else EMPTY
+
+
+def _bounds(found: Interval | None, *, signs: bool = False) -> str:
+    if found is None or found.low is None or found.high is None:
+        return EMPTY
+    low, high = (
+        (signed(b, 1) for b in (found.low, found.high)) if signs else (f"{b:.1f}" for b in (found.low, found.high))
+    )
+    return f"{low} to {high}"
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))

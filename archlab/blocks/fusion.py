@@ -1,0 +1,134 @@
+"""What joins resolutions in a high-resolution network: transitions, fusions, and the head that gathers branches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from archlab.blocks.wiring import Activation, Map, Maps, Wiring, WiringError
+from archlab.yamlio import AtLeast
+
+Width = Annotated[int, AtLeast(1)]
+Convolution = Literal["separable", "dense"]
+
+
+def transition(g: Wiring, xs: Maps, *, widths: tuple[Width, ...], convolution: Convolution = "separable") -> list[Map]:
+    """Bring maps to `widths`, one a branch, adding coarser branches from the coarsest map there is.
+
+    A branch whose width already fits passes untouched; another is convolved 3x3 (+ 1x1 if separable) with BN and ReLU;
+    a new branch likewise with stride 2. HRNet, section 3; separable: the released Lite-HRNet.
+    """
+    if len(widths) < len(xs):
+        raise WiringError(f"a transition adds branches: {len(xs)} maps do not go into {len(widths)}")
+    made = [
+        x if x.channels == width else _resample(g, x, width, 1, "relu", convolution, f"kept{i}")
+        for i, (x, width) in enumerate(zip(xs, widths, strict=False))
+    ]
+    coarsest = xs[-1]
+    for i in range(len(xs), len(widths)):
+        coarsest = _resample(g, coarsest, widths[i], 2, "relu", convolution, f"new{i}")
+        made.append(coarsest)
+    return made
+
+
+def fusion(
+    g: Wiring,
+    xs: Maps,
+    *,
+    sum: Literal["released", "plain"] = "released",
+    down: Convolution = "separable",
+    doubled: Literal["once", "twice"] = "once",
+) -> list[Map]:
+    """Exchange between all resolutions, y_i = relu(sum_j f_ij(x_j)), f_ii the identity.
+
+    f_ij is 1x1 + BN + nearest upsampling from coarse to fine, and steps of stride-2 convolutions from fine to coarse.
+
+    sum="plain": the sum above, HRNet's Eq. 1. sum="released": what the released Lite-HRNet computes by an accident of
+    in-place addition, and what its published accuracies come from (a port found the plain sum 0.5-1 AP worse):
+    y_0 = 2 x_0 + sum_{j>=1} f_0j(x_j), and then, reading y_0 before its ReLU in place of x_0,
+    y_i = 2 f_i0(y_0) + x_i + sum_{j>=1, j!=i} f_ij(x_j).
+    There f_i0 is evaluated twice; here, with doubled="once", once and doubled, which is equal in output and gradient
+    and saves 18 % of the convolutions. Its norms saw the batch twice a step, so here they carry momentum
+    1 - 0.9^2 = 0.19. doubled="twice" executes it as the released code does.
+    """
+    if len(xs) == 1:
+        return list(xs)
+    twice = 0 if sum == "plain" else 1 if doubled == "once" else 2
+    y0 = _gather(g, xs, 0, twice, down)
+    sources = [y0, *xs[1:]] if sum == "released" else list(xs)
+    ys = [y0] + [_gather(g, sources, i, twice, down) for i in range(1, len(xs))]
+    return [g.act(y, shared="act") for y in ys]
+
+
+def no_fusion(g: Wiring, xs: Maps) -> list[Map]:
+    """y_i = x_i: no exchange at the end of a module, the control that a fusion is held against."""
+    return list(xs)
+
+
+def _gather(g: Wiring, xs: Maps, i: int, twice: int, down: Convolution) -> Map:
+    """sum_j f_ij(x_j) before its ReLU; the first term counts twice if `twice` (1: doubled, 2: evaluated again)."""
+    with g.scope(f"to{i}"):
+        terms, scales = [], []
+        for j, x in enumerate(xs):
+            momentum = 0.19 if twice == 1 and j == 0 else 0.1
+            repeated = twice == 2 and i > 0 and j == 0
+            with g.scope(f"from{j}"):
+                terms.append(g.part(_exchange, x, width=xs[i].channels, i=i, j=j, down=down, momentum=momentum))
+            if repeated:
+                with g.again(f"from{j}"):
+                    terms.append(g.part(_exchange, x, width=xs[i].channels, i=i, j=j, down=down, momentum=momentum))
+            scales += [1, 1] if repeated else [2 if twice and j == 0 else 1]
+    return g.add(*terms, scales=scales)
+
+
+def _exchange(g: Wiring, x: Map, *, width: int, i: int, j: int, down: Convolution, momentum: float) -> Map:
+    """f_ij: from branch j to the size of branch i and its `width`."""
+    if j > i:
+        return g.upsample(g.conv_norm(x, width, name="pointwise"), 2 ** (j - i))
+    for step in range(i - j):
+        last = step == i - j - 1
+        act: Activation = "none" if last else "relu"
+        x = _resample(g, x, width if last else x.channels, 2, act, down, f"step{step}", momentum)
+    return x
+
+
+def _resample(
+    g: Wiring,
+    x: Map,
+    width: int,
+    stride: int,
+    act: Activation,
+    convolution: Convolution,
+    name: str,
+    momentum: float = 0.1,
+) -> Map:
+    """3x3 (stride) to `width` with norm: one dense convolution, or depthwise + 1x1 with a norm each."""
+    if convolution == "dense":
+        return g.conv_norm(x, width, kernel=3, stride=stride, act=act, momentum=momentum, name=name)
+    with g.scope(name):
+        x = g.depthwise_norm(x, stride=stride, momentum=momentum)
+        return g.conv_norm(x, width, act=act, momentum=momentum, name="pointwise")
+
+
+def iterative_head(g: Wiring, xs: Maps) -> Map:
+    """From coarse to fine: s = s + bilinear(previous), then separable 3x3 + BN + ReLU to the next finer width.
+
+    The finest keeps its width and is returned. In every released Lite-HRNet, in no table of the paper.
+    """
+    coarse_to_fine = list(reversed(xs))
+    y = coarse_to_fine[0]
+    for k, (x, finer) in enumerate(zip(coarse_to_fine, [*coarse_to_fine[1:], xs[0]], strict=True)):
+        if k:
+            y = g.add(x, g.resize(y, x.size, mode="bilinear"))
+        y = _resample(g, y, finer.channels, 1, "relu", "separable", f"project{k}")
+    return y
+
+
+def finest(g: Wiring, xs: Maps) -> Map:
+    """The finest map alone; what only the others needed is pruned."""
+    return xs[0]
+
+
+def concat_head(g: Wiring, xs: Maps) -> Map:
+    """All maps upsampled (bilinear) to the finest and concatenated, then 1x1 + BN + ReLU. HRNetV2, section 3.2."""
+    joined = g.concat(*(g.resize(x, xs[0].size, mode="bilinear") for x in xs))
+    return g.conv_norm(joined, joined.channels, act="relu", name="mix")

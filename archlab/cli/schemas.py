@@ -1,0 +1,80 @@
+"""JSON Schemas for editors, from the same definitions that read the files."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from archlab import yamlio
+from archlab.ablation import study
+from archlab.blocks import registry
+from archlab.network.spec import NodeForm, SpecForm
+from archlab.search.config import SearchForm
+from archlab.search.space.space import SpaceForm
+from archlab.training.recipe import Recipe
+
+Kind = Literal["network", "space", "recipe", "study", "search"]
+
+
+def schema(kind: Kind, *, plugin: Iterable[str] = ()) -> dict[str, Any]:
+    """The schema (draft 2020-12) of a kind of file; blocks of plug-ins are in a network's.
+
+    A study's takes a search too, which has its own besides.
+    """
+    if kind in FORMS:
+        return yamlio.json_schema(FORMS[kind])
+    if kind == "study":
+        return _any_of(yamlio.json_schema(each) for each in (*study.KINDS.values(), SearchForm))
+    return _network(registry.blocks(plugin))
+
+
+FORMS: dict[str, type] = {"recipe": Recipe, "space": SpaceForm, "search": SearchForm}
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _any_of(made: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """One of several schemas, their definitions joined (a name means the same in all of them)."""
+    made = list(made)
+    definitions = {name: part for each in made for name, part in each.get("$defs", {}).items()}
+    kinds = [{name: value for name, value in each.items() if name not in ("$schema", "$defs")} for each in made]
+    return {"$schema": _DRAFT, "anyOf": kinds, "$defs": definitions}
+
+
+def _without_draft(made: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in made.items() if name != "$schema"}
+
+
+def _network(blocks: registry.Table) -> dict[str, Any]:
+    """The form of a network with blocks spelled out where the form holds them raw."""
+    made = yamlio.json_schema(SpecForm)
+    definitions = made.setdefault("$defs", {})
+    uses = {name: _use(name, function) for name, function in blocks.items()}
+    definitions["block"] = {"anyOf": [{"enum": sorted(blocks)}, *({"$ref": f"#/$defs/block.{name}"} for name in uses)]}
+    definitions |= {f"block.{name}": use for name, use in uses.items()}
+    block, node = {"$ref": "#/$defs/block"}, {"$ref": "#/$defs/node"}
+    definitions["node"] = {"anyOf": [_node(use) for use in uses.values()], "description": inspect.getdoc(NodeForm)}
+    properties, stages = made["properties"], definitions["StagesForm"]["properties"]
+    listed = {"anyOf": [block, {"type": "array", "items": block}]}
+    properties |= {"stem": listed, "head": listed, "last": block}
+    properties["nodes"] = {"type": "object", "additionalProperties": node}
+    stages |= {"transition": listed, "fusion": listed}
+    stages["unit"] = {"anyOf": [block, {"type": "array", "items": listed}]}
+    # A file that extends another gives only what differs, in any mapping.
+    made["required"] = ["version"]
+    definitions["StagesForm"].pop("required", None)
+    return made
+
+
+def _use(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    made = _without_draft(yamlio.json_schema(function))
+    properties = {"block": {"const": name}, **made.get("properties", {})}
+    return {**made, "properties": properties, "required": []}
+
+
+def _node(use: dict[str, Any]) -> dict[str, Any]:
+    names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    copies = {"type": "array", "items": {"$ref": "#/$defs/block"}, "minItems": 1}
+    repeat = {"anyOf": [{"type": "integer", "minimum": 1}, copies]}
+    properties = {**use["properties"], "from": names, "repeat": repeat}
+    return {**use, "properties": properties, "required": ["block"]}

@@ -1,0 +1,136 @@
+"""Several commands at once: so many at a time, each with a log file, all of them stopped when this process is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command, the file that takes all it prints, what is added to its environment, and where it runs."""
+
+    command: tuple[str, ...]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+class Stopped(Exception):  # noqa: N818  not an error of the program
+    """The user or the system asked this process to end."""
+
+
+def finished(
+    tasks: Iterable[Task], *, at_once: int, tick: Callable[[], None] = lambda: None, every_seconds: float = 0.5
+) -> Generator[tuple[int, int], None, None]:
+    """Run the tasks in order, `at_once` at a time; yield (number of the task, exit code) as they end.
+
+    The next task is asked for when there is room for it. `tick` is called between looks at them. When the iteration is
+    left before its end, those still running are terminated and waited for.
+    """
+    waiting = enumerate(tasks)
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    try:
+        while True:
+            while len(running) < at_once and (following := next(waiting, None)):
+                number, task = following
+                running[number] = _start(task)
+            if not running:
+                return
+            for number, process in list(running.items()):
+                code = process.poll()
+                if code is not None:
+                    _close(running.pop(number))
+                    yield number, code
+            tick()
+            if running and not any(process.poll() is not None for process in running.values()):
+                time.sleep(every_seconds)
+    finally:
+        _stop(running.values())
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside, SIGTERM and Ctrl-C raise Stopped, so that what is open is closed in order."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(task: Task) -> int:
+    """Its exit code; left by an exception, it is terminated and waited for."""
+    process = _start(task)
+    try:
+        return process.wait()
+    finally:
+        _stop([process])
+
+
+def _start(task: Task) -> subprocess.Popen[bytes]:
+    """A session of its own, so that Ctrl-C reaches this process alone, which then ends the others in order."""
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    with task.log.open("ab") as log:
+        return subprocess.Popen(
+            task.command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **task.environment},
+            cwd=task.folder,
+            start_new_session=True,
+        )
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
+def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        _close(process)
+
+
+def threads_each(at_once: int, count: int) -> int:
+    """CPU cores for each of `count` jobs."""
+    return max(1, (os.cpu_count() or 1) // max(1, min(at_once, count)))
+
+
+def default_jobs(device: str | None) -> int:
+    """Runs at once where nobody says how many: one a core, or one on an accelerator."""
+    from archlab.training.evaluate import pick_device
+
+    return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def tell(text: str) -> None:
+    """What happens goes where progress goes, so that stdout stays the command's answer."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,83 @@
+"""A network's cost as a table for a terminal and as one JSON object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from archlab.counting.count import MEBI, Cost, Count
+from archlab.network.graph import Graph
+
+
+def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
+    """What `archlab build --json` prints; `flops` are whole multiply-adds, the paper's before its division by 2^20."""
+    return {
+        "name": graph.name,
+        "hash": graph.hash,
+        "input": list(graph.input),
+        "outputs": graph.outputs,
+        "params": cost.params,
+        "flops": cost.flops,
+        "activations": cost.activations,
+        "nodes": [
+            {
+                "name": node.name,
+                "op": node.op,
+                "inputs": list(node.inputs),
+                "out_shapes": [list(shape) for shape in node.out_shapes],
+                "params": node.params,
+                "flops": node.flops,
+            }
+            for node in cost.nodes
+        ],
+        "operators": {
+            kind: {"params": count.params, "flops": count.flops} for kind, count in sorted(cost.operators.items())
+        },
+        "uncounted": cost.uncounted,
+        "unread": list(cost.unread),
+    }
+
+
+def as_table(graph: Graph, cost: Cost) -> RenderableType:
+    """Cost by stage, its total, and what the counters leave out."""
+    title = f"{graph.name}  {_size(graph.input)} -> {_size(cost.nodes[-1].out_shapes[0])}"
+    table = Table(title=title, title_style="bold", title_justify="left", show_footer=True)
+    total = cost.total
+    table.add_column("stage", "total")
+    table.add_column("nodes", str(len(cost.nodes)), justify="right")
+    table.add_column("output", "")
+    for name, footer in zip(_HEADERS, _row(total, total), strict=True):
+        table.add_column(name, footer, justify="right")
+    for stage, count in cost.stages.items():
+        nodes = [node for node in cost.nodes if node.stage == stage]
+        table.add_row(stage, str(len(nodes)), " ".join(map(_size, nodes[-1].out_shapes)), *_row(count, total))
+    return Group(table, Text("\n".join(_notes(graph, cost)), style="dim"))
+
+
+_HEADERS = ("params", "share", "fvcore MFLOPs", "paper MFLOPs", "activations")
+
+
+def _row(count: Count, total: Count) -> list[str]:
+    share = f"{100 * count.paper / total.paper:.1f} %" if total.paper else "-"
+    flops = [f"{count.fvcore / 1e6:.2f}", f"{count.paper / MEBI:.2f}"]
+    return [f"{count.params:,}", share, *flops, f"{count.activations:,}"]
+
+
+def _notes(graph: Graph, cost: Cost) -> list[str]:
+    return [
+        "FLOPs are multiply-adds in evaluation mode; fvcore's M is 10^6, the paper's 2^20; share is of the paper's.",
+        *(f"{counter} counts nothing for {_calls(calls)}." for counter, calls in cost.uncounted.items() if calls),
+        *(f"unread, left out: {work}" for work in cost.unread),
+        f"hash {graph.hash}",
+    ]
+
+
+def _calls(calls: dict[str, int]) -> str:
+    return ", ".join(f"{kind} ({n})" for kind, n in calls.items())
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

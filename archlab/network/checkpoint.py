@@ -1,0 +1,234 @@
+"""Weights in files: our own names, and the key names of the released Lite-HRNet code and of mmpose."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archlab.core.errors import InputError, Problem, missing_file
+
+# Ours -> released, first match. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
+LITE_HRNET = (
+    (r"stem\.conv", "backbone.stem.conv1.{layer}"),
+    (r"stem\.first\.depthwise", "backbone.stem.branch1.0.{layer}"),
+    (r"stem\.first\.pointwise", "backbone.stem.branch1.1.{layer}"),
+    (r"stem\.second\.expand", "backbone.stem.expand_conv.{layer}"),
+    (r"stem\.second\.depthwise", "backbone.stem.depthwise_conv.{layer}"),
+    (r"stem\.second\.project", "backbone.stem.linear_conv.{layer}"),
+    (r"stage(\d)\.transition\.kept(\d)\.(depthwise|pointwise)", "backbone.transition{s}.{1}.{pair:2}"),
+    (r"stage(\d)\.transition\.new(\d)\.(depthwise|pointwise)", "backbone.transition{s}.{1}.0.{pair:2}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.cross_resolution\.(reduce|expand)",
+     "backbone.stage{s}.{1}.layers.{2}.cross_resolution_weighting.{two:3}.{layer}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.depthwise(\d)",
+     "backbone.stage{s}.{1}.layers.{2}.depthwise_convs.{3}.{layer}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.spatial\.branch(\d)\.(reduce|expand)",
+     "backbone.stage{s}.{1}.layers.{2}.spatial_weighting.{3}.{two:4}.conv"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.branch(\d)\.(expand|depthwise|project)",
+     "backbone.stage{s}.{1}.layers.{3}.{2}.branch2.{place}.{layer}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.pointwise", "backbone.stage{s}.{1}.fuse_layers.{2}.{3}.{one}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.step(\d)\.(depthwise|pointwise)",
+     "backbone.stage{s}.{1}.fuse_layers.{2}.{3}.{4}.{pair:5}"),
+    (r"head\.project(\d)\.(depthwise|pointwise)", "backbone.head_layer.projects.{0}.{1}_conv.{layer}"),
+    (r"last", "keypoint_head.final_layer"),
+)  # fmt: skip
+HRNET = (
+    (r"stem\.0\.conv([12])", "backbone.{kind}{0}"),
+    (r"stem\.1\.conv([123])", "backbone.layer1.0.{kind}{0}"),
+    (r"stem\.1\.shortcut", "backbone.layer1.0.downsample.{one}"),
+    (r"stage(\d)\.transition\.kept(\d)", "backbone.transition{t}.{1}.{one}"),
+    (r"stage(\d)\.transition\.new(\d)", "backbone.transition{t}.{1}.0.{one}"),
+    (r"stage(\d)\.module(\d+)\.unit(\d+)\.branch(\d)\.conv([12])", "backbone.stage{0}.{1}.branches.{3}.{2}.{kind}{4}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.pointwise", "backbone.stage{0}.{1}.fuse_layers.{2}.{3}.{one}"),
+    (r"stage(\d)\.module(\d+)\.fusion\.to(\d)\.from(\d)\.step(\d)",
+     "backbone.stage{0}.{1}.fuse_layers.{2}.{3}.{4}.{one}"),
+    (r"last", "keypoint_head.final_layer"),
+)  # fmt: skip
+
+HEAD = "last."
+"""How the keys of every network's last layer begin, the one whose size follows from its outputs"""
+
+
+def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
+    """Load a released checkpoint into `network`, in place.
+
+    `state_dict`: with or without its {"state_dict": ...} wrapper and a `module.` prefix, the head named `keypoint_head`
+    or `head`.
+    Raises InputError naming every key that is missing, left over or of another shape; nothing is loaded then.
+    """
+    released = _unwrapped(state_dict)
+    ours = network.state_dict()
+    names = {key: released_name(key, ours) for key in ours}
+    _check(names, ours, released)
+    network.load_state_dict({key: released[name] for key, name in names.items()})
+
+
+def to_released(network: nn.Module) -> dict[str, Tensor]:
+    """The network's weights under the released key names. Raises InputError where there is no such name."""
+    ours = network.state_dict()
+    names = {key: released_name(key, ours) for key in ours}
+    unnamed = [key for key, name in names.items() if name.startswith("?")]
+    if unnamed:
+        raise InputError(Problem("the released code has no such layer", key) for key in unnamed)
+    return {name: ours[key] for key, name in names.items()}
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """A checkpoint file, read without running any code in it. Raises InputError for what is none."""
+    if not path.is_file():
+        raise missing_file(path, "checkpoint")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # hints about pickle protocols help nobody who gave a wrong file
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own words advise to switch the safety off
+        reason = "it is none, or holds more than tensors and plain values"
+        raise InputError(Problem(f"not a checkpoint that can be read safely: {reason}", file=str(path))) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise InputError(Problem(f"not a checkpoint that can be read: {reason}", file=str(path))) from error
+    if not isinstance(content, dict):
+        found = type(content).__name__
+        raise InputError(Problem(f"a checkpoint is a dictionary of tensors, this is a {found}", file=str(path)))
+    return content
+
+
+def load_weights(network: nn.Module, path: Path) -> str:
+    """Load a file into `network`, in place: our own weights or a released checkpoint; returns which it was."""
+    kind, _ = _load(network, path)
+    return kind
+
+
+def load_for_finetuning(network: nn.Module, path: Path) -> str:
+    """As `load_weights`, but a last layer of another size, or that the file lacks, keeps its initial values.
+
+    Returns what was loaded and what begins anew, in words. Raises InputError if anything else does not fit; nothing is
+    loaded then.
+    """
+    kind, had = _load(network, path, new_head=True)
+    has = _outputs(network.state_dict())
+    if had == has:
+        return f"{kind} of {path.name}, all of them"
+    had_words = "is not there" if had is None else f"has {had} outputs"
+    return f"{kind} of {path.name}, but for the last layer: it {had_words} in the file, and begins anew with {has}"
+
+
+def weights_digest(path: Path) -> str:
+    """A short hash of a file of weights, which tells runs that begin with others apart. InputError if it is missing."""
+    if not path.is_file():
+        raise missing_file(path, "checkpoint")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[str, int | None]:
+    """Load a file; the kind of weights it holds, and how many outputs its last layer has."""
+    given = _unwrapped(load_file(path))
+    ours = network.state_dict()
+    own = any(key in ours for key in given)
+    names = {key: key if own else released_name(key, ours) for key in ours}
+    had = _outputs({key: given[name] for key, name in names.items() if name in given})
+    head = {key: name for key, name in names.items() if key.startswith(HEAD)}
+    left = head if new_head and had != _outputs(ours) else {}
+    wanted = {key: name for key, name in names.items() if key not in left}
+    taken = {name: value for name, value in given.items() if name not in left.values()}
+    try:
+        _check(wanted, ours, taken)
+    except InputError as error:
+        raise InputError(Problem(p.message, p.field, str(path)) for p in error.problems) from None
+    network.load_state_dict(ours | {key: taken[name] for key, name in wanted.items()})
+    return "archlab weights" if own else "released checkpoint", had
+
+
+def _outputs(weights: Mapping[str, Any]) -> int | None:
+    """How many maps or classes the last layer makes."""
+    sizes = [
+        len(value)
+        for key, value in weights.items()
+        if key.startswith(HEAD) and isinstance(value, Tensor) and value.ndim
+    ]
+    return sizes[0] if sizes else None
+
+
+def released_name(key: str, keys: Iterable[str]) -> str:
+    """The released name of one of our state-dict keys, `?` and the key where there is none.
+
+    `keys`: all of the network's, which tell an HRNet from a Lite-HRNet and where a shuffle block's layers stand.
+    """
+    scope, _, parameter = key.rpartition(".")
+    head, _, layer = scope.rpartition(".")
+    own = layer in {"conv", "norm"}
+    base = head if own else scope
+    layer = layer if own else "conv"
+    for pattern, template in HRNET if any(k.startswith("stem.0.") for k in keys) else LITE_HRNET:
+        if found := re.fullmatch(pattern, base):
+            return f"{_filled(template, found.groups(), layer, base, keys)}.{parameter}"
+    return f"?{key}"
+
+
+def _filled(template: str, groups: tuple[str, ...], layer: str, base: str, keys: Iterable[str]) -> str:
+    norm = layer == "norm"
+    words: dict[str, Callable[[], str]] = {
+        "layer": lambda: "bn" if norm else "conv",
+        "kind": lambda: "bn" if norm else "conv",
+        "one": lambda: str(int(norm)),
+        "s": lambda: str(int(groups[0]) - 2),
+        "t": lambda: str(int(groups[0]) - 1),
+        "place": lambda: str(_place(base, keys)),
+    }
+
+    def word(match: re.Match[str]) -> str:
+        name, _, argument = match[1].partition(":")
+        if name == "pair":
+            return str(2 * (groups[int(argument)] == "pointwise") + norm)
+        if name == "two":
+            return "conv2" if groups[int(argument)] == "expand" else "conv1"
+        return groups[int(name)] if name.isdigit() else words[name]()
+
+    return re.sub(r"\{([^}]+)\}", word, template)
+
+
+def _place(base: str, keys: Iterable[str]) -> int:
+    """Where a shuffle block's layer stands among those that remain of expand, depthwise, project."""
+    block, name = base.rsplit(".", 1)
+    remaining = [n for n in ("expand", "depthwise", "project") if any(k.startswith(f"{block}.{n}.") for k in keys)]
+    return remaining.index(name)
+
+
+def _unwrapped(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    inner = content.get("state_dict", content)
+    inner = inner if isinstance(inner, Mapping) else content
+    named = {}
+    for key, value in inner.items():
+        name = str(key).removeprefix("module.")
+        named["keypoint_" + name if name.startswith("head.") and "final_layer" in name else name] = value
+    return named
+
+
+def _check(names: Mapping[str, str], ours: Mapping[str, Tensor], given: Mapping[str, Any]) -> None:
+    """Every name given, of the right shape, and nothing left over (counters of batches may be absent)."""
+    problems = []
+    for key, name in names.items():
+        if name not in given:
+            problems.append(Problem(f"the checkpoint has no {name}", key))
+        elif not isinstance(given[name], Tensor) or given[name].shape != ours[key].shape:
+            found = tuple(given[name].shape) if isinstance(given[name], Tensor) else type(given[name]).__name__
+            problems.append(Problem(f"{name} is {found}, the network needs {tuple(ours[key].shape)}", key))
+    left_over = [name for name in given if name not in set(names.values())]
+    problems += [Problem("in the checkpoint, not in the network", name) for name in left_over]
+    if problems:
+        many = len(problems) - 12
+        more = [Problem(f"and {many} more")] if many > 0 else []
+        raise InputError([Problem(_fit(names, given)), *problems[:12], *more])
+
+
+def _fit(names: Mapping[str, str], given: Mapping[str, Any]) -> str:
+    there = sum(name in given for name in names.values())
+    return f"the checkpoint does not fit: it has {there} of the network's {len(names)} tensors, of {len(given)} given"

@@ -1,0 +1,309 @@
+"""A spec as a graph of wired blocks: shapes of every node, what nothing reads pruned, and a canonical hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Generic, Protocol, TypeVar
+
+from archlab.blocks.wiring import Arguments, Leaf, Shape, Wired, WiringError, live, wire
+from archlab.core.errors import InputError, Problem
+from archlab.network.spec import IMAGE, Declared, Initialisation, Spec
+
+HASH_VERSION = 1
+Ref = tuple[int, int]  # (node, which of its outputs); node -1 is the image
+
+
+@dataclass(frozen=True)
+class Node:
+    """A block in place: its inputs as references, the leaves that are needed, and which outputs are read.
+
+    `pruned`: the leaves that were wired but that no output of the network needs.
+    """
+
+    name: str
+    block: str
+    arguments: Arguments
+    inputs: tuple[Ref, ...]
+    wired: Wired
+    leaves: tuple[Leaf, ...]
+    read: frozenset[int]
+
+    @property
+    def stage(self) -> str:
+        return self.name.split(".", 1)[0]
+
+    @property
+    def out_shapes(self) -> tuple[Shape, ...]:
+        """(C, H, W) of every output, fine to coarse."""
+        return self.wired.out_shapes
+
+    @property
+    def pruned(self) -> tuple[Leaf, ...]:
+        kept = set(map(id, self.leaves))
+        return tuple(leaf for leaf in self.wired.leaves if id(leaf) not in kept)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in the order they run; `unread` are declared nodes whose work nothing needs."""
+
+    name: str
+    input: Shape
+    outputs: int
+    initialisation: Initialisation
+    nodes: tuple[Node, ...]
+    output: Ref
+    unread: tuple[str, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """Canonical: equal for networks that compute the same from the same start, whatever their files look like.
+
+        The leaf operators are numbered in the order in which a walk from the output along ordered inputs leaves them,
+        so that names, order of declaration, form and comments are gone while sharing stays visible.
+        """
+        header = repr((HASH_VERSION, self.input, self.outputs, self.initialisation))
+        text = "\n".join([header, *canonical_leaves(self)])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def source_name(self, ref: Ref) -> str:
+        """`node`, or `node:1` where one of several outputs is meant; the image is `input`."""
+        node, which = ref
+        if node < 0:
+            return IMAGE
+        return self.nodes[node].name + (f":{which}" if len(self.nodes[node].out_shapes) > 1 else "")
+
+
+class Laid(Protocol):
+    """A block at its input shapes, in whatever form it is kept."""
+
+    @property
+    def out_shapes(self) -> tuple[Shape, ...]: ...
+
+
+B = TypeVar("B", bound=Laid)
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Layout(Generic[B, K]):
+    """Declared nodes in the order they run, each with its block, its sources, and which of its outputs are read.
+
+    `needed`: of every node what these outputs need of it and which inputs, None where nothing reads it.
+    """
+
+    nodes: tuple[tuple[Declared, B], ...]
+    refs: tuple[tuple[Ref, ...], ...]
+    read: tuple[frozenset[int], ...]
+    needed: tuple[tuple[K, frozenset[int]] | None, ...]
+    output: Ref
+
+
+def lay_out(
+    spec: Spec,
+    lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B],
+    needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
+) -> Layout[B, K]:
+    """Order, lay down and prune a spec's nodes.
+
+    `lay` lays a block down at its input shapes; `needs` says of a block and the outputs of it that are read what they
+    need of it, and which inputs they read. Raises InputError for cycles and shapes that do not fit.
+    """
+    laid = _laid(spec, _ordered(spec.nodes), lay)
+    position = {name: i for i, name in enumerate(laid)}
+    nodes = tuple(laid.values())
+    refs = tuple([_refs(declared, laid, position) for declared, _ in nodes])
+    output = (position[spec.output], 0)
+    _check_output(spec, laid[spec.output][1])
+    read, needed = _read([block for _, block in nodes], refs, output, needs)
+    return Layout(nodes, refs, read, needed, output)
+
+
+def assemble(spec: Spec) -> Graph:
+    """Order, wire and prune a spec's nodes. Raises InputError for cycles, dangling names and shapes that do not fit."""
+    layout = lay_out(spec, wire, live)
+    kept = [i for i, needed in enumerate(layout.needed) if needed]
+    number = {old: new for new, old in enumerate(kept)} | {-1: -1}
+    nodes = []
+    for (declared, block), refs, read, needed in zip(
+        layout.nodes, layout.refs, layout.read, layout.needed, strict=True
+    ):
+        if needed:
+            leaves, sources = needed
+            inputs = tuple((number[node], which) if k in sources else (-2, 0) for k, (node, which) in enumerate(refs))
+            nodes.append(Node(declared.name, declared.block, declared.arguments, inputs, block, leaves, read))
+    unread = tuple(node.name for (node, _), needed in zip(layout.nodes, layout.needed, strict=True) if not needed)
+    output = (number[layout.output[0]], 0)
+    return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread)
+
+
+def _ordered(nodes: Sequence[Declared]) -> list[Declared]:
+    """In an order in which every node stands behind what it reads; a cycle is an InputError with its path."""
+    by_name = {node.name: node for node in nodes}
+    done: dict[str, Declared] = {}
+    for start in nodes:
+        path = [start.name]
+        while path:
+            node = by_name[path[-1]]
+            waiting = [s for s, _ in node.inputs if s != IMAGE and s not in done]
+            if node.name in done or not waiting:
+                done.setdefault(path.pop(), node)
+            elif waiting[0] in path:
+                cycle = " <- ".join([*path[path.index(waiting[0]) :], waiting[0]])
+                raise InputError(
+                    node.item.problem(f"nodes read each other in a circle: {cycle}", f"nodes.{node.name}.from")
+                )
+            else:
+                path.append(waiting[0])
+    return list(done.values())
+
+
+def _laid(
+    spec: Spec, nodes: Sequence[Declared], lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B]
+) -> dict[str, tuple[Declared, B]]:
+    """Every node laid down at its input shapes; problems of all nodes whose inputs could be made."""
+    made: dict[str, tuple[Declared, B]] = {}
+    problems: list[Problem] = []
+    for node in nodes:
+        if all(source == IMAGE or source in made for source, _ in node.inputs):
+            try:
+                shapes = _input_shapes(node, made, spec.input)
+                made[node.name] = node, lay(node.function, shapes, node.many, node.arguments)
+            except WiringError as error:
+                problems.append(node.item.problem(f"{node.block}: {error}", node.name))
+    if problems:
+        raise InputError(problems)
+    return made
+
+
+def _input_shapes(node: Declared, made: Mapping[str, tuple[Declared, Laid]], image: Shape) -> tuple[Shape, ...]:
+    shapes: list[Shape] = []
+    for source, which in node.inputs:
+        outputs = (image,) if source == IMAGE else made[source][1].out_shapes
+        shapes += outputs if which is None else outputs[which : which + 1]
+    return tuple(shapes)
+
+
+def _refs(node: Declared, made: Mapping[str, tuple[Declared, Laid]], position: Mapping[str, int]) -> tuple[Ref, ...]:
+    refs: list[Ref] = []
+    for source, which in node.inputs:
+        if source == IMAGE:
+            refs.append((-1, 0))
+        elif which is None:
+            at = position[source]
+            refs += [(at, i) for i in range(len(made[source][1].out_shapes))]
+        else:
+            refs.append((position[source], which))
+    return tuple(refs)
+
+
+def _check_output(spec: Spec, last: Laid) -> None:
+    """A network gives one map of `outputs` channels."""
+    if len(last.out_shapes) != 1 or last.out_shapes[0][0] != spec.outputs:
+        found = ", ".join("x".join(map(str, shape)) for shape in last.out_shapes)
+        raise InputError(spec.document.problem(
+            f"the network must end in one map of {spec.outputs} channels, but ends in {found}; a head such as `finest` "
+            "chooses one of several maps", "output"))  # fmt: skip
+
+
+def _read(
+    blocks: Sequence[B],
+    refs: Sequence[Sequence[Ref]],
+    output: Ref,
+    needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
+) -> tuple[tuple[frozenset[int], ...], tuple[tuple[K, frozenset[int]] | None, ...]]:
+    """Which outputs of every node the network's output needs, and what these need of it."""
+    read: list[set[int]] = [set() for _ in blocks]
+    needed: list[tuple[K, frozenset[int]] | None] = [None] * len(blocks)
+    read[output[0]].add(output[1])
+    for i in range(len(blocks) - 1, -1, -1):
+        if read[i]:
+            needed[i] = found = needs(blocks[i], frozenset(read[i]))
+            for k in found[1]:
+                node, which = refs[i][k]
+                if node >= 0:
+                    read[node].add(which)
+    return tuple(map(frozenset, read)), tuple(needed)
+
+
+Value = tuple[int, int]  # (node, value number in it); the image is (-1, 0)
+
+
+def origin(graph: Graph, value: Value) -> Value:
+    """Follow a value through block borders to the leaf (or image) that makes it."""
+    node, number = value
+    while node >= 0 and number < len(graph.nodes[node].inputs):
+        source, which = graph.nodes[node].inputs[number]
+        node, number = (source, graph.nodes[source].wired.outputs[which]) if source >= 0 else (-1, 0)
+    return node, number
+
+
+def output_value(graph: Graph) -> Value:
+    """The value that the network returns."""
+    node, which = graph.output
+    return origin(graph, (node, graph.nodes[node].wired.outputs[which]))
+
+
+Said = tuple[str, str, str]  # of a leaf: its kind, which layer of its block it calls, its arguments and output shapes
+IMAGE_SAID = "", "", ""
+
+
+def canonical_leaves(graph: Graph) -> Iterator[str]:
+    """One line a leaf: operator, arguments, and inputs by their numbers in a walk from the output."""
+    leaves = _sources(graph)
+    numbers: dict[int, int] = {}
+    layers: dict[tuple[int, str], int] = {}
+    stack = [len(leaves) - 1]
+    while stack:
+        at = stack[-1]
+        node, (kind, layer, choices), sources = leaves[at]
+        waiting = [] if at in numbers else [source for source, _ in sources if source not in numbers]
+        if waiting:
+            stack += reversed(waiting)
+            continue
+        stack.pop()
+        if at not in numbers:
+            numbers[at] = len(numbers)
+            inputs = [(numbers[source], which) for source, which in sources]
+            yield f"{kind} {layers.setdefault((node, layer), len(layers))} {choices} {inputs}" if kind else "image"
+
+
+def _sources(graph: Graph) -> list[tuple[int, Said, list[Value]]]:
+    """The image, then every leaf with its node and, of each input, the place in this list and which of its outputs.
+
+    Behind the leaf that makes the network's output there is nothing.
+    """
+    found: list[tuple[int, Said, list[Value]]] = [(-1, IMAGE_SAID, [])]
+    made: list[dict[int, Value]] = []
+    for i, node in enumerate(graph.nodes):
+        read = [(k, source, which) for k, (source, which) in enumerate(node.inputs) if source >= -1]
+        values = {k: made[s][graph.nodes[s].wired.outputs[which]] if s >= 0 else (0, 0) for k, s, which in read}
+        for leaf, said in zip(node.leaves, _said(node.wired, node.read), strict=True):
+            for which, value in enumerate(leaf.outputs):
+                values[value] = len(found), which
+            found.append((i, said, [values[value] for value in leaf.inputs]))
+        made.append(values)
+    node_at, which = graph.output
+    return found[: made[node_at][graph.nodes[node_at].wired.outputs[which]][0] + 1]
+
+
+@lru_cache(maxsize=2**14)
+def _said(wired: Wired, read: frozenset[int]) -> list[Said]:
+    """Of the leaves that these outputs need; remembered, since blocks repeat in a network."""
+    leaves, _ = live(wired, read)
+    return [
+        (leaf.kind, leaf.scope or f"={leaf.outputs[0]}", f"{_canonical(leaf.arguments)} {leaf.out_shapes}")
+        for leaf in leaves
+    ]
+
+
+def _canonical(arguments: Arguments) -> str:
+    return repr(sorted((name, _named(value)) for name, value in arguments))
+
+
+def _named(value: Hashable | Callable[..., object]) -> Hashable:
+    """A class by its name, since its address differs between processes."""
+    return f"{value.__module__}:{value.__qualname__}" if isinstance(value, type) else value

@@ -1,0 +1,203 @@
+"""A graph as an `nn.Module`: leaves as named submodules, run in order by a plain loop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archlab.blocks.wiring import Leaf
+from archlab.network.graph import Graph, Node, Value, origin, output_value
+from archlab.network.spec import Initialisation
+
+Operator = Callable[..., Any]
+
+
+class Network(nn.Module):
+    """Runs a graph: (N, C, H, W) to (N, outputs, H', W').
+
+    Every leaf with state or an activation is a submodule under `node.scope`, called in the graph's order; values are
+    dropped as soon as nothing later reads them. `graph` is the graph it was built from. With `join=False` every leaf is
+    run by itself, also a concatenation that a shuffle follows.
+    """
+
+    def __init__(self, graph: Graph, *, join: bool = True) -> None:
+        super().__init__()
+        self.graph = graph
+        self._join = join
+        self._steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = []
+        self._slots, self._output = self._schedule(graph)
+        self._operators: list[Operator] | None = None
+        initialise(self, graph.initialisation)
+
+    def forward(self, image: Tensor) -> Tensor:
+        values: list[Any] = [None] * self._slots
+        values[0] = image
+        if self._operators is None:
+            self._operators = [self.get_submodule(what) if isinstance(what, str) else what for what, *_ in self._steps]
+        for operator, (_, sources, targets, finished) in zip(self._operators, self._steps, strict=True):
+            made = operator(*[values[s] for s in sources])
+            if len(targets) == 1:
+                values[targets[0]] = made
+            else:
+                for target, value in zip(targets, made, strict=True):
+                    values[target] = value
+            for slot in finished:
+                values[slot] = None
+        result = values[self._output]
+        assert isinstance(result, Tensor)
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_operators": None}
+
+    def _schedule(self, graph: Graph) -> tuple[int, int]:
+        """Fill `_steps`; every value of every leaf gets a slot, the image slot 0."""
+        slots: dict[Value, int] = {(-1, 0): 0}
+        steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...]]] = []
+        for index, node in enumerate(graph.nodes):
+            for leaf in joined(node) if self._join else node.leaves:
+                sources = tuple(slots[origin(graph, (index, number))] for number in leaf.inputs)
+                targets = tuple(slots.setdefault((index, number), len(slots)) for number in leaf.outputs)
+                steps.append((self._operator(node.name, leaf), sources, targets))
+        output = slots[output_value(graph)]
+        last_read = {slot: i for i, (_, sources, targets) in enumerate(steps) for slot in (*targets, *sources)}
+        for i, (what, sources, targets) in enumerate(steps):
+            finished = tuple(s for s in {*sources, *targets} if last_read[s] == i and s != output)
+            self._steps.append((what, sources, targets, finished))
+        return len(slots), output
+
+    def _operator(self, node: str, leaf: Leaf) -> str | Operator:
+        """A submodule's name, made where it is not there yet, or a function without state."""
+        if leaf.kind == INTERLEAVE:
+            return interleave
+        if leaf.kind in FUNCTIONS:
+            return FUNCTIONS[leaf.kind](leaf)
+        *parents, name = parts = [_free(part) for part in f"{node}.{leaf.scope}".split(".")]
+        parent: nn.Module = self
+        for part in parents:
+            if part not in parent._modules:
+                parent.add_module(part, nn.Module())
+            parent = parent.get_submodule(part)
+        if name not in parent._modules:
+            parent.add_module(name, MODULES[leaf.kind](leaf))
+        return ".".join(parts)
+
+
+def _free(name: str) -> str:
+    """A submodule's name that is no method or field of a module: a node called `half` becomes `half_`."""
+    return f"{name}_" if hasattr(nn.Module, name) or name in {"graph", "training"} else name
+
+
+def build(graph: Graph, *, join: bool = True) -> Network:
+    """A network in training mode, its weights drawn from torch's global generator."""
+    return Network(graph, join=join)
+
+
+def initialise(network: nn.Module, how: Initialisation) -> None:
+    """Convolutions N(0, std) with bias 0, norms 1 and 0; all else, and everything with `torch`, as its class does."""
+    if how.weights == "torch":
+        return
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=how.std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+INTERLEAVE = "interleave"
+
+
+def joined(node: Node) -> list[Leaf]:
+    """A node's leaves, every concatenation of equal maps that only a shuffle in as many groups reads made one with it.
+
+    The shuffle of a concatenation copies every element twice; laying the maps side by side copies it once.
+    """
+    readers = Counter(number for leaf in node.leaves for number in leaf.inputs)
+    readers.update(node.wired.outputs)
+    makers = {leaf.outputs[0]: leaf for leaf in node.leaves if leaf.kind == "concat"}
+    found = {}
+    for leaf in node.leaves:
+        concat = makers.get(leaf.inputs[0]) if leaf.kind == "shuffle" else None
+        if concat and readers[concat.outputs[0]] == 1 and concat.in_shapes == concat.in_shapes[:1] * leaf["groups"]:
+            found[concat.outputs[0]] = replace(concat, kind=INTERLEAVE, outputs=leaf.outputs)
+    leaves = [leaf for leaf in node.leaves if leaf.kind != "concat" or leaf.outputs[0] not in found]
+    return [found.get(leaf.inputs[0], leaf) if leaf.kind == "shuffle" else leaf for leaf in leaves]
+
+
+def interleave(*xs: Tensor) -> Tensor:
+    """Channel i of map g goes to i * len(xs) + g: a shuffled concatenation, in one copy and the maps' own layout."""
+    if xs[0].is_contiguous():
+        return torch.stack(xs, dim=2).flatten(1, 2)
+    return torch.stack([x.permute(0, 2, 3, 1) for x in xs], dim=4).flatten(3, 4).permute(0, 3, 1, 2)
+
+
+def shuffle(x: Tensor, groups: int) -> Tensor:
+    """Channel g * n + i goes to i * groups + g."""
+    n, c, h, w = x.shape
+    return x.view(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+def add(xs: Sequence[Tensor], scales: Sequence[int]) -> Tensor:
+    """sum_k scales_k x_k."""
+    total = xs[0] if scales[0] == 1 else xs[0] * scales[0]
+    for x, scale in zip(xs[1:], scales[1:], strict=True):
+        total = torch.add(total, x, alpha=scale)
+    return total
+
+
+def _conv(leaf: Leaf) -> nn.Module:
+    return nn.Conv2d(leaf.in_shapes[0][0], leaf.out_shapes[0][0], leaf["kernel"], leaf["stride"], leaf["padding"],
+                     leaf["dilation"], leaf["groups"], leaf["bias"])  # fmt: skip
+
+
+def _deconv(leaf: Leaf) -> nn.Module:
+    return nn.ConvTranspose2d(leaf.in_shapes[0][0], leaf.out_shapes[0][0], leaf["kernel"], leaf["stride"],
+                              leaf["padding"], leaf["output_padding"], bias=leaf["bias"])  # fmt: skip
+
+
+def _resize(leaf: Leaf) -> Operator:
+    size, mode = leaf["size"], leaf["mode"]
+    corners = True if mode == "bilinear" else None
+    return lambda x: F.interpolate(x, size=size, mode=mode, align_corners=corners)
+
+
+def _pool(leaf: Leaf) -> nn.Module:
+    return nn.AdaptiveAvgPool2d(leaf["size"])
+
+
+def _module(leaf: Leaf) -> nn.Module:
+    arguments = dict(leaf.arguments)
+    made = arguments.pop("factory")(**arguments)  # type: ignore[operator]
+    assert isinstance(made, nn.Module)
+    return made
+
+
+MODULES: dict[str, Callable[[Leaf], nn.Module]] = {
+    "conv": _conv,
+    "deconv": _deconv,
+    "norm": lambda leaf: nn.BatchNorm2d(leaf.in_shapes[0][0], eps=leaf["eps"], momentum=leaf["momentum"]),
+    "relu": lambda leaf: nn.ReLU(),
+    "relu6": lambda leaf: nn.ReLU6(),
+    "hswish": lambda leaf: nn.Hardswish(),
+    "hsigmoid": lambda leaf: nn.Hardsigmoid(),
+    "sigmoid": lambda leaf: nn.Sigmoid(),
+    "silu": lambda leaf: nn.SiLU(),
+    "pool": _pool,
+    "max_pool": lambda leaf: nn.MaxPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
+    "upsample": lambda leaf: nn.Upsample(scale_factor=leaf["factor"], mode="nearest"),
+    "module": _module,
+}
+FUNCTIONS: dict[str, Callable[[Leaf], Operator]] = {
+    "resize": _resize,
+    "split": lambda leaf: lambda x, widths=leaf["widths"]: x.split(widths, dim=1),
+    "concat": lambda leaf: lambda *xs: torch.cat(xs, dim=1),
+    "shuffle": lambda leaf: lambda x, groups=leaf["groups"]: shuffle(x, groups),
+    "add": lambda leaf: lambda *xs, scales=leaf["scales"]: add(xs, scales),
+    "multiply": lambda leaf: torch.mul,
+}

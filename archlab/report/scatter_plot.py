@@ -1,0 +1,165 @@
+"""Drawing complexity against accuracy: points, the Pareto front, and names that do not overlap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from archlab.ablation.rows import MEBI
+from archlab.ablation.scatter import Panel, Point, pareto
+from archlab.core.files import replacing
+from archlab.report.labels import LEADER, XY, Box, place
+
+# Okabe and Ito's blue and vermillion, told apart by every common form of colour blindness; the markers differ too.
+PUBLISHED, MEASURED = "#0072B2", "#D55E00"
+GREY = "#555555"
+MARKER, LABEL_SIZE = 7.0, 8.0
+STYLE: Any = {
+    "font.family": "DejaVu Sans", "font.size": 9.0, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "axes.axisbelow": True, "svg.hashsalt": "archlab",
+}  # fmt: skip
+
+
+def save(panels: Sequence[Panel], paths: Sequence[Path]) -> None:
+    """Draw once and write each path in the format of its ending; the same panels give the same bytes."""
+    with mpl.rc_context(STYLE):
+        figure = draw(panels)
+        for path in paths:
+            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            with replacing(path) as temporary:
+                figure.savefig(temporary, dpi=200, metadata=metadata)
+
+
+def draw(panels: Sequence[Panel]) -> Figure:
+    """Two panels a row, published in the first, and one legend for all."""
+    rows = (len(panels) + 1) // 2
+    figure = Figure(figsize=(10.5, 4.3 * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 2, squeeze=False).flat
+    for ax, panel in zip(axes, panels, strict=False):
+        _draw_panel(ax, panel)
+    for ax in list(axes)[len(panels) :]:
+        ax.set_axis_off()
+    figure.legend(handles=_legend(panels), loc="outside lower center", ncols=4, frameon=False)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ax, panel in zip(figure.axes, panels, strict=False):
+        _draw_labels(ax, panel)
+    return figure
+
+
+def _draw_panel(ax: Axes, panel: Panel) -> None:
+    colour, marker = (MEASURED, "D") if panel.measured else (PUBLISHED, "o")
+    scale, unit = _unit(panel.points)
+    front = pareto(panel.points)
+    _limits(ax, panel.points, scale)
+    ax.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", pad=20)
+    ax.text(0, 1.02, panel.remark, transform=ax.transAxes, color=GREY, fontsize=8.5)
+    ax.set_xlabel(f"{unit} by the paper's counter")
+    ax.set_ylabel(panel.y_label)
+    ax.grid(color="#E6E6E6", linewidth=0.7)
+    steps = [(point.flops / scale, point.score) for point in front]
+    ax.step([*(x for x, _ in steps), ax.get_xlim()[1]], [*(y for _, y in steps), steps[-1][1]], where="post",
+            color=colour, linewidth=1.3, alpha=0.55, zorder=2)  # fmt: skip
+    for point in panel.points:
+        ax.errorbar(point.flops / scale, point.score, yerr=point.deviation, fmt=marker, color=colour, markersize=MARKER,
+                    markerfacecolor=colour if point in front else "white", markeredgewidth=1.4,
+                    ecolor=(colour, 0.45), capsize=2.5, elinewidth=1.0, zorder=4)  # fmt: skip
+
+
+def _unit(points: Sequence[Point]) -> tuple[float, str]:
+    """What to divide multiply-adds by, and what that is called."""
+    if max(point.flops for point in points) < 512 * MEBI:
+        return MEBI, "MFLOPs (2²⁰)"
+    return MEBI * 1024, "GFLOPs (2³⁰)"
+
+
+def _limits(ax: Axes, points: Sequence[Point], scale: float) -> None:
+    """Room around the points for their names."""
+    xs = [point.flops / scale for point in points]
+    lows = [point.score - (point.deviation or 0) for point in points]
+    highs = [point.score + (point.deviation or 0) for point in points]
+    room = max(0.16 * (max(highs) - min(lows)), 0.5)
+    span = max(xs) - min(xs) or max(xs)
+    ax.set_xlim(max(0.0, min(xs) - 0.4 * span), max(xs) + 0.25 * span)
+    ax.set_ylim(min(lows) - room, max(highs) + room)
+
+
+def _legend(panels: Sequence[Panel]) -> list[Line2D]:
+    kinds = [(False, "published", PUBLISHED, "o"), (True, "measured here", MEASURED, "D")]
+    handles = []
+    for measured, word, colour, marker in kinds:
+        if any(panel.measured == measured for panel in panels):
+            style = {"marker": marker, "markersize": MARKER, "markeredgewidth": 1.4, "color": colour}
+            handles += [
+                Line2D([], [], linewidth=1.3, label=f"{word}, on the Pareto front", **style),  # type: ignore[arg-type]
+                Line2D([], [], linestyle="", markerfacecolor="white", label=f"{word}, off it", **style),  # type: ignore[arg-type]
+            ]
+    return handles
+
+
+def _draw_labels(ax: Axes, panel: Panel) -> None:
+    """Put a name beside each point, and a thin line to it where it could not be near."""
+    scale, _ = _unit(panel.points)
+    pixels: list[XY] = [tuple(ax.transData.transform((p.flops / scale, p.score))) for p in panel.points]
+    names = [point.label.replace(" (", "\n(") for point in panel.points]
+    boxes = place(
+        [text_size(ax, name) for name in names],
+        pixels,
+        bounds(ax),
+        lines=[*_front_lines(ax, panel.points, scale), *_whiskers(ax, panel.points, pixels)],
+        marker=MARKER * ax.figure.dpi / 72 + 4,
+    )
+    inverse = ax.transData.inverted()
+    for name, box, point in zip(names, boxes, pixels, strict=True):
+        if box is None:  # more names than the panel has room for
+            continue
+        x, y = inverse.transform(((box.left + box.right) / 2, (box.bottom + box.top) / 2))
+        side = "left" if box.left > point[0] else "right" if box.right < point[0] else "center"
+        ax.text(x, y, name, fontsize=LABEL_SIZE, ha="center", va="center", multialignment=side, linespacing=1.1,
+                zorder=5, gid="label")  # fmt: skip
+        end = box.nearest(point)
+        if math.dist(end, point) > LEADER:
+            ax.plot(
+                *zip(inverse.transform(point), inverse.transform(end), strict=True), color=GREY, linewidth=0.6, zorder=3
+            )
+
+
+def text_size(ax: Axes, text: str) -> XY:
+    """Width and height of a label in pixels, a little air included."""
+    drawn = ax.text(0, 0, text, fontsize=LABEL_SIZE, linespacing=1.1)
+    extent = drawn.get_window_extent()
+    drawn.remove()
+    return extent.width + 4, extent.height + 2
+
+
+def bounds(ax: Axes) -> Box:
+    extent = ax.get_window_extent()
+    return Box(extent.x0, extent.y0, extent.x1, extent.y1).grown(-2)
+
+
+def _whiskers(ax: Axes, points: Sequence[Point], pixels: Sequence[XY]) -> list[tuple[XY, XY]]:
+    height = ax.transData.transform((0, 1))[1] - ax.transData.transform((0, 0))[1]
+    reaches = [height * (point.deviation or 0.0) for point in points]
+    return [((x, y - reach), (x, y + reach)) for (x, y), reach in zip(pixels, reaches, strict=True) if reach]
+
+
+def _front_lines(ax: Axes, points: Sequence[Point], scale: float) -> list[tuple[XY, XY]]:
+    """The segments of the front's step line in pixels."""
+    front = [(point.flops / scale, point.score) for point in pareto(points)]
+    corners = [front[0]]
+    for x, y in front[1:]:
+        corners += [(x, corners[-1][1]), (x, y)]
+    corners.append((ax.get_xlim()[1], corners[-1][1]))
+    pixels: list[XY] = [tuple(ax.transData.transform(corner)) for corner in corners]
+    return list(pairwise(pixels))

@@ -1,0 +1,198 @@
+"""The candidates of a search: where its result is read from, the best of them, one by its number, and its file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import archlab
+from archlab.core import builtin
+from archlab.core.errors import InputError, Problem, nearest
+from archlab.network.spec import Spec
+from archlab.search.report.estimates import (
+    COUNTED,
+    all_known,
+    by_rung,
+    deepest,
+    front,
+    known,
+    score_names,
+    shown_scores,
+    vector,
+)
+from archlab.search.report.quantities import quantity
+from archlab.search.results import Candidate, Objective, Result, read_result
+from archlab.search.space.space import METRICS
+
+BEST = 10
+OUTCOMES = {"complete": "trained to the end", "stopped": "stopped at a rung", "failed": "failed"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """A network that is compared. `candidate`: the trial or reference that it is; None of one that was not trained."""
+
+    label: str
+    spec: Spec
+    cost: dict[str, float]
+    candidate: Candidate | None = None
+
+    @property
+    def hash(self) -> str:
+        return self.candidate.hash if self.candidate else archlab.spec_hash(self.spec)
+
+    def as_json(self, result: Result) -> dict[str, Any]:
+        trained = as_json(result, self.candidate) if self.candidate else {}
+        return {
+            "name": self.spec.name,
+            "hash": self.hash,
+            "cost": self.cost,
+            **trained,
+            "spec": self.spec.document.plain(),
+        }
+
+
+def result_of(
+    study: str,
+    *,
+    searches: Path = Path("searches"),
+    storage: str | None = None,
+    data: Path | None = None,
+    plugin: tuple[str, ...] = (),
+) -> Result:
+    """What a search has found: by its name or file from its study, else from a `result.json`, or a folder with one.
+
+    Raises InputError for a search that was never begun there.
+    """
+    named = Path(study)
+    if named.suffix == ".json" or named.is_dir():
+        return read_result(named / "result.json" if named.is_dir() else named)
+    name = builtin.find(study, "studies", "*.yaml", "search").stem
+    folder = searches / name
+    if storage is None and not folder.is_dir():
+        begin = f"`archlab search {study}` begins it, and --searches says where it lies"
+        raise InputError(Problem(f"there is no study of this search: {begin}", file=str(folder)))
+    from archlab.search import run as explore  # after what is wrong at once is told: it brings PyTorch and Optuna
+
+    options = explore.Options(study, storage=storage, data=data, out=searches, plugin=plugin)
+    try:
+        return explore.result_of(options)
+    except InputError as error:
+        if (kept := folder / "result.json").is_file():
+            here = Problem("what it had found can be read from here", file=str(kept))
+            raise InputError([*error.problems, here]) from None
+        raise
+
+
+def candidate_of(result: Result, number: str) -> Candidate:
+    """A trial by its number; InputError with those that there are."""
+    found = {str(candidate.number): candidate for candidate in result.candidates}
+    if number in found:
+        return found[number]
+    if not found:
+        raise InputError(Problem(f"{result.study} has no finished trial yet", "NUMBER"))
+    between = f"{len(found)} are finished, {min(map(int, found))} to {max(map(int, found))}"
+    rule = f"{result.study} has no finished trial {number!r}: {between}{nearest(number, found)}"
+    raise InputError(Problem(rule, "NUMBER"))
+
+
+def best(result: Result, *, by: str | None = None, most: int | None = None) -> list[Candidate]:
+    """The front, or the first `most` complete candidates by one figure; equal ones in the order of their numbers.
+
+    `by`: an objective, in its direction; or another score, upwards, or cost, downwards.
+    """
+    if by is None:
+        return front(result)[:most]
+    objective = _objective(result, by)
+    sign = -1.0 if objective.direction == "maximize" else 1.0
+    held = all_known(result.complete, [objective])
+    return sorted(held, key=lambda c: (sign * vector(c, [objective])[0], c.number))[: most or BEST]
+
+
+def _objective(result: Result, name: str) -> Objective:
+    sought = {objective.name: objective for objective in result.objectives}
+    names = dict.fromkeys([*sought, *score_names(result.candidates), *COUNTED])
+    if name not in names:
+        rule = f"no objective, score or cost is called {name!r}{nearest(name, names)}"
+        raise InputError(Problem(rule, "--objective"))
+    return sought.get(name) or Objective(name, "minimize" if name in COUNTED else "maximize")
+
+
+def spec_of(candidate: Candidate, plugin: Iterable[str] = ()) -> Spec:
+    """A candidate's network from its YAML."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "candidate.yaml"
+        path.write_text(candidate.spec, encoding="utf-8")
+        return replace(archlab.load(path, plugin=plugin), name=candidate.name)
+
+
+def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
+    """What a user names for a comparison: a trial by its number, or a network, which is taken at the study's input.
+
+    A network that is a reference of the study or one of its trials, by its hash, has their scores.
+    """
+    if name.isdigit():
+        candidate = candidate_of(result, name)
+        return Side(f"trial {name}", spec_of(candidate, plugin), dict(candidate.cost), candidate)
+    trained = (*result.references, *result.candidates)
+    outputs = spec_of(trained[0], plugin).outputs if trained else None
+    spec = archlab.load(name, input=(3, *result.rungs[-1].input), outputs=outputs, plugin=plugin)
+    total, key = archlab.cost(spec).total, archlab.spec_hash(spec)
+    cost = {metric: value(total) for metric, value in METRICS.items()}
+    return Side(spec.name, spec, cost, next((each for each in trained if each.hash == key), None))
+
+
+def as_variant(result: Result, candidate: Candidate) -> str:
+    """An ordinary variant's file, with a comment that says where it comes from and what it scored."""
+    scores = [
+        quantity(name).said(found.mean)
+        for name in shown_scores(result, [candidate])
+        if (found := known(candidate, name))
+    ]
+    costs = [
+        quantity(name).said(candidate.cost[name]) for name in ("params", "macs", "mflops") if name in candidate.cost
+    ]
+    seeds = f", mean of {len(candidate.seeds)} seeds" if len(candidate.seeds) > 1 else ""
+    at = f" at {deepest(result, candidate)}{seeds}, recipe {result.recipe} on {result.data}" if scores else ""
+    lines = [
+        f"Trial {candidate.number} of the search {result.study}, {result.date}: {OUTCOMES[candidate.outcome]}.",
+        f"{', '.join(scores)}{at}." if scores else "Not scored.",
+        f"{', '.join(costs)}.",
+        f"Hash {candidate.hash}.",
+    ]
+    return "".join(f"# {' '.join(line.split())}\n" for line in lines) + candidate.spec
+
+
+def as_json(result: Result, candidate: Candidate) -> dict[str, Any]:
+    """A line of `archlab best --json`: the means over seeds, and their 95 % intervals where there are several."""
+    found = {o.name: known(candidate, o.name) for o in result.objectives}
+    return {
+        "number": candidate.number,
+        "name": candidate.name,
+        "hash": candidate.hash,
+        "outcome": candidate.outcome,
+        "seeds": max(len(candidate.seeds), 1),
+        "values": {name: each.mean for name, each in found.items() if each},
+        "intervals": {name: [each.low, each.high] for name, each in found.items() if each and each.low is not None},
+        "cost": dict(candidate.cost),
+        "point": dict(candidate.point),
+    }
+
+
+def in_full(result: Result, candidate: Candidate, plugin: Iterable[str] = ()) -> dict[str, Any]:
+    """What `archlab show --json` prints: also the scores at each rung reached and from each seed, and the network."""
+    rungs = [{**asdict(result.rungs[i]), "scores": dict(found)} for i, found in by_rung(result, candidate).items()]
+    return {
+        **as_json(result, candidate),
+        "on_front": candidate in front(result),
+        "reason": candidate.reason,
+        "rungs": rungs,
+        "scores_by_seed": {seed: dict(scores) for seed, scores in candidate.seeds.items()},
+        "proxies": dict(candidate.proxies),
+        "seconds": candidate.seconds,
+        "finished": candidate.finished,
+        "spec": spec_of(candidate, plugin).document.plain(),
+    }

@@ -1,0 +1,86 @@
+"""All that a report says of a search, computed once: front, growth, distributions and importances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archlab.search.report import estimates
+from archlab.search.report.bands import Band, Step, edf, equal_count_bands
+from archlab.search.report.estimates import Domination, Growth
+from archlab.search.report.importance import Importance, importances
+from archlab.search.results import Candidate, Result
+
+
+@dataclass(frozen=True)
+class AtRung:
+    """Every candidate that was scored at a rung, whether it went on or not."""
+
+    index: int
+    label: str
+    candidates: tuple[Candidate, ...]
+    scores: tuple[float, ...]
+    costs: tuple[float, ...]
+    distribution: tuple[Step, ...]
+    bands: tuple[Band, ...]
+    importances: tuple[Importance, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`score` and `cost`: the first of the study's objectives of each kind, by which pictures are drawn by default."""
+
+    result: Result
+    score: str
+    cost: str
+    front: tuple[Candidate, ...]
+    reference_point: Mapping[str, float]
+    growth: tuple[Growth, ...]
+    rungs: tuple[AtRung, ...]
+    dominations: tuple[Domination, ...]
+
+    @property
+    def front_numbers(self) -> frozenset[int]:
+        return frozenset(candidate.number for candidate in self.front)
+
+
+def analyse(result: Result, given: Mapping[str, float] | None = None) -> Analysis:
+    """`given`: a reference point by objective; what it leaves out is chosen (`estimates.reference_point`)."""
+    score = next((o.name for o in result.objectives if o.direction == "maximize"), _first_score(result))
+    cost = next((o.name for o in result.objectives if o.direction == "minimize"), "macs")
+    reference = estimates.reference_point(result, given)
+    front = estimates.front(result)
+    return Analysis(
+        result,
+        score,
+        cost,
+        tuple(front),
+        reference,
+        tuple(estimates.growth(result, reference)),
+        tuple(found for i in range(len(result.rungs)) if (found := _at_rung(result, i, score, cost))),
+        tuple(estimates.dominations(front, result.references, result.objectives)),
+    )
+
+
+def _first_score(result: Result) -> str:
+    return next((name for candidate in result.candidates for scores in candidate.rungs for name in scores), "")
+
+
+def _at_rung(result: Result, index: int, score: str, cost: str) -> AtRung | None:
+    found = [
+        (c, estimates.by_rung(result, c).get(index, {}).get(score), estimates.known(c, cost)) for c in result.candidates
+    ]
+    held = [(c, float(value), price.mean) for c, value, price in found if value is not None and price]
+    if not held:
+        return None
+    there, scores, costs = zip(*held, strict=True)
+    return AtRung(
+        index,
+        result.rungs[index].label,
+        there,
+        scores,
+        costs,
+        tuple(edf(scores)),
+        tuple(equal_count_bands(costs, scores)),
+        tuple(importances([c.point for c in there], scores, result.parameters)),
+    )

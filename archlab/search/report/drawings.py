@@ -1,0 +1,60 @@
+"""The block graphs of candidates as SVG, packed small enough that a page carries hundreds."""
+
+from __future__ import annotations
+
+import base64
+import re
+import tempfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from archlab.core.errors import InputError
+from archlab.core.progress import progress
+from archlab.counting.count import cost
+from archlab.network.graph import assemble
+from archlab.network.load import load
+from archlab.report.drawing.overview import choose, overview
+from archlab.report.drawing.svg import to_svg
+from archlab.search.results import Candidate
+
+BUDGET = 2_000_000
+"""Characters of packed drawings that a page may hold: some 450 of networks like Lite-HRNet."""
+
+
+def drawn(candidates: Sequence[Candidate], *, plugin: Sequence[str] = (), budget: int = BUDGET) -> dict[str, str]:
+    """Hash -> packed SVG, each network once, in the order given until the budget is spent.
+
+    A spec that cannot be read here (its blocks come from a plug-in that was not named) has no drawing.
+    """
+    found: dict[str, str] = {}
+    chosen = {candidate.hash: candidate for candidate in reversed(candidates)}
+    with progress("drawing", len(chosen)) as advance:
+        for candidate in reversed(chosen.values()):
+            if budget <= 0:
+                break
+            if svg := _svg(candidate, plugin):
+                found[candidate.hash] = packed(svg)
+                budget -= len(found[candidate.hash])
+            advance()
+    return found
+
+
+def packed(text: str) -> str:
+    """zlib and base64, which a browser's DecompressionStream("deflate") takes apart."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _svg(candidate: Candidate, plugin: Sequence[str]) -> str | None:
+    """The block graph alone, without the insides of its blocks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "candidate.yaml"
+        path.write_text(candidate.spec, encoding="utf-8")
+        try:
+            graph = assemble(load(path, plugin=plugin))
+        except InputError:
+            return None
+    counted = cost(graph)
+    picture = overview(graph, counted, choose(graph, counted))
+    described = f"{len(graph.nodes)} blocks, {counted.params:,} parameters. Rows are resolutions, fine above coarse."
+    return re.sub(r"\n\s*", "", to_svg(picture, f"Block graph of {candidate.name}", described))

@@ -1,0 +1,69 @@
+"""What no other candidate beats, and how much of the objective space that covers: pure functions on numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from archlab.report.ranking import ranks
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def gains(
+    values: Sequence[Sequence[float]], directions: Sequence[str], reference: Sequence[float] | None = None
+) -> Array:
+    """Objectives (points, objectives) turned so that more is better, counted from the reference point or from 0."""
+    signs = np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
+    given = np.asarray(values, float).reshape(-1, len(directions))
+    turned: Array = signs * (given - (np.zeros(len(directions)) if reference is None else np.asarray(reference, float)))
+    return turned
+
+
+def non_dominated(values: Sequence[Sequence[float]], directions: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which points no other beats: none is at least as good in every objective and better in one.
+
+    Equal points do not beat each other, so all of them stay.
+    """
+    return ranks((-gains(values, directions)).tolist()) == 0 if len(values) else np.zeros(0, bool)
+
+
+def hypervolume(values: Sequence[Sequence[float]], directions: Sequence[str], reference: Sequence[float]) -> float:
+    """The volume of what lies between the reference point and the points: {z : reference < z <= some point}.
+
+    In units of the product of the objectives. A point that does not beat the reference in every objective adds
+    nothing. Exact, by slices along one objective after another (Zitzler, Deb and Thiele, 2000; "HSO" in While et al.,
+    A Faster Algorithm for Calculating Hypervolume, 2006): with m objectives and n points about n^(m - 1) steps.
+    """
+    given = gains(values, directions, reference)
+    return _volume(given[(given > 0).all(axis=1)])
+
+
+def _volume(points: Array) -> float:
+    """Of the union of the boxes from 0 to each point: slices of the last objective, each a volume of one less."""
+    if not len(points):
+        return 0.0
+    if points.shape[1] == 1:
+        return float(points.max())
+    points = points[np.argsort(-points[:, -1], kind="stable")]
+    ends = np.append(points[1:, -1], 0.0)
+    if points.shape[1] == 2:
+        return float((np.maximum.accumulate(points[:, 0]) * (points[:, 1] - ends)).sum())
+    depths = points[:, -1] - ends
+    return float(sum(depth * _volume(points[: i + 1, :-1]) for i, depth in enumerate(depths) if depth))
+
+
+def worst_with_room(
+    values: Sequence[Sequence[float]], directions: Sequence[str], room: float = 0.1
+) -> tuple[float, ...]:
+    """A reference point: of each objective its worst value, moved away by `room` of its range.
+
+    Where all values are equal, by `room` of the value itself (1 if that is 0).
+    """
+    given = gains(values, directions)
+    span = np.ptp(given, axis=0)
+    step = room * np.where(span > 0, span, np.where(given[0] != 0, np.abs(given[0]), 1.0 / room))
+    signs = gains([[1.0] * len(directions)], directions)[0]
+    return tuple(map(float, signs * (given.min(axis=0) - step)))

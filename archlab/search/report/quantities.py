@@ -1,0 +1,70 @@
+"""What the numbers of a search are called, and how they are written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from archlab.report.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A name, what a value is divided by to be shown, its digits (None: four significant ones), and its unit."""
+
+    label: str
+    scale: float = 1.0
+    digits: int | None = None
+    unit: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def text(self, value: float | None) -> str:
+        """The number alone."""
+        if value is None or not math.isfinite(value):
+            return "-"
+        shown = value / self.scale
+        if self.digits is None:
+            return f"{shown:,.0f}" if 1e4 <= abs(shown) < 1e12 else f"{shown:.4g}"
+        return f"{shown:,.{self.digits}f}"
+
+    def said(self, value: float | None) -> str:
+        """The number in a sentence: `205.2 M multiply-adds`, `PCK@0.1 71.0`."""
+        if self.unit:
+            return f"{self.text(value)}{' M' if self.scale == 1e6 else ''} {self.label}"
+        return f"{self.label} {self.text(value)}"
+
+    def with_error(self, found: Interval | None) -> str:
+        """`mean ± half the interval`, or the one value."""
+        if found is None:
+            return "-"
+        if found.high is None:
+            return self.text(found.mean)
+        return f"{self.text(found.mean)} ± {self.text(found.high - found.mean)}"
+
+
+SCORES = {"ap": "AP", "pckh": "PCKh@0.5", "mean_oks": "mean OKS", "pck": "PCK@0.1"}
+QUANTITIES = {
+    **{name: Quantity(label, 1, 1) for name, label in SCORES.items()},
+    "params": Quantity("parameters", 1e6, 3, "10⁶"),
+    "macs": Quantity("multiply-adds", 1e6, 1, "10⁶, fvcore"),
+    "mflops": Quantity("MFLOPs", 1, 1, "2²⁰, the paper's counter"),
+    "activations": Quantity("activations", 1e6, 2, "10⁶"),
+    "number": Quantity("number of the trial", 1, 0),
+    "seconds": Quantity("training time", 1, 1, "s"),
+    "finished": Quantity("finished after", 60, 1, "min"),
+}
+
+
+def quantity(name: str) -> Quantity:
+    """How a score, cost, proxy or other number of a candidate is shown."""
+    return QUANTITIES.get(name) or Quantity(name.replace("_", " "))
+
+
+def product(names: tuple[str, ...]) -> Quantity:
+    """The hypervolume's unit: the product of its objectives as they are shown."""
+    parts = [quantity(name) for name in names]
+    unit = " × ".join(f"{part.label} ({part.unit.split(',')[0]})" if part.scale != 1 else part.label for part in parts)
+    return Quantity("hypervolume", math.prod(part.scale for part in parts), None, unit)

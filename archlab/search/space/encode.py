@@ -1,0 +1,88 @@
+"""From a network's document back to the choices of a space that make it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from archlab import yamlio
+from archlab.blocks import registry
+from archlab.core.errors import InputError
+from archlab.network.spec import Spec, StagesForm
+from archlab.search.space.document import Place
+from archlab.yamlio import Item
+
+Path = Sequence[str]
+
+
+def at(document: Item, path: Path, blocks: registry.Table) -> Item | None:
+    """What a document says at a path, None if nothing: one entry for all stages where a stage's own is asked for, an
+    argument's default where a block does not give it."""
+    for name in path:
+        inside = _as_block(document)
+        if isinstance(document.value, tuple):
+            if not name.isdigit() or int(name) >= len(document.value):
+                return None
+            document = document.value[int(name)]
+        elif inside and name in inside:
+            document = inside[name]
+        elif not name.isdigit():
+            default = _default(inside or {}, name, blocks)
+            if default is None:
+                return None
+            document = default
+    return document
+
+
+def with_widths(spec: Spec) -> Item:
+    """The document with `stages.width` as one list a stage, however it was written."""
+    stages = spec.document.entries.get("stages")
+    if stages is None:
+        return spec.document
+    form = yamlio.parse(stages, StagesForm)
+    there = stages.entries["width"]
+    lists = [[replace(there, value=width) for width in form.widths(stage)] for stage in range(len(form.modules))]
+    widths = replace(there, value=tuple(replace(there, value=tuple(widths)) for widths in lists))
+    return yamlio.set_path(spec.document, "stages.width", widths)
+
+
+def fits(found: Item | None, choice: Item | None, place: Place | None, blocks: registry.Table) -> bool:
+    """Whether they say the same, apart from what varies inside by itself."""
+    if found is None or choice is None:
+        return found is choice
+    if place and isinstance(found.value, tuple) and isinstance(choice.value, tuple):
+        return len(found.value) == len(choice.value) and all(
+            fits(one, other, inside, blocks)
+            for i, (one, other) in enumerate(zip(found.value, choice.value, strict=True))
+            if (inside := place.inside.get(str(i))) is None or inside.parameter < 0
+        )
+    mine, its = _as_block(found), _as_block(choice)
+    if mine is None or its is None or "block" not in mine or "block" not in its:
+        return found == choice
+    names = {*mine, *its} - {"block"} - set(place.inside if place else ())
+    same = mine["block"] == its["block"]
+    return same and all(at(found, [name], blocks) == at(choice, [name], blocks) for name in names)
+
+
+def check_same(spec: Spec, made: Spec, space: str) -> None:
+    """Raises InputError naming the fields in which a spec is not the point that it was taken for."""
+    wrong = [name for name in ("input", "outputs", "initialisation") if getattr(spec, name) != getattr(made, name)]
+    mine, its = ({node.name: (node.block, node.arguments, node.inputs) for node in each.nodes} for each in (spec, made))
+    wrong += [name for name in {**mine, **its} if mine.get(name) != its.get(name)]
+    if wrong:
+        rule = f"differs from every network of the space {space!r} with its other choices"
+        raise InputError(spec.document.problem(rule, name) for name in wrong[:8])
+
+
+def _as_block(item: Item) -> Mapping[str, Item] | None:
+    return {"block": item} if isinstance(item.value, str) else item.value if isinstance(item.value, dict) else None
+
+
+def _default(entries: Mapping[str, Item], name: str, blocks: registry.Table) -> Item | None:
+    block: Any = entries["block"].value if "block" in entries else None
+    if not isinstance(block, str) or block not in blocks or name not in registry.keywords(blocks[block]):
+        return None
+    default = inspect.signature(blocks[block]).parameters[name].default
+    return None if default is inspect.Parameter.empty else yamlio.item_of(default)

@@ -1,0 +1,151 @@
+"""Networks of a space by chance, checked and counted but not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.table import Table
+
+import archlab
+from archlab import yamlio
+from archlab.ablation.study import SEARCH
+from archlab.blocks.wiring import Shape
+from archlab.core import builtin
+from archlab.core.errors import InputError, Problem, nearest
+from archlab.counting.count import MEBI, Count
+from archlab.network.spec import Spec
+from archlab.search.config import load_search
+from archlab.search.space.gate import Gate
+from archlab.search.space.points import size
+from archlab.search.space.space import METRICS, Band, Space, load_space, names
+
+NAMED_BY = 12
+"""Digits of a network's hash in its name: of a million networks, two are called alike once in 500 times."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A network of a space that passes its limits. `point`: the choices that make it, as a reader knows them."""
+
+    spec: Spec
+    hash: str
+    count: Count
+    point: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Costs under the names that `archlab build --json` gives them."""
+        return {
+            "name": self.spec.name,
+            "hash": self.hash,
+            "params": self.count.params,
+            "flops": self.count.flops,
+            "activations": self.count.activations,
+            "point": dict(self.point),
+            "spec": self.spec.document.plain(),
+        }
+
+    def as_yaml(self, space: Space) -> str:
+        """An ordinary variant's file."""
+        cost = f"{self.count.params:,} parameters, {self.count.fvcore:,} multiply-adds (fvcore)"
+        return f"# Drawn by chance from the space {space.name}: {cost}.\n{self.spec.to_yaml()}"
+
+
+def space_of(name: str, *, input: Shape | None, outputs: int | None, plugin: tuple[str, ...] = ()) -> Space:
+    """A space by its name or file, or that of a search: with its limits, at its recipe's input.
+
+    `input` (C, H, W) and `outputs` stand in the base network's place; a search says them itself.
+    """
+    path = Path(name) if name in names() else builtin.names("studies", "*.yaml").get(name, Path(name))
+    kind = yamlio.read(path).entries.get("kind") if path.is_file() and path.suffix in {".yaml", ".yml"} else None
+    if kind is None or kind.value != SEARCH:
+        return load_space(name, input=input, outputs=outputs, plugin=plugin)
+    given = [option for option, value in (("--input", input), ("--outputs", outputs)) if value is not None]
+    if given:
+        raise InputError(
+            Problem("is what the search's recipe says; name its space in place of it", option) for option in given
+        )
+    return load_search(path, plugin=plugin).space
+
+
+def sample(gate: Gate, count: int, *, seed: int) -> Iterator[Sampled]:
+    """So many networks that pass, no two of one hash; the same ones again for the same seed.
+
+    Raises InputError where none passes, or no further one.
+    """
+    random = Random(seed)
+    for _ in range(count):
+        found = gate.sample(random)
+        assert found.spec is not None
+        assert found.cost is not None
+        key = archlab.spec_hash(found.spec)
+        spec = replace(found.spec, name=f"{gate.space.name}_{key[:NAMED_BY]}")
+        yield Sampled(spec, key, found.cost, gate.space.labels(found.point))
+
+
+def limited(space: Space, texts: Iterable[str]) -> Space:
+    """The space within other limits, each as `macs=1e8..3e8`, either end of which may be left out."""
+    pairs = [(text, *text.partition("=")) for text in texts]
+    wrong = [text for text, _, _, band in pairs if ".." not in band]
+    if wrong:
+        raise InputError(
+            Problem(f"expected COST=LEAST..MOST such as macs=1e8..3e8, found {t!r}", "--limit") for t in wrong
+        )
+    bands = {name.strip(): dict(zip(("min", "max"), band.split("..", 1), strict=True)) for _, name, _, band in pairs}
+    given = [name.strip() for _, name, _, _ in pairs]
+    rules = [f"no cost is called {name!r}{nearest(name, METRICS)}" for name in given if name not in METRICS]
+    rules += [f"{name} is limited twice; one limit says both ends" for name in bands if given.count(name) > 1]
+    if rules:
+        raise InputError(Problem(rule, "--limit") for rule in rules)
+    said = {
+        name: {end: yamlio.item_of_text(value, file="--limit") for end, value in band.items() if value.strip()}
+        for name, band in bands.items()
+    }
+    item = yamlio.item_of(said, file="--limit")
+    return replace(space, limits={**space.limits, **yamlio.parse(item, dict[str, Band])})
+
+
+def about(space: Space) -> str:
+    """How large a space is, and within which limits a candidate passes."""
+    limits = ", ".join(f"{name} {_band(band)}" for name, band in space.limits.items()) or "none"
+    return f"{space.name}: {size(space):,} points; limits: {limits}"
+
+
+def share(gate: Gate) -> str:
+    """What became of all that was looked at."""
+    passed = len(gate.known) + gate.repeated
+    again = f", {gate.repeated} of them of a network met before" if gate.repeated else ""
+    return f"{passed} of {gate.tried} candidates tried passed ({100 * passed / max(gate.tried, 1):.1f} %){again}"
+
+
+def table(found: Sequence[Sampled], space: Space) -> Table:
+    """What was drawn, with its choices."""
+    made = Table(title=space.title, title_style="bold", title_justify="left", show_lines=True)
+    made.add_column("network", no_wrap=True)
+    for name in ("params", "fvcore MFLOPs", "paper MFLOPs", "activations"):
+        made.add_column(name, justify="right")
+    made.add_column("choices", overflow="fold")
+    parameters = [parameter.name for parameter in space.parameters]
+    for each in found:
+        count = each.count
+        flops = f"{count.fvcore / 1e6:.2f}", f"{count.paper / MEBI:.2f}"
+        chosen = "; ".join(f"{name} {label}" for name, label in choices(parameters, each.point).items())
+        made.add_row(each.spec.name, f"{count.params:,}", *flops, f"{count.activations:,}", chosen)
+    return made
+
+
+def choices(parameters: Sequence[str], point: Mapping[str, Any]) -> dict[str, str]:
+    """A point's choices by what varies: `modules.0: 2, modules.1: 4` is `modules: 2 4`; a dash is none."""
+    families: dict[str, list[str]] = {}
+    for name in parameters:
+        families.setdefault(name.split(".")[0], []).append(str(point.get(name, "-")))
+    return {name: " ".join(made) for name, made in families.items() if set(made) != {"-"}}
+
+
+def _band(band: Band) -> str:
+    if band.min is None:
+        return f"at most {band.max:g}"
+    return f"at least {band.min:g}" if band.max is None else f"{band.min:g} to {band.max:g}"

@@ -1,0 +1,1 @@
+"""Human pose: people, crops, heat-maps, keypoints and their scores."""

@@ -1,0 +1,228 @@
+"""From a person in an image to the network's input: box, augmentation, affine crop, normalisation.
+
+Recipes hold an `Augmentation`, so OpenCV is imported only where pixels are touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archlab.tasks.pose.keypoints import KeypointLayout
+from archlab.tasks.pose.options import Crops
+from archlab.yamlio import Above, AtLeast, AtMost
+
+Floats = NDArray[np.floating[Any]]
+Image = NDArray[np.uint8]
+Share = Annotated[float, AtLeast(0), AtMost(1)]
+
+PADDING = 1.25
+"""How much wider than its box a person is cropped (released code)."""
+PIXELS = 200.0
+"""Scales are box sides in units of 200 pixels, an inheritance from MPII that all HRNet code keeps."""
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Probabilities and sizes of the random changes of a training crop, in the order in which they are applied.
+
+    The defaults are the released Lite-HRNet's. The paper prints rotation within 30 degrees; its code draws a normal
+    of 30 degrees cut at twice that. A probability of 0 switches its step off, and so does a `scale` of 0.
+    """
+
+    shift_probability: Annotated[Share, "Of moving the box centre, drawn once when the data set is loaded."] = 0.3
+    shift: Annotated[float, AtLeast(0), "Of the box, from end to end: the move is shift * (U - 0.5) * [w, h]."] = 0.4
+    flip_probability: Annotated[Share, "Of mirroring the image."] = 0.5
+    half_body_probability: Annotated[Share, "Of cropping the upper or the lower body alone."] = 0.3
+    half_body_more_than: Annotated[int, AtLeast(0), "Labelled joints that a person must exceed for that."] = 8
+    half_body_padding: Annotated[float, Above(0), "Of the box of the chosen joints."] = 1.5
+    scale: Annotated[float, AtLeast(0), AtMost(0.99), "s of the factor clip(1 + s * randn, 1 - s, 1 + s)."] = 0.25
+    rotation_probability: Annotated[Share, "Of turning the crop."] = 0.6
+    rotation_degrees: Annotated[float, AtLeast(0), "r of the angle clip(r * randn, -2 r, 2 r)."] = 30.0
+
+
+NO_AUGMENTATION = Augmentation(
+    shift_probability=0.0, flip_probability=0.0, half_body_probability=0.0, scale=0.0, rotation_probability=0.0
+)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one person is cropped: mirrored first, then by centre (2,), scale (2,) and rotation; with its joints (K, 2).
+
+    `joints` and `visible` (K,) are in the pixels of the (mirrored) image.
+    """
+
+    center: Floats
+    scale: Floats
+    joints: Floats
+    visible: NDArray[Any]
+    rotation_degrees: float = 0.0
+    flipped: bool = False
+
+
+def fit_boxes(boxes: Floats, aspect: float, *, padding: float = PADDING) -> tuple[Floats, Floats]:
+    """Centres (N, 2) and scales (N, 2) of boxes (N, 4) x, y, w, h, as float32.
+
+    center = [x + w / 2, y + h / 2]; the short side is extended to `aspect` = W / H; scale = padding * [w, h] / 200.
+    """
+    x, y, w, h = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
+    wide = w > aspect * h
+    sides = np.stack((np.where(wide, w, h * aspect), np.where(wide, w / aspect, h)), axis=1)
+    centers = np.stack((x + w * 0.5, y + h * 0.5), axis=1).astype(np.float32)
+    return centers, (sides / PIXELS).astype(np.float32) * np.float32(padding)
+
+
+def shift_centers(centers: Floats, boxes: Floats, augmentation: Augmentation, seed: int) -> Floats:
+    """Centres (N, 2) with a share of them moved by `shift * (U - 0.5) * [w, h]` of their box (N, 4)."""
+    random = _generator(seed)
+    chosen = random.random(len(centers)) < augmentation.shift_probability
+    moves = augmentation.shift * (random.random((len(centers), 2)) - 0.5) * boxes[:, 2:]
+    return (centers + np.where(chosen[:, None], moves, 0.0)).astype(np.float32)
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers of one sample: a function of these three, so workers and resuming change nothing."""
+    return _generator(seed, epoch, index)
+
+
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def augment(
+    place: Placement,
+    augmentation: Augmentation,
+    random: np.random.Generator,
+    layout: KeypointLayout,
+    *,
+    image_width: int,
+    aspect: float,
+) -> Placement:
+    """Draw flip, half body, scale and rotation for one person, in this order, the released code's."""
+    if random.random() < augmentation.flip_probability:
+        place = flip(place, layout, image_width)
+    labelled = int(np.count_nonzero(place.visible > 0))
+    if labelled > augmentation.half_body_more_than and random.random() < augmentation.half_body_probability:
+        place = half_body(place, layout, random, aspect=aspect, padding=augmentation.half_body_padding)
+    s = augmentation.scale
+    factor = np.clip(1.0 + s * random.standard_normal(), 1.0 - s, 1.0 + s)
+    r = augmentation.rotation_degrees
+    degrees = float(np.clip(r * random.standard_normal(), -2.0 * r, 2.0 * r))
+    turned = random.random() < augmentation.rotation_probability
+    return replace(place, scale=place.scale * np.float32(factor), rotation_degrees=degrees if turned else 0.0)
+
+
+def flip(place: Placement, layout: KeypointLayout, image_width: int) -> Placement:
+    """The same person in the mirrored image: x becomes `image_width - 1 - x`, left and right change names."""
+    order = list(layout.flip_order)
+    joints, visible = place.joints[order].copy(), place.visible[order]
+    joints[:, 0] = image_width - 1 - joints[:, 0]
+    center = np.array([image_width - 1 - place.center[0], place.center[1]], dtype=np.float32)
+    return replace(place, center=center, joints=joints, visible=visible, flipped=not place.flipped)
+
+
+def half_body(
+    place: Placement, layout: KeypointLayout, random: np.random.Generator, *, aspect: float, padding: float = 1.5
+) -> Placement:
+    """The crop of the upper or the lower body alone: centred on its joints' mean, as large as their box by `padding`.
+
+    Upper if `randn() < 0.5` (0.69) and it has more than two labelled joints, else lower if it has more than two,
+    else upper; unchanged if fewer than two joints, or joints all in one place, are left.
+    """
+    upper = np.isin(np.arange(layout.count), layout.upper_body)
+    above = place.joints[(place.visible > 0) & upper]
+    below = place.joints[(place.visible > 0) & ~upper]
+    take_upper = (random.standard_normal() < 0.5 and len(above) > 2) or len(below) <= 2
+    chosen = above if take_upper else below
+    if len(chosen) < 2 or not np.ptp(chosen, axis=0).any():
+        return place
+    low, size = chosen.min(axis=0), np.ptp(chosen, axis=0)
+    _, scales = fit_boxes(np.concatenate((low, size))[None], aspect, padding=padding)
+    return replace(place, center=chosen.mean(axis=0).astype(np.float32), scale=scales[0])
+
+
+def affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
+    """The (2, 3) matrix from image pixels to pixels of a crop of `size_wh`.
+
+    From three float32 points, as HRNet and Lite-HRNet do: the centre, the point half a width above it turned by the
+    rotation, and the right angle between them. Only the width of `scale` enters. The points are rounded to float32,
+    the matrix is solved and used in float64.
+    """
+    angle = np.pi * rotation_degrees / 180.0
+    half = np.float32(scale[0]) * np.float32(PIXELS) * -0.5
+    source = _corner(np.asarray(center), np.array([-half * np.sin(angle), half * np.cos(angle)]))
+    target = _corner(np.array(size_wh) * 0.5, np.array([0.0, size_wh[0] * -0.5]))
+    import cv2
+
+    return np.asarray(cv2.getAffineTransform(source, target), dtype=np.float64)
+
+
+def udp_affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
+    """As `affine`, counting from the first pixel's middle to the last's (UDP, Huang et al. 2020, section 3.2).
+
+    The centre goes to (size - 1) / 2 and lengths are multiplied by (size - 1) / (200 scale), each axis by its own.
+    Turned the way of `affine`; UDP's code turns the other way, which angles drawn alike on both sides do not show.
+    """
+    angle = np.pi * rotation_degrees / 180.0
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    last = np.array(size_wh, dtype=np.float64) - 1.0
+    linear = (last / (np.asarray(scale, dtype=np.float64) * PIXELS))[:, None] * turn
+    return np.concatenate((linear, (last / 2 - linear @ np.asarray(center, np.float64))[:, None]), axis=1)
+
+
+def crop_matrix(
+    center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int], form: Crops = "released"
+) -> NDArray[np.float64]:
+    """The (2, 3) matrix from image pixels to those of a crop of `size_wh`, by either arithmetic."""
+    return (udp_affine if form == "udp" else affine)(center, scale, rotation_degrees, size_wh)
+
+
+def _corner(origin: Floats, direction: Floats) -> NDArray[np.float32]:
+    points = np.zeros((3, 2), dtype=np.float32)
+    points[0] = origin
+    points[1] = origin + direction
+    dx, dy = points[0] - points[1]
+    points[2] = points[1] + np.array([-dy, dx], dtype=np.float32)
+    return points
+
+
+def crop(image: Image, matrix: Floats, size_wh: tuple[int, int]) -> Image:
+    """The (H, W, 3) crop of an image by `matrix`: bilinear, black outside."""
+    import cv2
+
+    return np.asarray(cv2.warpAffine(image, np.asarray(matrix, np.float64), size_wh, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def mirror(image: Image) -> Image:
+    import cv2
+
+    return np.asarray(cv2.flip(image, 1), np.uint8)
+
+
+def map_joints(joints: Floats, visible: NDArray[Any], matrix: Floats) -> Floats:
+    """Joints (K, 2) in crop pixels, float32; those not labelled stay as they are."""
+    mapped = joints @ matrix[:, :2].T + matrix[:, 2]
+    return np.where((visible > 0)[:, None], mapped, joints).astype(np.float32)
+
+
+def normalise(image: Image) -> NDArray[np.float32]:
+    """(3, H, W) float32 of an RGB (H, W, 3) crop: (value / 255 - mean) / std per channel."""
+    out = np.empty((3, *image.shape[:2]), dtype=np.float32)
+    for channel in range(3):
+        np.take(_NORMALISED[channel], image[:, :, channel], out=out[channel], mode="clip")
+    return out
+
+
+def _normalisation_table() -> NDArray[np.float32]:
+    values = np.arange(256, dtype=np.float32) / np.float32(255)
+    mean, std = np.array(MEAN, np.float32), np.array(STD, np.float32)
+    return (values[None, :] - mean[:, None]) / std[:, None]
+
+
+_NORMALISED = _normalisation_table()

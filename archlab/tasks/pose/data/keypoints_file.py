@@ -1,0 +1,85 @@
+"""ROOT/annotations/keypoints.yaml: what COCO's layout does not say of keypoints that are not COCO's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+from archlab.core.errors import InputError, Problem, nearest
+from archlab.tasks.pose.keypoints import KeypointLayout
+from archlab.yamlio import Above, Item, convert, read
+
+FILE = Path("annotations") / "keypoints.yaml"
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class KeypointsFile:
+    """Properties of the category's keypoints, by their names; what is left out follows from the names themselves."""
+
+    sigmas: Annotated[
+        dict[str, Annotated[float, Above(0)]] | None,
+        "Of every keypoint, the spread of OKS: the standard deviation of where people mark it / sqrt(area).",
+    ] = None
+    flip_pairs: Annotated[Pairs | None, "Left and right, which a mirror swaps."] = None
+    upper_body: Annotated[tuple[str, ...] | None, "The half that the half-body augmentation may choose."] = None
+    skeleton: Annotated[Pairs | None, "The bones to draw; otherwise the category's."] = None
+
+
+def completed(layout: KeypointLayout, path: Path) -> KeypointLayout:
+    """The layout of annotated keypoints with what a keypoints.yaml says of them, if there is one at `path`.
+
+    Raises InputError with every problem of the file: keypoints that the annotations do not name or that lack their
+    sigma, and pairs that share one.
+    """
+    if not path.is_file():
+        return layout
+    item = read(path)
+    said, problems = convert(item, KeypointsFile)
+    problems += _wrong_names(item, layout.names)
+    if problems:
+        raise InputError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    assert isinstance(said, KeypointsFile)
+    at = {name: k for k, name in enumerate(layout.names)}
+    changes: dict[str, Any] = {
+        "sigmas": None if not said.sigmas else tuple(said.sigmas[name] for name in layout.names),
+        "flip_pairs": None if said.flip_pairs is None else tuple((at[a], at[b]) for a, b in said.flip_pairs),
+        "upper_body": None if said.upper_body is None else tuple(sorted(at[name] for name in set(said.upper_body))),
+        "skeleton": None if said.skeleton is None else tuple((at[a], at[b]) for a, b in said.skeleton),
+    }
+    return replace(layout, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _wrong_names(item: Item, names: tuple[str, ...]) -> Iterator[Problem]:
+    for field in ("flip_pairs", "upper_body", "skeleton"):
+        for name, where in _texts(item.entries.get(field)):
+            if name not in names:
+                yield where.problem(_unknown(name, names), field)
+    if (sigmas := item.entries.get("sigmas")) and sigmas.entries:
+        for name, where in sigmas.entries.items():
+            if name not in names:
+                yield where.key_problem(_unknown(name, names), "sigmas")
+        if missing := [name for name in names if name not in sigmas.entries]:
+            yield sigmas.key_problem(f"every keypoint needs one: {', '.join(missing)} have none", "sigmas")
+    seen = set()
+    for name, where in _texts(item.entries.get("flip_pairs")):
+        if name in seen:
+            yield where.problem(f"{name!r} stands in the pairs twice: a mirror swaps it with one only", "flip_pairs")
+        seen.add(name)
+
+
+def _unknown(name: str, names: tuple[str, ...]) -> str:
+    return f"the annotations name no keypoint {name!r}{nearest(name, names)}"
+
+
+def _texts(item: Item | None) -> list[tuple[str, Item]]:
+    """The texts in a list, or in a list of lists; what else is in them the reading into the type finds wrong."""
+    if item is None:
+        return []
+    if isinstance(item.value, tuple):
+        return list(chain.from_iterable(_texts(inside) for inside in item.value))
+    return [(item.value, item)] if isinstance(item.value, str) else []

@@ -1,0 +1,53 @@
+"""Which reader reads a data folder: COCO's, also for others' people in its layout, or MPII's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from archlab.tasks.pose.data import coco, mpii
+from archlab.tasks.pose.data.annotations import category_of, checked_document, read_json
+from archlab.tasks.pose.data.coco import Boxes, People, annotation_file
+from archlab.tasks.pose.keypoints import COCO
+
+Dataset = Literal["coco", "mpii"]
+
+
+def training_people(root: Path, dataset: Dataset, *, aspect: float) -> People:
+    """The people to train on: COCO's train2017, MPII's train. InputError for what is missing or wrong."""
+    if dataset == "mpii":
+        return mpii.load_people(root, "train", aspect=aspect)
+    return coco.load_people(root, "train2017", aspect=aspect)
+
+
+def validation_people(root: Path, dataset: Dataset, *, aspect: float, boxes: Boxes = "ground_truth") -> People:
+    """The people to score: COCO's val2017 in either kind of boxes, MPII's valid. InputError as for training."""
+    if dataset == "mpii":
+        assert boxes == "ground_truth", "MPII marks where people are and has no detections"
+        return mpii.load_people(root, "valid", aspect=aspect)
+    return coco.load_people(root, "val2017", aspect=aspect, boxes=boxes)
+
+
+def fingerprint(root: Path, dataset: Dataset = "coco") -> str:
+    """Hex digest of what a data set's files say and of its images' names and sizes; cheap, no pixel is read."""
+    return mpii.fingerprint(root) if dataset == "mpii" else coco.fingerprint(root)
+
+
+def kind(root: Path, dataset: Dataset = "coco") -> str:
+    """`synthetic LEVEL` for an embedded data set, else the data set's name: `coco` is whatever has COCO's layout."""
+    request = root / "synthetic.json"
+    if not request.is_file():
+        return dataset
+    return f"synthetic {json.loads(request.read_text(encoding='utf-8'))['level']}"
+
+
+def labelled_keypoints(dataset: Dataset, data: Path | None) -> int | None:
+    """How many keypoints the data that is scored labels; without a folder, of the people that recipes make.
+
+    None where the file that says so is missing: whoever reads the data says what is missing.
+    """
+    if dataset == "mpii" or data is None:
+        return (mpii.MPII if dataset == "mpii" else COCO).count
+    path = annotation_file(data, "val2017")
+    return category_of(checked_document(read_json(path), path), path)[1].count if path.is_file() else None

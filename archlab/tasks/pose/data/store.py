@@ -1,0 +1,137 @@
+"""The parts of images that training and scoring look at, kept decoded in memory or on the device within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archlab.core.progress import progress
+from archlab.tasks.images import read_image
+from archlab.tasks.pose.data.coco import People
+from archlab.tasks.pose.data.crops import Image
+from archlab.tasks.pose.data.regions import Region, Size
+
+RegionOf = Callable[[int, Size], Region]
+"""What is kept of a person, by his index and the width and height of his image"""
+
+_CHANNELS = 3
+_CHUNK = 64
+"""Images decoded between two looks at the budget when everything is loaded ahead"""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """One person's kept pixels: in the store from pixel `start` on, or, where the budget left no room, `fresh`."""
+
+    region: Region
+    start: int = -1
+    fresh: Image | None = None
+
+
+class CropStore:
+    """Up to `budget_bytes` of uint8 regions, one after another in `pixels` (P, 3) on `device`, reserved at once.
+
+    A region has at most `limit` pixels. 150,000 people at 320 x 256 x 3 bytes are 36.9 GB. An image is decoded once
+    for all of its people. What is kept changes the time that a batch takes and never its pixels: a person beyond the
+    budget is cut out of his image in the same way, again each time, by `workers` threads.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        region_of: RegionOf,
+        *,
+        limit: int,
+        budget_bytes: int,
+        device: torch.device,
+        workers: int = 0,
+    ) -> None:
+        self.people = people
+        self.workers = workers
+        room = min(budget_bytes // _CHANNELS, len(people) * limit)
+        self.pixels = torch.empty((room, _CHANNELS), dtype=torch.uint8, device=device)
+        self._region_of = region_of
+        self._kept: dict[int, Patch] = {}
+        self._used = 0
+        self._full = room == 0
+        self._lock = Lock()
+        by_image = np.argsort(people.image_index, kind="stable")
+        counts = np.bincount(people.image_index, minlength=len(people.image_files))
+        self._people_of = np.split(by_image, np.cumsum(counts)[:-1])
+
+    def __len__(self) -> int:
+        """People kept."""
+        return len(self._kept)
+
+    @property
+    def used_bytes(self) -> int:
+        return self._used * _CHANNELS
+
+    def take(self, indices: Sequence[int]) -> list[Patch]:
+        """The people's pixels, decoding what is not kept; InputError for an image that cannot be read."""
+        missing = {index for index in indices if index not in self._kept}
+        numbers = sorted({int(self.people.image_index[index]) for index in missing})
+        found: dict[int, Patch] = {}
+        for patches in self._map(lambda number: self._cut(number, missing), numbers):
+            found |= self._keep(patches)
+        return [self._kept.get(index) or found[index] for index in indices]
+
+    def preload(self) -> None:
+        """Decode ahead, until all are kept or the budget is spent; InputError for an image that cannot be read."""
+        numbers = range(len(self._people_of))
+        with progress("decoding people", len(numbers)) as advance:
+            for start in range(0, len(numbers), _CHUNK):
+                chunk = numbers[start : start + _CHUNK]
+                for patches in self._map(lambda number: self._cut(number, set()), chunk):
+                    self._keep(patches)
+                    advance()
+                if self._full:
+                    return
+
+    def view(self, patch: Patch) -> Image:
+        """The pixels (h, w, 3), which for a kept patch are a view: only where the store is in the host's memory."""
+        if patch.fresh is not None:
+            return patch.fresh
+        width, height = patch.region.size_wh
+        flat: Image = self.pixels[patch.start : patch.start + width * height].numpy()
+        return flat.reshape(height, width, _CHANNELS)
+
+    def _map(self, work: Callable[[int], dict[int, Patch]], numbers: Sequence[int]) -> list[dict[int, Patch]]:
+        if self.workers < 2 or len(numbers) < 2:
+            return [work(number) for number in numbers]
+        with ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(work, numbers))
+
+    def _cut(self, number: int, wanted: set[int]) -> dict[int, Patch]:
+        """Those of the image's people who are wanted, and while there is room, all who are not kept."""
+        image = read_image(self.people.image_files[number])
+        people = [int(index) for index in self._people_of[number] if int(index) not in self._kept]
+        if self._full:
+            people = [index for index in people if index in wanted]
+        regions = {index: self._region_of(index, (image.shape[1], image.shape[0])) for index in people}
+        return {index: Patch(region, fresh=region.cut(image)) for index, region in regions.items()}
+
+    def _keep(self, patches: dict[int, Patch]) -> dict[int, Patch]:
+        """Move patches into the store; those for which there is no room come back as they are."""
+        with self._lock:
+            return {index: self._put(index, patch) for index, patch in patches.items()}
+
+    def _put(self, index: int, patch: Patch) -> Patch:
+        assert patch.fresh is not None
+        if index in self._kept:
+            return self._kept[index]
+        pixels: Tensor = torch.from_numpy(patch.fresh).reshape(-1, _CHANNELS)
+        end = self._used + len(pixels)
+        if end > len(self.pixels):
+            self._full = True
+            return patch
+        self.pixels[self._used : end] = pixels.to(self.pixels.device)
+        self._kept[index] = Patch(patch.region, start=self._used)
+        self._used = end
+        return self._kept[index]

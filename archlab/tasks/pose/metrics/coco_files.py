@@ -1,0 +1,247 @@
+"""The people to find and the people found, read from COCO's JSON into arrays that can be scored at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archlab.core.errors import InputError, Problem
+from archlab.tasks.pose.data.crops import Floats
+
+DETECTIONS_PER_IMAGE = 20
+"""COCO's maxDets for keypoints: what an image has beyond its best twenty is not looked at"""
+_SHOWN = 20
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What there is to find: G people, ordered by `cell` and within it as in the file.
+
+    A cell is one category in one image: category number * len(images) + image number.
+    """
+
+    images: Ints
+    """Image ids, ascending"""
+    categories: Ints
+    """Category ids, ascending"""
+    cell: Ints
+    points: Floats
+    """(G, K, 2) pixels"""
+    labelled: Bools
+    """(G, K)"""
+    boxes: Floats
+    """(G, 4) x, y, w, h in pixels"""
+    areas: Floats
+    """(G,) square pixels: the annotation's, which is its mask's"""
+    crowd: Bools
+    ignored: Bools
+    """Crowds and people without labelled keypoints: to find them counts neither for nor against"""
+    countable: Bools
+    """False for the annotation id 0, which pycocotools takes for "nothing found": its finder is a false alarm"""
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best twenty detections of every cell of a `Truth`, best first; equal scores in the order given."""
+
+    cell: Ints
+    rank: Ints
+    """From 0 within the cell"""
+    points: Floats
+    """(D, K, 2) pixels"""
+    areas: Floats
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+
+def read_truth(document: Any, *, joints: int, file: str = "") -> Truth:
+    """The people of an annotation document, with K = `joints` keypoints each.
+
+    A missing `iscrowd` is 0, a missing `num_keypoints` is counted, a missing `area` is the box's. As in pycocotools,
+    annotations of images or categories that the document does not list are left out. InputError names wrong entries.
+    """
+    if not isinstance(document, dict) or not all(
+        isinstance(document.get(key, [] if key == "categories" else None), list)
+        for key in ("images", "annotations", "categories")
+    ):
+        raise InputError(Problem("an annotation file is an object with lists `images` and `annotations`", file=file))
+    entries = document["annotations"]
+    table = _Table(entries, "annotations", file)
+    ids = table.whole("id")
+    _refuse_doubles(ids, file)
+    image, category = table.whole("image_id"), table.whole("category_id")
+    boxes = table.column("bbox", 4)
+    triples = table.column("keypoints", 3 * joints).reshape(-1, joints, 3)
+    labelled = triples[:, :, 2] > 0
+    counted = table.column("num_keypoints", default=labelled.sum(axis=1).tolist())
+    crowd = np.array([bool(entry.get("iscrowd", 0)) for entry in entries], dtype=bool)
+    columns = {
+        "points": triples[:, :, :2],
+        "labelled": labelled,
+        "boxes": boxes,
+        "areas": table.column("area", default=boxes[:, 2:].prod(axis=1).tolist()),
+        "crowd": crowd,
+        "ignored": crowd | (counted == 0),
+        "countable": ids != 0,
+    }
+    images = np.unique(_Table(document["images"], "images", file).whole("id"))
+    listed = document.get("categories")
+    categories = np.unique(category if listed is None else _Table(listed, "categories", file).whole("id"))
+    cell = _cells(images, categories, image, category)
+    rows = np.argsort(cell, kind="stable")
+    rows = rows[cell[rows] >= 0]
+    return Truth(images, categories, cell[rows], **{name: values[rows] for name, values in columns.items()})
+
+
+def read_found(results: Any, truth: Truth, *, joints: int, file: str = "") -> Found:
+    """The detections of a result list {image_id, category_id, keypoints, score[, bbox]} that can count.
+
+    The first result decides for all, as in pycocotools: if it has a `bbox`, areas are those of the boxes, else those
+    of the boxes around the keypoints; AP(M) and AP(L) depend on it. InputError names the entries that are wrong.
+    """
+    if not isinstance(results, list):
+        raise InputError(Problem("results are a list of {image_id, category_id, keypoints, score}", file=file))
+    table = _Table(results, "results", file)
+    triples = table.column("keypoints", 3 * joints).reshape(-1, joints, 3)
+    boxed = bool(results) and results[0].get("bbox", []) != []
+    if results and not boxed and "segmentation" in results[0]:
+        # pycocotools would take all areas from the masks; no tool for keypoints writes such a file on purpose.
+        raise InputError(Problem("results[0] has a `segmentation` and no `bbox`: not a result of keypoints", file=file))
+    return found_from(
+        truth,
+        table.whole("image_id"),
+        table.whole("category_id"),
+        triples[:, :, :2],
+        table.column("score"),
+        boxes=table.column("bbox", 4) if boxed else None,
+        file=file,
+    )
+
+
+def found_from(
+    truth: Truth,
+    image_ids: NDArray[Any],
+    category_ids: NDArray[Any] | int,
+    points: Floats,
+    scores: Floats,
+    *,
+    boxes: Floats | None = None,
+    file: str = "",
+) -> Found:
+    """Detections from arrays: ids (D,), keypoints (D, K, 2) in pixels, scores (D,).
+
+    Areas are those of the `boxes` (D, 4), or without them of the boxes around the keypoints. Detections of categories
+    that the truth does not list are left out; InputError if their image is not listed, or a number is not finite.
+    """
+    points, scores = np.asarray(points, np.float64), np.asarray(scores, np.float64)
+    if len(foreign := np.setdiff1d(image_ids, truth.images)):
+        message = f"the results name {len(foreign)} images that the annotations lack: {foreign[:5].tolist()}"
+        raise InputError(Problem(message, file=file))
+    if not (np.isfinite(scores).all() and np.isfinite(points).all()):
+        raise InputError(Problem("keypoints and scores of results must be finite numbers", file=file))
+    cell = _cells(truth.images, truth.categories, image_ids, np.broadcast_to(category_ids, scores.shape))
+    order = np.lexsort((-scores, cell))
+    cell = cell[order]
+    rank = np.arange(len(cell)) - np.searchsorted(cell, cell, side="left")
+    kept = (cell >= 0) & (rank < DETECTIONS_PER_IMAGE)
+    rows = order[kept]
+    sides = np.ptp(points[rows], axis=1) if boxes is None else np.asarray(boxes, np.float64)[rows, 2:]
+    return Found(cell[kept], rank[kept], points[rows], sides.prod(axis=1), scores[rows])
+
+
+def _cells(images: Ints, categories: Ints, image: NDArray[Any], category: NDArray[Any]) -> Ints:
+    """Cell of each row, -1 where its image or category is not listed."""
+    if not len(images) or not len(categories):
+        return np.full(len(image), -1)
+    i = np.minimum(np.searchsorted(images, image), len(images) - 1)
+    c = np.minimum(np.searchsorted(categories, category), len(categories) - 1)
+    return np.where((images[i] == image) & (categories[c] == category), c * len(images) + i, -1)
+
+
+def _refuse_doubles(ids: Ints, file: str) -> None:
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(twice := unique[counts > 1]):
+        message = f"annotations: {len(twice)} ids are given more than once: {twice[:5].tolist()}"
+        raise InputError(Problem(message, file=file))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A list of JSON objects, read by columns: quick where all is well, exact about what is not."""
+
+    entries: list[Any]
+    name: str
+    file: str
+
+    def column(self, key: str, width: int = 0, *, default: list[Any] | None = None) -> Floats:
+        """(N,) float64, or (N, width): finite numbers under `key`, those of `default` where an entry lacks it."""
+        return self._finite(key, width, default).astype(np.float64)
+
+    def whole(self, key: str) -> Ints:
+        """(N,) int64 under `key`; not by way of floats, which would merge large ids."""
+        values = self._finite(key, 0, None)
+        if len(wrong := np.flatnonzero(values != np.rint(values))):
+            raise self._error(key, wrong.tolist(), 0, kind="a whole number")
+        return values.astype(np.int64)
+
+    def _finite(self, key: str, width: int, default: list[Any] | None) -> NDArray[Any]:
+        values = self._values(key, default)
+        shape = (len(values), width) if width else (len(values),)
+        if not values:
+            return np.zeros(shape)
+        try:
+            array = np.asarray(values)
+        except ValueError:  # lists of different lengths
+            array = np.zeros(())
+        if array.dtype.kind not in "iuf" or array.shape != shape or not np.isfinite(array).all():
+            raise self._error(key, (at for at, value in enumerate(values) if not _fits(value, width)), width)
+        return array
+
+    def _values(self, key: str, default: list[Any] | None) -> list[Any]:
+        try:
+            if default is None:
+                return [entry[key] for entry in self.entries]
+            return [entry.get(key, other) for entry, other in zip(self.entries, default, strict=True)]
+        except (KeyError, TypeError, AttributeError):
+            raise self._error(
+                key, (at for at, e in enumerate(self.entries) if not isinstance(e, dict) or key not in e), -1
+            ) from None
+
+    def _error(self, key: str, wrong: Iterable[int], width: int, *, kind: str = "a finite number") -> InputError:
+        """All the entries that are wrong, the first twenty in full; a width of -1 says that the key is absent."""
+        rule = f"`{key}` must be {f'{width} finite numbers' if width else kind}"
+        rows = list(wrong)
+        said = [
+            f"{self.name}[{at}]: " + (f"lacks `{key}`" if width < 0 else f"{rule}, not {_short(self.entries[at][key])}")
+            for at in rows[:_SHOWN]
+        ]
+        said += [f"and {len(rows) - _SHOWN} more of this kind"] if len(rows) > _SHOWN else []
+        return InputError([Problem(text, file=self.file) for text in said])
+
+
+def _fits(value: Any, width: int) -> bool:
+    try:
+        array = np.asarray(value)
+        return (
+            array.dtype.kind in "iuf" and array.shape == ((width,) if width else ()) and bool(np.isfinite(array).all())
+        )
+    except ValueError:
+        return False
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > 4:
+        return f"{len(value)} values, {value[:3]!r}..."
+    return repr(value)

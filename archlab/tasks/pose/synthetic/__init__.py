@@ -1,0 +1,6 @@
+"""Synthetic people in COCO's layout: the data set that needs no download."""
+
+from archlab.tasks.pose.synthetic.statistics import statistics
+from archlab.tasks.pose.synthetic.write import VERSION, generate
+
+__all__ = ["VERSION", "generate", "statistics"]

@@ -1,0 +1,138 @@
+"""The course of a training as JSON lines: a restart leaves no row out and writes none twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from archlab.core.errors import InputError
+from archlab.core.files import write_text
+
+Row = dict[str, Any]
+Batch = TypeVar("Batch")
+
+
+@dataclass
+class Journal:
+    """Where a training stands, and its metrics.jsonl; `batch` people a step and `steps` an epoch.
+
+    A row of training is {iteration, epoch, loss (the mean since the row before), lr, images_per_second, data_wait (the
+    share of the time spent waiting for data), memory_mib (the most so far: of the GPU, else of the process)}, one of
+    validation {iteration, epoch, validation}. Of several processes only one `writes`. The last validation was after
+    iteration `validated`, and found `scores`.
+    """
+
+    path: Path
+    batch: int
+    steps: int
+    iteration: int = 0
+    note: str = ""
+    began: float = field(default_factory=time.monotonic)
+    row_began: float = field(default_factory=time.monotonic)
+    row_from: int = 0
+    waited: float = 0.0
+    validated: int = -1
+    scores: dict[str, Any] = field(default_factory=dict)
+    writes: bool = True
+    board: Any = None
+
+    @property
+    def samples(self) -> int:
+        return self.iteration * self.batch
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this training by this process and, up to its last checkpoint, by those before it."""
+        return time.monotonic() - self.began
+
+    def write_losses(self, losses: list[float], lr: float, *, memory_mib: float) -> None:
+        """The row of the steps since the last one."""
+        now = time.monotonic()
+        passed = max(now - self.row_began, 1e-9)
+        speed = (self.iteration - self.row_from) * self.batch / passed
+        mean = sum(losses) / len(losses)
+        self.note = f"loss {mean:.3g}, {speed:.0f} images/s"
+        self.append(
+            {
+                "loss": mean,
+                "lr": lr,
+                "images_per_second": round(speed, 1),
+                "data_wait": round(self.waited / passed, 4),
+                "memory_mib": round(memory_mib, 1),
+            }
+        )
+        self.row_began, self.row_from, self.waited = now, self.iteration, 0.0
+
+    def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, with the time that each is waited for."""
+        while True:
+            began = time.monotonic()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.waited += time.monotonic() - began
+            yield batch
+
+    def append(self, row: Row) -> None:
+        if "validation" in row:
+            self.validated, self.scores = self.iteration, row["validation"]
+        if not self.writes:
+            return
+        place = {"iteration": self.iteration, "epoch": round(self.iteration / self.steps, 4)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**place, **row}, allow_nan=False) + "\n")
+        if self.board:
+            for name, value in flat(row):
+                self.board.add_scalar(name, value, self.iteration)
+
+    def draw_on_board(self, folder: Path) -> None:
+        """Write the rows that follow to TensorBoard too, in `folder`; InputError if it is not installed."""
+        if self.writes:
+            self.board = summary_writer()(str(folder / "tensorboard"), purge_step=self.iteration + 1)
+
+    def close(self) -> None:
+        if self.board:
+            self.board.close()
+
+    def go_on(self, iteration: int, seconds: float) -> None:
+        """Take up the training after `iteration`: later rows, and one that a kill cut short, go."""
+        kept = [row for row in read_rows(self.path) if row["iteration"] <= iteration]
+        if self.writes:
+            write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+        scored = [(row["iteration"], row["validation"]) for row in kept if "validation" in row]
+        self.validated, self.scores = scored[-1] if scored else (-1, {})
+        now = time.monotonic()
+        self.iteration = self.row_from = iteration
+        self.began, self.row_began = now - seconds, now
+
+
+def summary_writer() -> Any:
+    """TensorBoard's writer; InputError if it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("TensorBoard is not installed: pip install 'archlab[tensorboard]'") from None
+    return SummaryWriter
+
+
+def flat(row: Row, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of a row by their path in it, as `validation/ground_truth_boxes/AP`."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            yield f"{prefix}{name}", value
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a metrics.jsonl, a last one that is not whole left out; none if there is no such file."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -1,0 +1,218 @@
+"""All that a training is made of at one moment, saved whole or not at all, with the moment before kept beside it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import time
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archlab.core.distributed import ALONE, World
+from archlab.core.errors import InputError, Problem
+from archlab.core.files import replacing
+from archlab.network.checkpoint import load_file
+from archlab.training.faults import TrainingError
+from archlab.training.metrics_log import Journal
+
+FORMAT = 1
+
+
+class Average:
+    """The exponential moving average of a network: every float of it, running statistics too.
+
+    average = d * average + (1 - d) * now after each step, with d = min(decay, (1 + n) / (10 + n)) at step n from 0, so
+    that the first, random weights are soon forgotten. Counters are copied.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([average for average, _ in floats], [now for _, now in floats], 1 - decay)
+        for average, now in pairs:
+            if not average.is_floating_point():
+                average.copy_(now)
+
+
+@dataclass
+class State:
+    """A training in progress; `losses`, `rates` and the steps' people are those since the last row of metrics.
+
+    The last checkpoint was `saved` at that time, after the iteration `saved_at`.
+    """
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    journal: Journal
+    average: Average | None = None
+    world: World = ALONE
+    losses: list[Tensor] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    people: dict[int, Tensor] = field(default_factory=dict)
+    saved: float = field(default_factory=time.monotonic)
+    saved_at: int = -1
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def scored(self) -> nn.Module:
+        """The network whose scores count, the averaged one where there is one; the same in every process."""
+        network = self.average.network if self.average else self.network
+        self.world.agree(network)
+        return network
+
+    def older_than(self, seconds: float | None) -> bool:
+        """Whether the last checkpoint is."""
+        return seconds is not None and time.monotonic() - self.saved > seconds
+
+    def count(self, loss: Tensor, lr: float, people: Tensor) -> None:
+        """A step is done. Where that costs nothing, on a CPU, TrainingError at once if its loss is no number."""
+        if self.average:
+            self.average.update(self.network, self.journal.iteration)
+        self.journal.iteration += 1
+        self.losses.append(loss)
+        self.rates.append(lr)
+        self.people[self.journal.iteration] = people
+        if self.world.size == 1 and loss.device.type == "cpu" and not math.isfinite(loss.item()):
+            self.numbers()
+
+    def people_of(self, iteration: int) -> list[int]:
+        """Who was in a step since the last row, as numbers in the data, over all processes."""
+        here = self.people.get(iteration, torch.tensor([], dtype=torch.long)).tolist()
+        return [index for part in self.world.gather(here) for index in part]
+
+    def write_row(self) -> None:
+        self.journal.write_losses(self.numbers(), self.rates[-1], memory_mib=peak_memory_mib(self.device))
+        self.losses, self.rates, self.people = [], [], {}
+
+    def numbers(self) -> list[float]:
+        """The losses since the last row; TrainingError, before anything of them is written, if one is no number."""
+        losses: list[float] = self.world.mean(torch.stack(self.losses)).tolist() if self.losses else []
+        first = self.journal.iteration - len(losses) + 1
+        for iteration, (loss, lr) in enumerate(zip(losses, self.rates, strict=True), start=first):
+            if not math.isfinite(loss):
+                message = f"the loss became {loss} at iteration {iteration}, with the learning rate {lr:.3g}"
+                raise TrainingError(message, iteration=iteration, loss=loss, lr=lr)
+        return losses
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; the one before is kept as `previous(path)`. `state_dict` holds the weights to score."""
+        values = {
+            "format": FORMAT,
+            "iteration": self.journal.iteration,
+            "seconds": self.journal.seconds,
+            "losses": self.numbers(),
+            "rates": self.rates,
+            "state_dict": self.scored().state_dict(),
+            "trained": self.network.state_dict() if self.average else None,
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_ranks": self.world.gather(torch.get_rng_state()),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        if self.world.first:
+            with replacing(path) as temporary:
+                torch.save(values, temporary)
+                if path.is_file():
+                    path.replace(previous(path))
+        self.saved, self.saved_at = time.monotonic(), self.journal.iteration
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint, or from the one before if it is damaged; from the beginning if there is none."""
+        with self.world.first_alone():
+            values = _newest_sound(path)
+        if values is None:
+            self.journal.go_on(0, 0.0)
+            return
+        device = self.device
+        self.network.load_state_dict(values.get("trained") or values["state_dict"])
+        if self.average:
+            self.average.network.load_state_dict(values["state_dict"])
+        _load_moments(self.optimiser, values["optimiser"])
+        self.losses = [torch.tensor(loss, device=device) for loss in values["losses"]]
+        self.rates = values["rates"]
+        ranks = values.get("random_ranks") or [values["random"]]
+        torch.set_rng_state(ranks[self.world.rank] if self.world.rank < len(ranks) else values["random"])
+        if values["random_cuda"] and device.type == "cuda":
+            torch.cuda.set_rng_state_all(values["random_cuda"])
+        self.journal.go_on(values["iteration"], values["seconds"])
+        self.saved_at = self.journal.iteration
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the one at `path` is kept."""
+    return path.with_suffix(f".previous{path.suffix}")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's values on the CPU; InputError if it is damaged or no checkpoint of a training."""
+    values = load_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums that it writes
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        damaged = str(error)
+    if damaged:
+        raise InputError(Problem(f"this checkpoint is damaged: {damaged}", file=str(path)))
+    if values.get("format") != FORMAT or "optimiser" not in values:
+        raise InputError(Problem("these weights are no checkpoint of a training in progress", file=str(path)))
+    return values
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """The most memory so far, MiB: allocated on a GPU, else resident of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _newest_sound(path: Path) -> dict[str, Any] | None:
+    """The newer of two checkpoints that can be read, put in its place; None if there are none."""
+    errors = []
+    for each in (path, previous(path)):
+        if not each.is_file():
+            continue
+        try:
+            values = read_checkpoint(each)
+        except InputError as error:
+            errors.append(error)
+            continue
+        if each != path:
+            why = f"{errors[0]}; " if errors else ""
+            print(f"{why}going on from the checkpoint before, {each}", file=sys.stderr, flush=True)
+            each.replace(path)  # or the next one saved would push the damaged one over the sound one
+        return values
+    if errors:
+        raise errors[0]
+    return None
+
+
+def _load_moments(optimiser: torch.optim.Optimizer, values: dict[str, Any]) -> None:
+    """Take the state of each weight; rates and forms stay the recipe's, so that another `execution` can go on."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(values)
+    for group, settings in zip(optimiser.param_groups, own, strict=True):
+        group.update(settings)
+
+
+def _tensors(network: nn.Module) -> Iterable[Tensor]:
+    return network.state_dict().values()

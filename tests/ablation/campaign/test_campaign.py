@@ -1,0 +1,413 @@
+import csv
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.sample_records import QUICK, record, write_records
+
+import archlab
+from archlab.ablation import study as studies
+from archlab.ablation.campaign import cost as campaign_cost
+from archlab.ablation.campaign.page import flat
+from archlab.ablation.campaign.text import can_judge
+from archlab.ablation.campaign.verdicts import Judged, judge, shown, verdict
+from archlab.ablation.report import report
+from archlab.ablation.rows import Count, Setting, gather, settings
+from archlab.ablation.study import Campaign, Claim, Control, Published, Row
+from archlab.core.errors import InputError
+from archlab.report.statistics import Interval, agreement, interval
+from archlab.training.recipe import load_recipe, recipe_hash
+
+FULL = {**QUICK, "kind": "synthetic full", "val_people": 6000}
+T2 = 4.302652729696142  # the 97.5 % quantile of Student's t with 2 degrees of freedom, from a printed table: 4.303
+
+# Statistics
+
+
+def test_a_mean_of_three_seeds_has_students_interval() -> None:
+    """60, 61, 62: s = 1, so the half width is 4.303 / sqrt(3) = 2.484."""
+    found = interval([60.0, 61.0, 62.0])
+    assert found
+    assert (found.mean, found.n) == (61.0, 3)
+    assert found.low == pytest.approx(61 - T2 / math.sqrt(3))
+    assert found.high == pytest.approx(61 + T2 / math.sqrt(3))
+
+
+def test_two_seeds_have_the_wide_interval_of_one_degree_of_freedom() -> None:
+    """50 and 52: s = sqrt(2), so the half width is 12.706 * sqrt(2) / sqrt(2)."""
+    found = interval([50.0, 52.0])
+    assert found
+    assert found.high == pytest.approx(51 + 12.706, abs=1e-3)
+
+
+def test_one_seed_has_no_interval_and_no_seed_no_mean() -> None:
+    assert interval([60.0]) == Interval(60.0, None, None, 1)
+    assert interval([]) is None
+
+
+@pytest.mark.parametrize(
+    ("ys", "tau", "p"),
+    [
+        ((1, 2, 3), 1.0, 2 / 6),  # of six orders, this one and its reverse are as far from 0
+        ((3, 2, 1), -1.0, 2 / 6),
+        ((1, 3, 2), 1 / 3, 1.0),  # two pairs of three agree; every order of three is at least as far
+    ],
+)
+def test_tau_counts_agreeing_less_disagreeing_pairs(ys: tuple[int, ...], tau: float, p: float) -> None:
+    found = agreement((1, 2, 3), ys)
+    assert found
+    assert (found.tau, found.p, found.n) == (pytest.approx(tau), pytest.approx(p), 3)
+
+
+def test_tau_b_leaves_out_pairs_that_are_tied() -> None:
+    """x = 1 1 2 3, y = 1 2 2 3: four pairs agree, none disagrees, five are untied in each: 4 / 5."""
+    found = agreement((1, 1, 2, 3), (1, 2, 2, 3))
+    assert found
+    assert found.tau == pytest.approx(0.8)
+    assert agreement((1, 1), (1, 2)) is None
+    assert agreement((1,), (2,)) is None
+
+
+def test_the_permutation_test_is_scipys_exact_one_where_nothing_is_tied() -> None:
+    from scipy.stats import kendalltau
+
+    ours, theirs = (20.0, 22.0, 29.0, 16.0, 26.0, 24.0, 21.0), (65.7, 62.5, 63.6, 61.3, 63.0, 64.8, 67.2)
+    found, exact = agreement(ours, theirs), kendalltau(ours, theirs, method="exact")
+    assert found
+    assert found.tau == pytest.approx(float(exact.statistic))
+    assert found.p == pytest.approx(float(exact.pvalue))
+
+
+def test_many_things_are_shuffled_and_not_all_their_orders_tried() -> None:
+    found = agreement(range(12), range(12))
+    assert found
+    assert found.tau == 1.0
+    assert 0 < found.p < 1e-3
+
+
+# Verdicts
+
+CLAIM = Claim(better="a", worse="b", sentence="a is better", place="here")
+NEAR = replace(CLAIM, within=1.0)
+
+
+@pytest.mark.parametrize(
+    ("claim", "found", "expected"),
+    [
+        (CLAIM, Interval(2.0, 0.5, 3.5, 3), "held"),
+        (CLAIM, Interval(-2.0, -3.5, -0.5, 3), "not held"),
+        (CLAIM, Interval(2.0, -0.5, 4.5, 3), "undecided"),
+        (CLAIM, Interval(2.0, None, None, 1), "undecided"),
+        (CLAIM, None, "not measured"),
+        (NEAR, Interval(0.1, -0.9, 0.9, 3), "held"),
+        (NEAR, Interval(0.5, -0.5, 1.5, 3), "undecided"),
+        (NEAR, Interval(2.0, 1.2, 2.8, 3), "not held"),
+        (NEAR, Interval(-2.0, -2.8, -1.2, 3), "not held"),
+    ],
+)
+def test_a_claim_is_judged_by_its_whole_interval(claim: Claim, found: Interval | None, expected: str) -> None:
+    assert verdict(claim, found) == expected
+
+
+def test_a_scale_that_ranks_nothing_decides_nothing() -> None:
+    assert verdict(CLAIM, Interval(2.0, 0.5, 3.5, 3), ranks=False) == "undecided"
+    control = Control("small", "s", 3.0, "below")
+    assert shown(control, Interval(-9.0, -9.5, -8.5, 3), ranks=False) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("side", "found", "expected"),
+    [
+        ("below", Interval(-3.0, -4.0, -2.0, 3), "shown"),
+        ("below", Interval(-2.9, -3.0, -2.8, 3), "not shown"),
+        ("below", Interval(-4.0, -9.0, 1.0, 3), "not shown"),
+        ("below", Interval(4.0, 3.0, 5.0, 3), "not shown"),
+        ("above", Interval(3.0, 2.0, 4.0, 3), "shown"),
+        ("above", Interval(-3.0, -4.0, -2.0, 3), "not shown"),
+        ("above", Interval(3.0, None, None, 1), "undecided"),
+        ("above", None, "not measured"),
+    ],
+)
+def test_a_control_is_shown_by_its_margin_and_on_its_side_of_zero(
+    side: str, found: Interval | None, expected: str
+) -> None:
+    assert shown(Control("c", "c", 3.0, side), found) == expected  # type: ignore[arg-type]
+
+
+# A whole campaign, by hand
+
+AP = {  # by seed 1, 2, 3
+    "ref": (60.0, 61.0, 62.0),
+    "good": (63.0, 64.0, 65.1),  # minus ref: 3, 3, 3.1
+    "bad": (57.0, 61.0, 61.0),  # minus ref: -3, 0, -1
+    "narrow": (55.0, 56.1, 57.0),  # minus ref: -5, -4.9, -5
+}
+STUDY = Campaign(
+    kind="campaign",
+    title="By hand",
+    source="Nowhere",
+    rows=(
+        Row("Reference", "ref", published=Published(ap=50.0)),
+        Row("Good", "good", published=Published(ap=52.0)),
+        Row("Bad", "bad", published=Published(ap=51.0)),
+    ),
+    reference="ref",
+    controls=(Control("Narrow", "narrow", 3.0, "below"),),
+    claims=(
+        Claim("good", "ref", "good beats the reference", "here"),
+        Claim("bad", "ref", "bad beats the reference", "here"),
+        Claim("bad", "good", "bad beats good", "here"),
+    ),
+)
+
+
+def judged(
+    data: dict[str, object] = FULL, missing: tuple[tuple[str, int], ...] = (), **ap: tuple[float, ...]
+) -> Judged:
+    records = [
+        record(spec, spec, seed=seed, ap=value, data=data)
+        for spec, values in (AP | ap).items()
+        for seed, value in enumerate(values, 1)
+        if (spec, seed) not in missing
+    ]
+    rows = gather(studies.networks(STUDY), records, lambda spec, *_: Count(spec, 1, 1, 1, 1))
+    (setting,) = settings(rows)
+    return judge(STUDY, rows, setting)
+
+
+def test_differences_are_of_runs_of_one_seed() -> None:
+    """good - ref: 3, 3, 3.1; mean 3.0333, s = 0.05774, so the half width is 4.303 * 0.05774 / sqrt(3) = 0.1434."""
+    good = judged().line("good")
+    assert good.difference
+    assert good.difference.mean == pytest.approx(9.1 / 3)
+    assert good.difference.low == pytest.approx(9.1 / 3 - 0.1434, abs=1e-4)
+    assert good.ap
+    assert good.ap.high is not None
+    assert good.ap.high > 66  # by seeds unpaired it reaches far
+
+
+def test_a_seed_that_one_network_lacks_is_left_out_of_its_differences_only() -> None:
+    found = judged(missing=(("good", 3),))
+    good, bad = found.line("good"), found.line("bad")
+    assert good.difference
+    assert good.difference.n == 2
+    assert good.difference.mean == pytest.approx(3.0)
+    assert bad.difference
+    assert bad.difference.n == 3
+
+
+def test_claims_are_held_not_held_and_undecided() -> None:
+    """bad - ref: -3, 0, -1 straddles zero. bad - good: -6, -3, -4.1; mean -4.367, s = 1.518: -8.1 to -0.6."""
+    found = judged()
+    assert [each.verdict for each in found.claims] == ["held", "undecided", "not held"]
+    assert [each.printed for each in found.claims] == [2.0, 1.0, -1.0]
+
+
+def test_the_order_of_rows_is_held_against_the_papers_without_the_controls() -> None:
+    """Ours: bad < ref < good; the paper's: ref < bad < good. Two pairs of three agree."""
+    order = judged().order
+    assert order
+    assert (order.n, order.tau) == (3, pytest.approx(1 / 3))
+
+
+def test_a_control_without_its_margin_says_that_nothing_can_be_judged() -> None:
+    assert "can judge an ablation" in can_judge(judged())
+    narrow = judged(narrow=(58.0, 59.1, 60.0))
+    assert narrow.can_judge is False
+    assert "cannot judge an ablation" in can_judge(narrow)
+    assert "Narrow" in can_judge(narrow)
+    assert judged(missing=tuple(itertools.product(["narrow"], [1, 2, 3]))).can_judge is None
+
+
+def test_the_quick_scale_decides_nothing_with_however_many_seeds() -> None:
+    found = judged(QUICK)
+    assert {each.verdict for each in found.claims} == {"undecided"}
+    assert found.can_judge is None
+
+
+def test_the_figures_at_full_precision_tell_rows_controls_claims_and_the_order() -> None:
+    lines = flat(judged())
+    assert [line["kind"] for line in lines] == ["row"] * 3 + ["control"] + ["claim"] * 3 + ["order"]
+    assert lines[3]["verdict"] == "shown"
+    assert lines[0]["ap_by_seed"] == "1:60.0 2:61.0 3:62.0"
+    assert lines[-1]["tau"] == pytest.approx(1 / 3)
+
+
+# The page
+
+
+CAMPAIGN = """\
+kind: campaign
+title: Two and a control
+source: Nowhere
+recipe: {recipe}
+seeds: [1, 2]
+reference: lite_hrnet_18
+reference_ap: [45, 80]
+rows:
+  - {{name: Eighteen, spec: lite_hrnet_18, published: {{ap: 64.8}}}}
+  - {{name: Thirty, spec: lite_hrnet_30, published: {{ap: 67.2}}}}
+controls:
+  - {{name: Narrow, spec: lite_hrnet_18_c20, at_least: 3, side: below}}
+claims:
+  - {{better: lite_hrnet_30, worse: lite_hrnet_18, sentence: deeper is better, place: Table 6}}
+"""
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Path:
+    (tmp_path / "mine.yaml").write_text(CAMPAIGN.format(recipe="gpu"), encoding="utf-8")
+    return tmp_path / "mine.yaml"
+
+
+def run(spec: str, seed: int, ap: float, recipe: str = "gpu"):
+    loaded = load_recipe(recipe)
+    size = (3, *loaded.input)
+    return record(
+        spec, archlab.spec_hash(archlab.load(spec, input=size)), seed=seed, ap=ap, recipe=recipe, input=size,
+        recipe_hash=recipe_hash(loaded), data=FULL if recipe == "gpu" else QUICK,
+    )  # fmt: skip
+
+
+def page(campaign: Path, *runs) -> str:
+    folder = write_records(campaign.parent / "records", *runs)
+    paths = report(str(campaign), folder, campaign.parent / "out")
+    assert [path.name for path in paths] == ["mine.md", "mine.csv"]
+    return paths[0].read_text(encoding="utf-8")
+
+
+def test_a_campaign_that_was_not_run_says_so_and_how_to_run_it(campaign: Path) -> None:
+    text = page(campaign)
+    assert "all its 6 runs (3 networks, seeds 1 and 2, recipe `gpu`) wait for a GPU" in text
+    assert "archlab ablate mine --recipe gpu --seeds 1,2 --reuse-records" in text
+    assert "## Scores" not in text
+
+
+def test_records_of_the_small_scale_rank_nothing_and_leave_the_campaign_waiting(campaign: Path) -> None:
+    text = page(campaign, *(run(spec, 1, 20.0, "quick") for spec in ("lite_hrnet_18", "lite_hrnet_30")))
+    assert "wait for a GPU" in text
+    assert "This scale ranks nothing" in text
+    assert "| undecided |" in text
+    assert " held |" not in text
+    assert "Not measured: Narrow." in text
+
+
+def test_a_campaign_half_run_is_already_compared_and_says_what_is_left(campaign: Path) -> None:
+    specs = {"lite_hrnet_18": 60.0, "lite_hrnet_30": 62.0, "lite_hrnet_18_c20": 55.0}
+    text = page(campaign, *(run(spec, 1, ap) for spec, ap in specs.items()))
+    assert "3 of the campaign's 6 runs" in text
+    assert "not known yet" in text
+    (line,) = [line for line in text.splitlines() if "deeper is better" in line]
+    assert [cell.strip() for cell in line.split("|")[4:9]] == ["+2.4", "+2.0", "-", "1", "undecided"]
+    assert "wait for a GPU" not in text
+    assert "3 runs of 1,280,000 samples, " in text
+
+
+def test_a_campaign_wholly_run_is_judged(campaign: Path) -> None:
+    specs = {"lite_hrnet_18": (60.0, 61.0), "lite_hrnet_30": (62.0, 63.1), "lite_hrnet_18_c20": (55.0, 56.1)}
+    runs = [run(spec, seed, ap[seed - 1]) for spec, ap in specs.items() for seed in (1, 2)]
+    text = page(campaign, *runs, run("lite_hrnet_18", 1, 20.0, "quick"))
+    assert "**All of the campaign's 6 runs" in text
+    assert "**This data can judge an ablation" in text
+    assert "Of 1 claim of the paper: 1 held." in text
+    assert "What is left to run" not in text
+    assert "Eighteen has AP 60.5, within the 45 to 80" in text
+    assert "ranks nothing" not in text  # of the small scale only the CSV keeps a line
+    with (campaign.parent / "out" / "mine.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    (deeper,) = [line for line in lines if line["name"] == "Thirty" and line["recipe"] == "gpu"]
+    assert float(deeper["difference"]) == pytest.approx(2.05)
+    assert {line["recipe"] for line in lines} == {"gpu", "quick"}
+
+
+def test_a_reference_that_finds_the_data_too_easy_and_too_few_people_are_named(campaign: Path) -> None:
+    runs = [replace(run("lite_hrnet_18", seed, 90.0 + seed), data={**FULL, "val_people": 500}) for seed in (1, 2)]
+    text = page(campaign, *runs)
+    assert "Eighteen has AP 91.5, outside the 45 to 80" in text
+    assert "Scored on 500 people, fewer than the 4,000" in text
+
+
+def test_runs_of_the_same_recipe_on_other_data_are_none_of_the_campaigns(campaign: Path) -> None:
+    wanted = campaign_cost.wanted(studies.load(campaign))  # type: ignore[arg-type]
+    ours = run("lite_hrnet_18", 1, 60.0)
+    assert wanted.fits(Setting.of(ours))
+    assert not wanted.fits(Setting.of(replace(ours, data={**FULL, "kind": "coco"})))
+    assert len(wanted.left([ours])) == 5
+
+
+def test_the_estimate_is_activations_times_samples_at_the_rate_of_finished_runs() -> None:
+    """Two records of 1e6 activations and 5,000 samples in 80 s each: 6.25e7 a second."""
+    (rate,) = campaign_cost.rates([record("a", "a"), record("b", "b"), record("c", "c", state="failed")])
+    assert (rate.runs, rate.a_second) == (2, pytest.approx(6.25e7))
+    assert campaign_cost.traffic_seconds(campaign_cost.STEP_ACTIVATIONS * 4.3e3) == pytest.approx(1.0)
+    assert archlab.cost(archlab.load("lite_hrnet_18")).activations == campaign_cost.STEP_ACTIVATIONS
+
+
+# The study that is shipped
+
+
+def test_the_campaign_is_the_rows_of_tables_6_and_7_with_people_enough_to_judge_by() -> None:
+    study = studies.load("campaign")
+    assert isinstance(study, Campaign)
+    tables = [studies.load_ablation(name) for name in ("table6", "table7")]
+    assert {row.spec for row in study.rows} == {row.spec for row in studies.rows_to_train(tables)}
+    assert {row.spec: row for row in study.rows} == {row.spec: row for row in studies.rows_to_train(tables)}
+    margins = {each.spec: (each.at_least, each.side) for each in study.controls}
+    assert margins == {
+        "lite_hrnet_18_c20": (3.0, "below"),
+        "lite_hrnet_18_c80": (1.5, "above"),
+        "lite_hrnet_18_no_fusion": (5.0, "below"),
+        "lite_hrnet_18_one_module": (8.0, "below"),
+    }
+    recipe = load_recipe(study.recipe)
+    assert study.seeds == (1, 2, 3)
+    assert recipe.input == (256, 192)
+    assert recipe.iterations  # equal samples
+    assert recipe.data
+    assert recipe.data.level == "full"
+    assert recipe.data.val * 2.5 >= study.val_people >= 4000
+
+
+def test_every_claim_is_a_difference_that_the_paper_prints() -> None:
+    study = studies.load("campaign")
+    assert isinstance(study, Campaign)
+    ap = {row.spec: row.published.ap or 0.0 for row in study.rows}
+    for claim in study.claims:
+        printed = ap[claim.better] - ap[claim.worse]
+        assert abs(printed) <= claim.within if claim.within else printed > 0, claim
+
+
+def test_the_claims_are_the_papers_words(shared: Path) -> None:
+    """The text has each formula twice, so numbers are compared by the words around them."""
+    text = " ".join((shared / "paper" / "lite-hrnet.txt").read_text(encoding="utf-8").split())
+    study = studies.load("campaign")
+    assert isinstance(study, Campaign)
+    for claim in study.claims:
+        runs = [part for part in claim.sentence.replace("1x1", "#").split(" ") if part]
+        plain = [" ".join(group) for plain, group in itertools.groupby(runs, lambda w: w.isalpha()) if plain]
+        assert all(words in text for words in plain), (claim.sentence, [w for w in plain if w not in text])
+
+
+def test_the_controls_change_what_they_say() -> None:
+    def params(name: str) -> int:
+        return archlab.cost(archlab.load(name)).params
+
+    ends = [node for node in archlab.assemble(archlab.load("lite_hrnet_18_no_fusion")).nodes if "fusion" in node.name]
+    assert [(node.block, node.leaves) for node in ends] == [("no_fusion", ())] * 8
+    assert params("lite_hrnet_18_c20") < params("lite_hrnet_18") < params("lite_hrnet_18_c80")
+    assert archlab.spec_hash(archlab.load("lite_hrnet_18_one_module")) == archlab.spec_hash(
+        archlab.load("lite_hrnet_18", **{"stages.modules": [1, 1, 1]})
+    )
+
+
+def test_a_campaigns_mistakes_are_named_where_they_stand(tmp_path: Path) -> None:
+    text = CAMPAIGN.format(recipe="gpu").replace("better: lite_hrnet_30", "better: lite_hrnet_31")
+    (tmp_path / "mine.yaml").write_text(text.replace("reference: lite_hrnet_18", "reference: lite"), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        studies.load(tmp_path / "mine.yaml")
+    said = str(caught.value)
+    assert "mine.yaml:14:" in said
+    assert "no row has the spec 'lite_hrnet_31' (did you mean 'lite_hrnet_30'?)" in said
+    assert "no row has the spec 'lite'" in said

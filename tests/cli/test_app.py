@@ -1,0 +1,160 @@
+"""The command line: what it prints where, and how it leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import archlab
+from archlab.cli.app import main
+
+KEYS = {"name", "hash", "input", "outputs", "params", "flops", "activations", "nodes"}
+
+
+def test_build_prints_one_json_object_and_nothing_else(capsys):
+    assert main(["build", "lite_hrnet_18", "--json"]) == 0
+    out, err = capsys.readouterr()
+    made = json.loads(out)
+    assert err == ""
+    assert made.keys() >= KEYS
+    assert (made["params"], made["flops"]["paper"]) == (1_130_769, 215_202_112)
+    assert (made["input"], made["outputs"]) == ([3, 256, 192], 17)
+    assert all(isinstance(value, int) for value in made["flops"].values())
+    assert sum(node["params"] for node in made["nodes"]) == made["params"]
+    assert sum(node["flops"]["fvcore"] for node in made["nodes"]) == made["flops"]["fvcore"]
+    names = {node["name"] for node in made["nodes"]}
+    assert all(set(node["inputs"]) <= names | {"input"} for node in made["nodes"])
+    assert made["nodes"][-1]["out_shapes"] == [[17, 64, 48]]
+    assert made["hash"] == archlab.spec_hash(archlab.load("lite_hrnet_18"))
+
+
+def test_build_takes_input_outputs_and_fields(capsys):
+    main(["build", "lite_hrnet_18_spatial_only", "--input", "256x256", "--outputs", "16", "--set", "spatial_ratio=4",
+          "--json"])  # fmt: skip
+    made = json.loads(capsys.readouterr().out)
+    assert (made["input"], made["outputs"]) == ([3, 256, 256], 16)
+    assert round(made["flops"]["paper"] / 2**20, 2) == 254.06
+
+
+def test_build_prints_a_table_by_stage(capsys):
+    assert main(["build", "small_hrnet_w16"]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("stem", "stage4", "1,284,961", "551.6", "fvcore counts nothing for", "hash "))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["build", "lite_hrnet_81"], "did you mean 'lite_hrnet_18'"),
+        (["build", "nowhere.yaml"], "nowhere.yaml: no such network file"),
+        (["build", "lite_hrnet_18", "--set", "stages.width=x"], "--set: stages.width: "),
+        (["build", "lite_hrnet_18", "--set", "stages.width"], "--set: expected FIELD=VALUE"),
+        (["build", "lite_hrnet_18", "--set", "stages.modules=[1"], "--set: "),
+        (["build", "lite_hrnet_18", "--input", "100x100"], "must be multiples of 32"),
+        (["build", "lite_hrnet_18", "--outputs", "0"], "outputs: must be at least 1"),
+        (["build", "lite_hrnet_18", "--weights", "none.pth"], "none.pth: no such checkpoint"),
+        (["train", "lite_hrnet_18", "--recipe", "quikc"], "did you mean 'quick'"),
+        (["train", "lite_hrnet_18", "--data", "nowhere"], "nowhere"),
+        (["eval", "nowhere"], "nowhere"),
+        (["ablate", "table66"], "table6"),
+        (["report", "tabel6"], "table6"),
+        (["report", "table6", "--records", "nowhere"], "nowhere: --records: no such folder of run records"),
+        (["sample", "lite_hrnt"], "did you mean 'lite_hrnet'"),
+        (["search", "lite_hrnet_qick"], "did you mean 'lite_hrnet_quick'"),
+        (["search", "table6"], "kind: a study of kind 'ablation': `archlab ablate`"),
+        (["ablate", "lite_hrnet_quick"], "kind: lite_hrnet_quick is a search: `archlab search`"),
+        (["best", "lite_hrnet_quick"], "there is no study of this search"),
+        (["list", "--plugin", "no_such_module"], "--plugin no_such_module"),
+    ],
+)
+def test_a_mistake_leaves_with_2_says_why_and_prints_no_traceback(arguments, expected, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert expected in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+WRONG_CALLS = [[], ["bild"], ["build"], ["build", "lite_hrnet_18", "--input", "256"], ["ablate", "--seeds", "a"],
+               ["sample", "lite_hrnet", "-n", "0"], ["compare", "lite_hrnet_quick", "1"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", WRONG_CALLS)
+def test_a_wrong_call_leaves_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: archlab" in capsys.readouterr().err
+
+
+def test_list_names_what_there_is(capsys):
+    assert main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"lite_hrnet_30", "small_hrnet_w16", "skip_pose_net"} <= set(found["networks"])
+    assert "base" not in found["networks"]
+    assert {"table1", "table2", "table6", "table7"} <= set(found["studies"])
+    assert {"lite_hrnet", "hybrid"} <= set(found["spaces"])
+    assert {"quick", "gpu"} <= set(found["recipes"])
+    assert {"conditional_channel_weighting", "fusion"} <= set(found["blocks"])
+    assert main(["list"]) == 0
+    assert "Lite-HRNet-30: Tables 1, 3, 6 and 7." in capsys.readouterr().out
+
+
+def test_build_writes_a_drawing(tmp_path, capsys):
+    import xml.etree.ElementTree as ElementTree
+
+    assert main(["build", "lite_hrnet_18", "--draw", str(tmp_path / "net.svg"), "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+    assert ElementTree.parse(tmp_path / "net.svg").getroot().tag.endswith("svg")
+
+
+def test_build_says_whether_weights_fit(tmp_path, capsys):
+    import torch
+
+    torch.save(archlab.build(archlab.load("skip_pose_net")).state_dict(), tmp_path / "w.pt")
+    assert main(["build", "skip_pose_net", "--weights", str(tmp_path / "w.pt"), "--json"]) == 0
+    assert "archlab weights, every tensor fits" in capsys.readouterr().err
+    assert main(["build", "small_hrnet_w16", "--weights", str(tmp_path / "w.pt")]) == 2
+
+
+@pytest.mark.parametrize("kind", ["network", "space", "recipe", "study", "search"])
+def test_a_schema_is_valid_and_takes_what_archlab_ships(kind, capsys):
+    import jsonschema
+
+    from archlab import yamlio
+    from archlab.ablation import study
+    from archlab.core import builtin
+    from archlab.search.space import space
+
+    assert main(["schema", kind]) == 0
+    made = json.loads(capsys.readouterr().out)
+    validator = jsonschema.Draft202012Validator(made)
+    validator.check_schema(made)
+    files = {
+        "network": {n: p for n, p in builtin.names("search_spaces", "*/*.yaml").items() if n != "space"},
+        "space": space.names(),
+        "recipe": builtin.names("studies", "recipes/*.yaml"),
+        "study": builtin.names("studies", "*.yaml"),
+        "search": {n: p for n, p in builtin.names("studies", "*.yaml").items() if n not in study.names()},
+    }[kind]
+    assert files
+    for path in files.values():
+        validator.validate(yamlio.read(path).plain())
+    assert not validator.is_valid({"version": 1, "unheard_of": 3})
+
+
+def test_the_module_runs_as_a_program_from_any_folder(tmp_path):
+    command = [sys.executable, "-m", "archlab", "build", "lite_hrnet_18", "--json"]
+    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(made.stdout)["params"] == 1_130_769
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    command = f"{sys.executable} -m archlab build lite_hrnet_30 --json | head -c 1"
+    made = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (made.stdout, made.stderr) == ("{", "")

@@ -1,0 +1,37 @@
+"""A network of seconds, a data set of a few people and a recipe of a few steps, for the tests of training."""
+
+from pathlib import Path
+
+import archlab
+from archlab.tasks.pose.synthetic import generate
+from archlab.training.recipe import Recipe, Schedule
+
+NETWORK = """
+version: 1
+nodes:
+  quarter: {block: conv, width: 8, kernel: 5, stride: 4}
+  more: {block: basic_block}
+"""
+PEOPLE = 14
+RECIPE = Recipe(
+    name="tiny",
+    input=(64, 64),
+    iterations=10,
+    batch=4,  # 3 steps an epoch, and 2 people left out
+    schedule=Schedule(warm_up=3, decay="cosine"),
+    checkpoint_every=2,
+    checkpoint_seconds=None,
+    log_every=4,
+    threads=1,
+)
+
+
+def make_spec(folder: Path, *, size: int | tuple[int, int] = 64, outputs: int = 17) -> archlab.Spec:
+    path = folder / "tiny.yaml"
+    path.write_text(NETWORK)
+    height, width = (size, size) if isinstance(size, int) else size
+    return archlab.load(path, input=(3, height, width), outputs=outputs)
+
+
+def make_data(folder: Path) -> Path:
+    return generate(folder / "people", level="quick", train=PEOPLE, val=6, seed=3)

@@ -1,0 +1,161 @@
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from helpers.sample_records import record, write_records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+
+import archlab
+from archlab.ablation import report, rows, scatter, study
+from archlab.ablation.scatter import Panel, Point, pareto
+from archlab.report import scatter_plot as plots
+from archlab.report.labels import Box, place
+
+SPECS = [row.spec for row in study.rows_to_train(map(study.load_ablation, ("table6", "table7")))]
+
+
+def runs(*seeds: int) -> list[rows.Record]:
+    """A run of each of the nine networks: scores that rise with cost, two of them equal."""
+    made = []
+    for i, spec in enumerate(SPECS):
+        loaded = archlab.load(spec, input=(3, 128, 96))
+        flops = archlab.cost(loaded).flops
+        cost = {"params": 1, "flops": dict(flops), "activations": 1}
+        given = {"cost": cost, "pck": 60.0 + i // 2, "ap": 5.0 + 0.3 * i}
+        made += [
+            record(spec, archlab.spec_hash(loaded), seed=seed, **{**given, "pck": given["pck"] + seed})
+            for seed in seeds
+        ]
+    return made
+
+
+def figure4(*records: rows.Record) -> list[Panel]:
+    trained = study.rows_to_train(map(study.load_ablation, ("table6", "table7")))
+    loaded = study.load("figure4")
+    return scatter.panels(loaded, rows.gather(trained, records))
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    points = [
+        Point("a", 1, 50),
+        Point("b", 2, 60),
+        Point("c", 3, 55),
+        Point("d", 3, 60),
+        Point("e", 4, 70),
+        Point("f", 1, 40),
+    ]
+    assert [point.label for point in pareto(points)] == ["a", "b", "e"]
+    assert pareto([]) == []
+    assert [point.label for point in pareto([Point("x", 1, 1), Point("y", 1, 1)])] == ["x"]
+
+
+def test_the_published_fronts_are_the_papers() -> None:
+    coco, mpii = figure4()
+    best = ["Lite-HRNet-18", "Wider Naive Lite-HRNet-18", "Lite-HRNet-30"]
+    assert [point.label for point in pareto(coco.points)] == best
+    assert [point.label for point in pareto(mpii.points)] == best
+
+
+def test_published_and_measured_points_never_share_a_panel() -> None:
+    panels = figure4(*runs(1))
+    assert [(panel.measured, len(panel.points)) for panel in panels] == [(False, 6), (False, 6), (True, 9), (True, 9)]
+    assert all(("Measured" in panel.title) == panel.measured for panel in panels)
+    assert all("ranks nothing" in panel.remark for panel in panels if panel.measured)
+
+
+def test_without_runs_only_the_published_panels_are_drawn() -> None:
+    assert [panel.measured for panel in figure4()] == [False, False]
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    count = draw(st.integers(1, 12))
+    place_ = st.tuples(st.floats(20, 380), st.floats(20, 280))
+    size = st.tuples(st.floats(20, 90), st.floats(8, 22))
+    return [draw(place_) for _ in range(count)], [draw(size) for _ in range(count)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(crowds())
+def test_placed_labels_meet_no_label_no_point_and_no_edge(
+    crowd: tuple[list[tuple[float, float]], list[tuple[float, float]]],
+) -> None:
+    points, sizes = crowd
+    bounds = Box(0, 0, 400, 300)
+    boxes = place(sizes, points, bounds, marker=8)
+    assert len(boxes) == len(points)
+    placed = [box for box in boxes if box]
+    assert all(box.within(bounds) for box in placed)
+    assert not any(a.meets(b) for i, a in enumerate(placed) for b in placed[:i])
+    assert not any(box.meets(Box(x - 4, y - 4, x + 4, y + 4)) for box in placed for x, y in points)
+
+
+def test_nine_labels_in_a_heap_are_all_placed() -> None:
+    points = [(200.0 + 6 * (i % 3), 150.0 + 6 * (i // 3)) for i in range(9)]
+    assert all(place([(90.0, 20.0)] * 9, points, Box(0, 0, 500, 350)))
+
+
+def test_a_label_without_any_room_is_left_out_and_not_put_on_another() -> None:
+    assert place([(90.0, 20.0)], [(20.0, 10.0)], Box(0, 0, 60, 30)) == [None]
+
+
+def test_a_box_knows_which_segments_pass_through_it() -> None:
+    box = Box(0, 0, 10, 10)
+    assert box.cut_by((-5, 5), (15, 5))
+    assert box.cut_by((5, 5), (20, 20))
+    assert not box.cut_by((-5, 11), (15, 11))
+    assert not box.cut_by((-5, 0), (0, 20))
+    assert not box.cut_by((12, 5), (20, 5))
+
+
+def extents(figure: Figure) -> list[tuple[Box, list[Box], list[Box]]]:
+    """Of each panel its own box, those of its labels, and those of its markers, in pixels."""
+    found = []
+    for ax in figure.axes:
+        edge, labels = ax.get_window_extent(), [text for text in ax.texts if text.get_gid() == "label"]
+        boxes = [text.get_window_extent() for text in labels]
+        reach = plots.MARKER * figure.dpi / 72 / 2
+        centres = [ax.transData.transform((line.get_xdata()[0], line.get_ydata()[0]))
+                   for line in ax.lines if line.get_marker() in {"o", "D"}]  # fmt: skip
+        found.append((
+            Box(edge.x0, edge.y0, edge.x1, edge.y1),
+            [Box(box.x0, box.y0, box.x1, box.y1) for box in boxes],
+            [Box(x, y, x, y).grown(reach) for x, y in centres],
+        ))  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("dpi", [100, 200])
+def test_no_label_of_the_figure_overlaps_a_label_or_a_point(dpi: int) -> None:
+    panels = figure4(*runs(1, 2))
+    with plots.mpl.rc_context(plots.STYLE):
+        figure = plots.draw(panels)
+        figure.set_dpi(dpi)
+        drawn = extents(figure)
+    assert len(drawn) == 4
+    for panel, (edge, labels, markers) in zip(panels, drawn, strict=True):
+        assert len(labels) == len(markers) == len(panel.points)
+        assert all(label.within(edge) for label in labels)
+        assert not any(a.meets(b) for i, a in enumerate(labels) for b in labels[:i])
+        assert not any(label.meets(marker) for label in labels for marker in markers)
+
+
+def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
+    records = write_records(tmp_path / "records", *runs(1))
+    paths = report.report("figure4", records, tmp_path)
+    assert [path.name for path in paths] == ["figure4.png", "figure4.svg"]
+    with Image.open(paths[0]) as image:
+        assert image.size[0] == 2100
+        assert round(image.info["dpi"][0]) == 200
+    root = ElementTree.parse(paths[1]).getroot()
+    assert root.tag.endswith("svg")
+    before = [path.read_bytes() for path in paths]
+    assert [path.read_bytes() for path in report.report("figure4", records, tmp_path)] == before
+
+
+def test_points_of_one_cost_and_score_can_be_drawn() -> None:
+    panel = Panel("t", "r", "AP", (Point("only", 1e9, 0.0),), measured=True)
+    assert len(extents(plots.draw([panel]))[0][1]) == 1

@@ -1,0 +1,151 @@
+"""The search command with real workers that are killed: totals stay exact, and nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers import search_study
+from helpers.paths import REPOSITORY
+from helpers.search_study import Start, Tiny, check_exact, number_of, processes_of, wait_for, worker_in_training
+
+from archlab.search import run as explore
+from archlab.search.recovery import counts, history, is_lost, outcome
+from archlab.search.report.analysis import analyse
+from archlab.training.runs import find_runs
+
+CLAIMER = """
+import sys
+from archlab.search import run as explore
+sys.path.insert(0, {tests!r})
+from helpers.search_study import Tiny
+from pathlib import Path
+session = explore._opened(Tiny(Path({folder!r}), Path({data!r})).options()).session
+print("ready", flush=True)
+sys.stdin.readline()
+with session.place.alone(session.storage, "tiny"):
+    print(session.study.ask().number, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return search_study.people(tmp_path_factory.mktemp("search"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, people: Path) -> Tiny:
+    return search_study.make(tmp_path, people)
+
+
+@pytest.fixture
+def start(tiny: Tiny) -> Iterator[Start]:
+    with search_study.commands(tiny.folder) as begin:
+        yield begin
+
+
+@pytest.fixture
+def claimer(tiny: Tiny, start: Start) -> subprocess.Popen[str]:
+    """A process that is ready to take the claim of a search whose trainings take two seconds."""
+    tiny.write("recipe.yaml", ("iterations: 6", "iterations: 100"))
+    folder, data, tests = str(tiny.folder), str(tiny.data), str(REPOSITORY / "tests")
+    process = start([sys.executable, "-c", CLAIMER.format(tests=tests, folder=folder, data=data)])
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def killed_with_the_claim(claimer: subprocess.Popen[str]) -> int:
+    """Kill it as it holds the claim and has begun a trial; the trial's number."""
+    assert claimer.stdin
+    assert claimer.stdout
+    claimer.stdin.write("go\n")
+    claimer.stdin.flush()
+    number = int(claimer.stdout.readline())
+    claimer.kill()
+    claimer.wait()
+    return number
+
+
+@pytest.mark.slow
+def test_killed_workers_and_coordinators_leave_totals_exact(
+    tiny: Tiny, start: Start, claimer: subprocess.Popen[str]
+) -> None:
+    first = start(tiny.command("--jobs", "4", "--trials", "8"))
+    killed = [worker_in_training(tiny, tiny.opened)]
+    os.kill(killed[0], signal.SIGKILL)
+    claimed = killed_with_the_claim(claimer)
+    wait_for(lambda: counts(tiny.opened())[0] >= 1)
+    kept = {t.number: (t.state, t.values) for t in tiny.opened().get_trials() if outcome(t)}
+    first.kill()
+    first.wait()
+    wait_for(lambda: not processes_of(tiny.folder))
+
+    wanted = len(kept) + 6  # however many the first finished, some are left to be killed in
+    second = start(tiny.command("--jobs", "4", "--trials", str(wanted)))
+    killed.append(worker_in_training(tiny, tiny.opened))
+    os.kill(killed[1], signal.SIGKILL)
+    _, told = second.communicate(timeout=120)
+    assert second.returncode == 0, told
+    assert "exit code -9" in told
+    assert f"{wanted}/{wanted}, 0 s left, best pck" in told
+    assert not processes_of(tiny.folder)
+    assert not any(Path(f"/proc/{number}").exists() for number in killed)
+
+    study = tiny.opened()
+    finished = check_exact(study, wanted)
+    assert kept.items() <= {t.number: (t.state, t.values) for t in finished}.items()
+    trials = study.get_trials()
+    assert claimed not in {t.number for t in finished}
+    for number in killed:  # the trial that it held is lost, and another of the same network is finished
+        lost = [t for t in trials if is_lost(t) and number_of(t.user_attrs["worker"]) == number]
+        assert len(lost) == 1
+        again = [t for t in finished if lost[0].number in history(t)]
+        assert [t.user_attrs["candidate"] for t in again] == [lost[0].user_attrs["candidate"]]
+    records = find_runs(tiny.out / "tiny" / "runs")
+    assert len(records) == wanted
+    assert {(r.state, r.samples) for r in records} <= {("done", 400), ("stopped", 0)}
+
+    before = {path: path.stat().st_mtime_ns for path in tiny.out.rglob("record.json")}
+    (tiny.out / "tiny" / "search.html").unlink()
+    assert explore.search(tiny.options(trials=wanted)) == 0
+    assert (tiny.out / "tiny" / "search.html").is_file()
+    assert {path: path.stat().st_mtime_ns for path in tiny.out.rglob("record.json")} == before
+    assert len(tiny.opened().get_trials()) == len(trials)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at_once_go_on(
+    tiny: Tiny, start: Start
+) -> None:
+    tiny.write("tiny.yaml", ("trials: 8", "trials: 3\nfront_seeds: [1, 2]"))
+    tiny.write("recipe.yaml", ("iterations: 6", "iterations: 50"))
+    stopped = start(tiny.command("--jobs", "2"))
+    wait_for(tiny.is_begun)
+    worker_in_training(tiny, tiny.opened)
+    stopped.send_signal(signal.SIGTERM)
+    _, told = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130, told
+    assert "stopped by SIGTERM; the same command goes on from here" in told
+    assert not processes_of(tiny.folder)
+    finished, running, waiting = counts(tiny.opened())
+    assert running == 0
+    assert finished < 3
+    assert waiting >= 1
+    both = [start(tiny.command("--jobs", "2", "--trials", "8")) for _ in range(2)]
+    for process in both:
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+    check_exact(tiny.opened(), 8)
+    result = explore.result_of(tiny.options(trials=8))
+    assert all(c.seeds.keys() == {"1", "2"} for c in result.complete if c.seeds)
+    front = analyse(result).front
+    assert front
+    assert all(member.seeds for member in front)  # also those that came to it by others' second seeds
+    assert not processes_of(tiny.folder)

@@ -1,0 +1,140 @@
+"""What a run of MPII shows: its curves, tables and plot have PCKh where COCO's have AP."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import tiny
+from helpers.mpii_folder import write_split
+from helpers.sample_records import record, write_records
+
+import archlab
+from archlab.ablation import report, study
+from archlab.ablation.measured import summary
+from archlab.ablation.records import read_records
+from archlab.ablation.rows import gather
+from archlab.ablation.scatter import panels
+from archlab.report import tables
+from archlab.tasks.pose.data import coco
+from archlab.training import pictures
+from archlab.training.metrics_log import Row, read_rows
+from archlab.training.recipe import load_recipe
+from archlab.training.run import train
+from archlab.training.runs import Record, read_record
+
+STUDY = """\
+kind: ablation
+title: One small network
+source: Nowhere
+rows:
+  - {name: Tiny, spec: tiny.yaml, published: {pckh: 80.0}}
+  - {name: Skips, spec: skip_pose_net}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of a few steps on synthetic people in MPII's layout, validated on the way."""
+    folder = tmp_path_factory.mktemp("mpii")
+    people = tiny.make_data(folder)
+    for split, ours in (("train2017", "train"), ("val2017", "valid")):
+        write_split(folder / "mpii", ours, coco.load_people(people, split, aspect=1.0))
+    recipe = load_recipe("mpii_256x256")
+    small = replace(
+        recipe, input=(64, 64), epochs=2, batch=4, eval_batch=6, workers=0, threads=1, log_every=1, validate_every=1,
+        schedule=replace(recipe.schedule, decay="constant", milestones=()),
+    )  # fmt: skip
+    return train(tiny.make_spec(folder, outputs=16), small, folder / "mpii", out=folder / "runs")
+
+
+def drawn(rows: list[Row], done: Record) -> list[str]:
+    """The names and last values in the legend of the scores."""
+    axes = pictures._figure(6, 4).subplots()
+    pictures._draw_scores(axes, [row for row in rows if "validation" in row], done.baseline["mean_pose"])
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_curves_of_mpii_show_pckh_and_that_of_the_mean_pose(run: Path) -> None:
+    done = read_record(run)
+    scores, guess = done.scores["ground_truth_boxes"], done.baseline["mean_pose"]
+    assert drawn(read_rows(run / "metrics.jsonl"), done) == [
+        f"PCKh@0.5: {scores['mean_weighted']:.1f}",
+        f"PCK@0.1: {scores['pck']:.1f}",
+        f"PCKh@0.5 of the mean pose: {guess['mean_weighted']:.1f}",
+        f"PCK@0.1 of the mean pose: {guess['pck']:.1f}",
+    ]
+    assert (run / "curves.png").stat().st_size > 10_000
+
+
+def test_the_curves_of_coco_show_what_they_did() -> None:
+    done = record("x", "a", ap=20.0, pck=50.0)
+    rows: list[Row] = [{"iteration": 5, "validation": done.scores}]
+    assert drawn(rows, done) == [
+        "AP: 20.0", "mean OKS: 40.0", "PCK@0.1: 50.0",
+        "AP of the mean pose: 0.5", "mean OKS of the mean pose: 10.0", "PCK@0.1 of the mean pose: 15.0",
+    ]  # fmt: skip
+
+
+def test_the_tables_of_mpii_have_pckh_and_no_empty_columns_of_coco(run: Path, tmp_path: Path) -> None:
+    done = read_record(run)
+    (tmp_path / "two.yaml").write_text(STUDY)
+    tiny.make_spec(tmp_path)
+    two = study.load(tmp_path / "two.yaml")
+    records = read_records(write_records(tmp_path / "records", done))
+    document = report.document(two, records)  # type: ignore[arg-type]
+    (_, scores) = document.tables
+    measured = [column.name for column in scores.columns if column.group.startswith("Measured")]
+    assert measured == ["PCKh@0.5", "PCKh@0.1", "PCK"]
+    figures = done.scores["ground_truth_boxes"]
+    shown = [f"{figures[name]:.1f}" for name in ("mean_weighted", "mean_weighted_threshold_0.10", "pck")]
+    assert [cell.text for cell in scores.rows[0]] == ["Tiny", "1", *shown, "80.0"]
+    assert [cell.text for cell in scores.rows[1]] == ["Skips", "-", "-", "-", "-", "-"]
+    assert scores.rows[2][0].text == "Mean pose, no network"
+    caption = " ".join(scores.caption)
+    assert "PCKh is the share of joints within 0.5 or 0.1 of the head's size" in caption
+    assert "OKS" not in caption
+    (line, _) = csv.DictReader(io.StringIO(tables.comma_separated(document)))
+    assert float(line["ground_truth_boxes_mean_weighted"]) == figures["mean_weighted"]
+    assert line["ground_truth_boxes_AP"] == ""
+    assert summary(done) == f"PCKh@0.5 {shown[0]}, PCK {shown[2]}, {done.seconds:.0f} s"
+    assert len(report.report(two, tmp_path / "records", tmp_path / "out")) == 3
+
+
+def test_a_run_without_the_mat_has_pck_alone(run: Path, tmp_path: Path) -> None:
+    whole = read_record(run)
+    done = replace(whole, scores={"ground_truth_boxes": {"pck": 12.0}}, baseline={"mean_pose": {"pck": 15.0}})
+    (tmp_path / "two.yaml").write_text(STUDY)
+    tiny.make_spec(tmp_path)
+    document = report.document(study.load(tmp_path / "two.yaml"), [done])  # type: ignore[arg-type]
+    assert [c.name for c in document.tables[1].columns if c.group.startswith("Measured")] == ["PCK"]
+    assert "PCKh is" not in " ".join(document.tables[1].caption)
+
+
+def test_the_plot_has_panels_of_mpii_beside_those_of_coco_lettered_in_turn(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(STUDY)
+    tiny.make_spec(tmp_path)
+    loaded, figure = study.load(tmp_path / "two.yaml"), study.load("figure4")
+    assert isinstance(loaded, study.Ablation)
+    assert isinstance(figure, study.Scatter)
+    done = read_record(run)
+    coco_hash = gather(loaded.rows, [done])[0].coco.hash
+    other = record("tiny", coco_hash, input=(3, 256, 192), samples=9000)
+    made = panels(figure, gather(loaded.rows, [done, other]))
+    assert [(panel.title[:3], panel.y_label) for panel in made[2:]] == [
+        ("(c)", "AP"), ("(d)", "PCK@0.1 of the box"), ("(e)", "PCKh@0.5"), ("(f)", "PCK@0.1 of the box"),
+    ]  # fmt: skip
+    assert made[4].points[0].score == done.scores["ground_truth_boxes"]["mean_weighted"]
+
+
+def test_a_campaign_page_is_not_upset_by_a_record_of_mpii(run: Path, tmp_path: Path) -> None:
+    done = read_record(run)
+    known = archlab.spec_hash(archlab.load("lite_hrnet_18", input=done.input, outputs=16))
+    reference = replace(record("lite_hrnet_18", known, input=done.input, outputs=16), scores=done.scores)
+    records = write_records(tmp_path / "records", replace(reference, data=done.data, baseline=done.baseline))
+    page = report.report("campaign", records, tmp_path / "out")[0].read_text(encoding="utf-8")
+    assert "64×64" in page
+    assert "nan" not in page.lower()
