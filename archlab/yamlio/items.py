@@ -6,6 +6,7 @@ import math
 import numbers
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -19,6 +20,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 MAX_BYTES = 8 * 2**20
 MAX_NODES = 100_000  # aliases counted as often as they are used
 MAX_DEPTH = 100
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 _CONSTANTS: dict[str, Scalar] = {
     "": None,
@@ -185,14 +187,32 @@ def _at(before: str, message: str, file: str) -> Problem:
 
 
 def _compose(text: str, file: str) -> Item:
-    composer = _Composer(yaml.parse(text, Loader=_Loader), file, [], {})
+    composer = _composer(text, file)
     try:
         item = composer.document()
     except yaml.MarkedYAMLError as error:
+        if error.problem_mark:
+            _refuse_depth(text[: error.problem_mark.index], file)
         raise InputError([*composer.problems, _syntax_problem(error, text, file)]) from None
     if composer.problems:
         raise InputError(composer.problems)
     return item
+
+
+def _composer(text: str, file: str) -> _Composer:
+    return _Composer(yaml.parse(text, Loader=_Loader), file, [], {})
+
+
+def _refuse_depth(scanned: str, file: str) -> None:
+    """Raise InputError if the text before a syntax error is nested too deep.
+
+    A parser scans ahead and has a limit of its own, so it may fail before it hands over the first level too many.
+    """
+    composer = _composer(scanned, file)
+    with suppress(yaml.MarkedYAMLError, InputError):
+        composer.document()
+    if composer.problems and composer.problems[-1].message == _TOO_DEEP:
+        raise InputError(composer.problems)
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
@@ -200,8 +220,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
     message = ", ".join(part for part in (error.problem, error.context) if part)
     if mark is None:
         return Problem(f"YAML syntax: {message}", file=file)
-    lines = text.split("\n")
-    if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
+    line = (*text.split("\n")[mark.line : mark.line + 1], "")[0]
+    if "\t" in line[: len(line) - len(line.lstrip())]:
         message += " (a tab: indent with spaces)"
     return Problem(f"YAML syntax: {message}", "", file, mark.line + 1, mark.column + 1)
 
@@ -235,7 +255,7 @@ class _Composer:
 
     def node(self, event: Any, depth: int) -> _Sized:
         if depth > MAX_DEPTH:
-            self.give_up(event, f"nested deeper than {MAX_DEPTH} levels")
+            self.give_up(event, _TOO_DEEP)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, depth)
         if event.tag:
@@ -294,7 +314,7 @@ class _Composer:
             self.note(event, f"alias *{event.anchor} {rule}")
             return self.sized(event, None, [])
         if depth + known.height > MAX_DEPTH:
-            self.give_up(event, f"nested deeper than {MAX_DEPTH} levels")
+            self.give_up(event, _TOO_DEEP)
         return known
 
     def sized(self, event: Any, value: Scalar | tuple[Item, ...] | dict[str, Item], inside: list[_Sized]) -> _Sized:
