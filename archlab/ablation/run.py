@@ -21,8 +21,9 @@ from archlab.ablation.records import keep_records, read_records
 from archlab.ablation.rows import Setting, count, gather
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
 from archlab.core.errors import InputError, Problem
-from archlab.core.processes import Stopped, Task, default_jobs, finished, stoppable, tail, tell, threads_each
+from archlab.core.processes import Task, default_jobs, finished, tail, tell, threads_each
 from archlab.core.progress import Advance, progress
+from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import terminal
 from archlab.tasks.pose.keypoints import COCO
 from archlab.training.runs import Record, find_runs
@@ -69,12 +70,12 @@ def ablate(
         _print_plan(wanted, kept, at_once, device, out, reports)
         return 0
     try:
-        with stoppable():
+        with StopRequest().caught():
             wanted = listed(make_data=True)
             failed = _train(wanted, kept, at_once, device, plugin, out, reports)
             _report(loaded, wanted, kept, plugin, out, reports)
     except Stopped as stopped:
-        tell(f"stopped by {stopped}; the same command goes on from here")
+        tell(f"{stopped}; the same command goes on from here")
         return 130
     return 1 if failed else 0
 
@@ -179,8 +180,7 @@ def _report(
 
 
 def _estimates(jobs: Sequence[Job], records: Sequence[Record], at_once: int, device: str | None) -> list[Estimate]:
-    from archlab.training.evaluate import pick_device
-    from archlab.training.run import device_name
+    from archlab.core.device import device_name, pick_device
 
     name, threads = device_name(pick_device(device)), threads_each(at_once, len(jobs))
     samples = {job.plan.name: job.samples for job in {job.plan.name: job for job in jobs}.values()}

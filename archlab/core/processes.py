@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +20,6 @@ class Task:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
-
-
-class Stopped(Exception):  # noqa: N818  not an error of the program
-    """The user or the system asked this process to end."""
 
 
 def finished(
@@ -55,21 +49,6 @@ def finished(
                 time.sleep(every_seconds)
     finally:
         _stop(running.values())
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Inside, SIGTERM and Ctrl-C raise Stopped, so that what is open is closed in order."""
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(task: Task) -> int:
@@ -121,7 +100,7 @@ def threads_each(at_once: int, count: int) -> int:
 
 def default_jobs(device: str | None) -> int:
     """Runs at once where nobody says how many: one a core, or one on an accelerator."""
-    from archlab.training.evaluate import pick_device
+    from archlab.core.device import pick_device
 
     return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
 

@@ -48,7 +48,7 @@ class Processes:
     def jobs(self) -> int:
         import torch
 
-        from archlab.training.evaluate import pick_device
+        from archlab.core.device import pick_device
 
         if pick_device(self._device).type == "cuda":
             return torch.cuda.device_count()

@@ -14,9 +14,10 @@ from random import Random
 from archlab import yamlio
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_text
-from archlab.core.processes import Stopped, Task, stoppable, tail, tell, threads_each
+from archlab.core.processes import Task, tail, tell, threads_each
 from archlab.core.progress import Advance, progress
 from archlab.core.ray import Engine, EngineName, engine
+from archlab.core.signals import Stopped, StopRequest
 from archlab.search import collect as gather
 from archlab.search.config import Search, load_search
 from archlab.search.recovery import MOST_DEATHS, counts, sweep
@@ -27,7 +28,6 @@ from archlab.search.storage import GRACE_SECONDS, Place, database_errors
 from archlab.search.trial import Bench
 from archlab.search.worker import Session, open_study, work
 from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
-from archlab.training.faults import StopRequest
 from archlab.training.recipe import ensure_data
 from archlab.training.runs import held
 
@@ -93,7 +93,7 @@ def search(o: Options) -> int:
         job = _opened(o)
         if job.finished < job.trials:  # told now, if nothing passes, and not by every worker
             Gate(job.search.space).sample(Random(job.search.form.seed))
-        with engine(o.engine, o.device) as workers, stoppable():
+        with engine(o.engine, o.device) as workers, StopRequest().caught():
             if workers.nodes() > 1 and job.session.place.is_local:
                 told = f"{workers.nodes()} machines of a cluster cannot share a file: name a PostgreSQL database"
                 raise InputError(Problem(told, "--storage", job.session.place.shown))
@@ -102,7 +102,7 @@ def search(o: Options) -> int:
         code = _report(job)
         return code if reached else 1
     except Stopped as stopped:
-        tell(f"stopped by {stopped}; the same command goes on from here")
+        tell(f"{stopped}; the same command goes on from here")
         return 130
     except Exception as error:
         if not isinstance(error, (OSError, *database_errors())):
@@ -248,7 +248,7 @@ def _task(o: Options, command: list[str], log: Path, place: int, at_once: int, p
     """
     import torch
 
-    from archlab.training.evaluate import pick_device
+    from archlab.core.device import pick_device
 
     whole = [sys.executable, "-m", "archlab.cli.worker", *command]
     whole += ["--device", o.device] if o.device else []

@@ -14,6 +14,7 @@ import optuna
 import torch
 
 import archlab
+from archlab.core.device import pick_device
 from archlab.core.errors import InputError
 from archlab.network.load import at_input
 from archlab.network.spec import Spec
@@ -25,7 +26,7 @@ from archlab.search.samplers import signed
 from archlab.search.space.gate import Checked
 from archlab.search.space.space import METRICS
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.evaluate import pick_device, training_people
+from archlab.training.evaluate import training_people
 from archlab.training.loop import plan
 from archlab.training.recipe import Recipe, ensure_data, in_recipe
 from archlab.training.run import run_folder, train

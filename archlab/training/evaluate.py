@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import archlab
+from archlab.core.device import pick_device, placed
 from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_text
@@ -69,30 +70,6 @@ class Validation:
     truth: People
     boxes: dict[Boxes, People]
     kept: Kept = field(default_factory=dict, compare=False, repr=False)
-
-
-def pick_device(name: str | None = None) -> torch.device:
-    """The device of that name; without one CUDA, else Apple's MPS, else the CPU."""
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"the device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
-    return device
-
-
-def placed(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network on the device, channels last on CPUs and CUDA.
-
-    On a CPU a step of Small HRNet then takes 0.83 of its time and one of Lite-HRNet 0.98; on a GPU, whose bf16
-    convolutions are made for it, it is not measured yet.
-    """
-    network = network.to(device)
-    if device.type in {"cpu", "cuda"}:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
 
 
 def training_people(root: Path, recipe: Recipe) -> People:

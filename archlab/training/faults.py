@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,59 +34,6 @@ class TrainingError(InputError):
     def __init__(self, message: str, *, iteration: int = 0, loss: float = 0.0, lr: float = 0.0) -> None:
         super().__init__(message)
         self.iteration, self.loss, self.lr = iteration, loss, lr
-
-
-class Stopped(SystemExit):
-    """The user or the system asked this process to end: its exit code is 128 and the signal's number, as shells say."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-        self.name = signal.Signals(number).name
-
-    def __str__(self) -> str:
-        return f"stopped by {self.name}"
-
-
-@dataclass
-class StopRequest:
-    """SIGTERM or Ctrl-C, as it comes: `waits` says that whoever works will look for it between two steps."""
-
-    number: int = 0
-    waits: bool = False
-
-    @contextmanager
-    def caught(self) -> Iterator[StopRequest]:
-        """Inside, a request raises Stopped, at once or where it is looked for; only a main thread can be asked."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    @contextmanager
-    def waiting(self, waits: bool = True) -> Iterator[None]:
-        """Inside, a request waits until `look`, or with False it does not."""
-        before, self.waits = self.waits, waits
-        try:
-            if not waits:
-                self.look()
-            yield
-        finally:
-            self.waits = before
-
-    def look(self) -> None:
-        """Raise Stopped if this process was asked to end."""
-        if self.number:
-            raise Stopped(self.number)
-
-    def _ask(self, number: int, frame: object) -> None:
-        self.number = number
-        if not self.waits:
-            raise Stopped(number)
 
 
 def save_nan_batch(error: TrainingError, index: Sequence[int], people: People, folder: Path) -> TrainingError:

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 
 from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
+from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.loading import Batch, load_batches
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.training.faults import (
     DamagedImages,
     SoundSamples,
-    Stopped,
-    StopRequest,
     TrainingError,
     save_nan_batch,
     within_memory,
@@ -167,7 +166,7 @@ def _train(
     samples = _samples(dataset, recipe, folder, device, world)
     loaded = batches(samples, course, seed, start=journal.iteration, workers=recipe.workers, device=device, world=world)
     loaded = journal.waiting(loaded)
-    with stop.waiting(), world.progress("training", course.total, done=journal.iteration) as advance:
+    with stop.deferring(), world.progress("training", course.total, done=journal.iteration) as advance:
         while journal.iteration < course.total:
             _examine(state, exam, folder, stop, due=_due(journal.iteration, recipe.validate_every, course.unit))
             micro = [next(loaded) for _ in range(recipe.accumulate)]
@@ -184,7 +183,7 @@ def _train(
             advance(1, journal.note)
             if agree and not last:
                 stop.number = max(world.gather(stop.number))
-                stop.look()
+                stop.check()
 
 
 def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: bool) -> None:
@@ -197,7 +196,7 @@ def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: 
     if at_rung and state.saved_at != here:  # killed from here on, it is taken up again at the rung
         state.save(folder / CHECKPOINT)
     if journal.validated < here:
-        with stop.waiting(world.size > 1):  # several processes stop together or not at all
+        with stop.deferring(world.size > 1):  # several processes stop together or not at all
             journal.append({"validation": exam.validate(state.scored())})
         state.network.train()
     if at_rung and exam.judge:

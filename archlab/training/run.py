@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,11 @@ from torch import nn
 
 import archlab
 from archlab import yamlio
+from archlab.core.device import device_name, pick_device, placed, using_threads
 from archlab.core.distributed import World, joined
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_text
+from archlab.core.signals import Stopped, StopRequest
 from archlab.network.checkpoint import load_for_finetuning, weights_digest
 from archlab.network.spec import Spec
 from archlab.tasks.pose.data.coco import People
@@ -28,14 +29,12 @@ from archlab.tasks.pose.data.sets import kind as data_kind
 from archlab.training.evaluate import (
     Validation,
     load_validation,
-    pick_device,
-    placed,
     predict,
     score_mean_pose,
     score_network,
     training_people,
 )
-from archlab.training.faults import NAN_BATCH, SKIPPED, Stopped, StopRequest, skipped_images
+from archlab.training.faults import NAN_BATCH, SKIPPED, skipped_images
 from archlab.training.loop import CHECKPOINT, Halted, Judge, fit
 from archlab.training.metrics_log import Journal, read_rows, summary_writer
 from archlab.training.recipe import Recipe, ensure_data, in_recipe, recipe_hash
@@ -193,24 +192,6 @@ def describe(work: Work, root: Path, *, seed: int, fields: Mapping[str, Any] | N
     )
 
 
-def device_name(device: torch.device) -> str:
-    """The device as a reader of the record knows it: its kind and, where that can be told, its model."""
-    if device.type == "cuda":
-        return f"cuda: {torch.cuda.get_device_name(device)}"
-    return f"{device.type}: {_processor()}"
-
-
-@contextmanager
-def using_threads(count: int | None) -> Iterator[None]:
-    """PyTorch with so many CPU threads inside the block; None leaves their number as it is."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _run(work: Work, options: Options, record: Record) -> None:
     """Train, score and draw; the record says how it went."""
     folder, world = work.folder, work.world
@@ -325,13 +306,3 @@ def _first_boxes(validation: Validation) -> Validation:
     """Validation during training keeps to one kind of boxes, the labelled ones where they are scored at all."""
     kind, people = next(iter(validation.boxes.items()))
     return replace(validation, boxes={kind: people})
-
-
-def _processor() -> str:
-    """The processor's model from Linux' /proc/cpuinfo, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()

@@ -18,7 +18,8 @@ from archlab.ablation import run as ablation
 from archlab.ablation.estimate import Work
 from archlab.cli.app import main
 from archlab.core.errors import InputError
-from archlab.core.processes import Stopped, Task, finished, stoppable
+from archlab.core.processes import Task, finished
+from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.sets import labelled_keypoints
 from archlab.training.runs import find_runs
@@ -121,7 +122,7 @@ def test_leaving_early_ends_the_tasks_that_still_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_stop_is_raised_where_it_can_be_handled(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=number.name), stoppable():
+    with pytest.raises(Stopped, match=number.name), StopRequest().caught():
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
 

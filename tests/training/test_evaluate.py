@@ -11,6 +11,7 @@ import torch
 from helpers import tiny
 from torch import Tensor, nn
 
+from archlab.core.device import pick_device, placed
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import DETECTIONS, People, annotation_file
 from archlab.tasks.pose.data.dataset import PoseDataset
@@ -23,8 +24,6 @@ from archlab.training.evaluate import (
     flip_averaged,
     load_validation,
     matched,
-    pick_device,
-    placed,
     predict,
     score_mean_pose,
     score_network,

@@ -18,11 +18,12 @@ from helpers.paths import REPOSITORY
 from torch import Tensor, nn
 
 from archlab.core.errors import InputError, Problem
+from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import People, load_people
 from archlab.tasks.pose.data.crops import Augmentation
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.faults import DamagedImages, SoundSamples, Stopped, StopRequest, TrainingError, skipped_images
+from archlab.training.faults import DamagedImages, SoundSamples, TrainingError, skipped_images
 from archlab.training.loop import batches, fit, plan
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Recipe

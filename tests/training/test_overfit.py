@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import archlab
+from archlab.core.device import placed
 from archlab.tasks.pose.data.coco import annotation_file, load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.metrics.coco import restricted, truth_of
-from archlab.training.evaluate import Validation, placed, score_network
+from archlab.training.evaluate import Validation, score_network
 from archlab.training.loop import fit
 from archlab.training.recipe import Optimiser, Recipe, Schedule
 

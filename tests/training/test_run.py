@@ -14,12 +14,13 @@ from helpers import tiny
 from helpers.paths import REPOSITORY
 
 import archlab
+from archlab.core.device import using_threads
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import fingerprint as data_fingerprint
 from archlab.training.faults import TrainingError
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Optimiser, load_recipe
-from archlab.training.run import run_folder, train, using_threads
+from archlab.training.run import run_folder, train
 from archlab.training.runs import find_runs, locked, read_record
 
 # Kills itself by the signal that cannot be caught, when it loads its so many-th sample.
