@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archlab.ablation.rows import BOXES, COCO, MEASURES, MEBI, MPII, PCKH, Measured, Reported, Setting, Spread
+from archlab.ablation.rows import BOXES, COCO, MEASURES, MPII, PCKH, Measured, Reported, Setting, Spread
+from archlab.counting.count import MEBI
 
 FIGURES = ("params_m", "coco_mflops", "ap", "ap50", "ap75", "ar", "mpii_mflops", "pckh")
 

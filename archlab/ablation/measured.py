@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from archlab.ablation.captions import NOT_TRAINED, PUBLISHED, costs_caption, scores_caption
 from archlab.ablation.csv import flat
-from archlab.ablation.rows import BOXES, COCO, MEBI, MPII, Measured, Reported, Setting, Spread, rounds_to, settings
+from archlab.ablation.rows import BOXES, COCO, MPII, Measured, Reported, Setting, Spread, rounds_to, settings
 from archlab.ablation.study import Ablation, Published, Row
+from archlab.counting.count import MEBI
 from archlab.report.tables import EMPTY, Cell, Column, Document, Table, number, signed
 from archlab.training.runs import Record
 

@@ -62,10 +62,10 @@ def write(made: tables.Document, out: Path) -> list[Path]:
 
 def plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
     """The figure of a study, with what was measured of the studies that it names."""
-    from archlab.report import scatter_plot as plots
+    from archlab.report import scatter_plot, style
 
     trained = studies.rows_to_train(studies.load_ablation(name) for name in study.measured)
     paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
     found = rows.gather(trained, records, partial(rows.count, plugin=plugin))
-    plots.save(scatter.panels(study, found), paths)
+    style.save(scatter_plot.figure(scatter.panels(study, found)), paths)
     return paths

@@ -14,7 +14,6 @@ from archlab.network.graph import assemble
 from archlab.network.load import plain_fusion
 from archlab.training.runs import Record
 
-MEBI = 2**20
 MEASURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "mean_oks", "pck")
 PCKH = ("mean_weighted", "mean_plain", "mean_weighted_threshold_0.10", "mean_weighted_threshold_0.11")
 """Of MPII's runs, which have of the others `pck` alone"""

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from archlab.ablation.captions import ranks_nothing
-from archlab.ablation.rows import MEBI, Reported, Setting, settings
+from archlab.ablation.rows import Reported, Setting, settings
 from archlab.ablation.study import Published, Scatter
+from archlab.counting.count import MEBI
+from archlab.report.pareto import Panel, Point
 
 MEASURED = {"AP": "AP", "mean_weighted": "PCKh@0.5", "pck": "PCK@0.1 of the box"}
-
-
-@dataclass(frozen=True)
-class Point:
-    """One network: multiply-adds by the paper's counter, and a score of 0 to 100 with its deviation over seeds."""
-
-    label: str
-    flops: float
-    score: float
-    deviation: float | None = None
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One pair of axes. Published and measured points never share one."""
-
-    title: str
-    remark: str
-    y_label: str
-    points: tuple[Point, ...]
-    measured: bool
 
 
 def panels(study: Scatter, rows: Sequence[Reported]) -> list[Panel]:
@@ -45,18 +25,6 @@ def panels(study: Scatter, rows: Sequence[Reported]) -> list[Panel]:
     for setting in settings(rows):
         shown += _measured(rows, setting, first="abcdefghijklmnopqrstuvwxyz"[len(shown) :])
     return shown
-
-
-def pareto(points: Sequence[Point]) -> list[Point]:
-    """The points that no other beats: none is at most as costly and scores at least as much, one of them strictly.
-
-    From the cheapest to the best; of equal points the first stands for all.
-    """
-    front: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.flops, -point.score)):
-        if not front or point.score > front[-1].score:
-            front.append(point)
-    return front
 
 
 def published_flops(figures: Published, task: str) -> float | None:

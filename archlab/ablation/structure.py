@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archlab import load
-from archlab.ablation.rows import MEBI
 from archlab.ablation.study import Layer, Structure
 from archlab.blocks.wiring import Leaf
 from archlab.counting import count as counting
+from archlab.counting.count import MEBI
 from archlab.network.graph import Graph, Node, assemble
 from archlab.report.tables import EMPTY, Cell, Column, Document, Table
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from archlab.ablation.rows import MEBI
 from archlab.ablation.study import Formula, Unit, UnitComplexity
 from archlab.blocks import registry
 from archlab.blocks.wiring import WiringError, wire
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.counting import count as counting
+from archlab.counting.count import MEBI
 from archlab.network.graph import Graph, Node
 from archlab.network.spec import Initialisation
 from archlab.report.tables import Cell, Column, Document, Table, signed

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-Losses = Sequence[Sequence[float]]
-"""One row a candidate, one column an objective, all to be made small."""
+from archlab.report.pareto import Losses, dominance, loss_array
 
 
 def ranks(losses: Losses) -> NDArray[np.int64]:
-    """0 for what nothing dominates, 1 for what only rank 0 dominates, and so on. NSGA-II (Deb 2002), section III-A.
-
-    a dominates b if it is nowhere worse and somewhere better.
-    """
-    values = _table(losses)
-    not_worse: NDArray[np.bool_] = np.all(values[:, None] <= values[None], axis=2)
-    dominates: NDArray[np.bool_] = not_worse & np.any(values[:, None] < values[None], axis=2)
-    found = np.full(len(values), -1)
+    """0 for what nothing dominates, 1 for what only rank 0 dominates, and so on. NSGA-II (Deb 2002), section III-A."""
+    dominates = dominance(losses)
+    found = np.full(len(dominates), -1)
     rank = 0
     while (found < 0).any():
         left = found < 0
@@ -33,7 +25,7 @@ def crowding(losses: Losses) -> NDArray[np.float64]:
 
     Large where a candidate stands alone. NSGA-II (Deb 2002), section III-B; to be asked within one rank.
     """
-    values = _table(losses)
+    values = loss_array(losses)
     found = np.zeros(len(values))
     for column in values.T:
         order = np.argsort(column, kind="stable")
@@ -42,13 +34,6 @@ def crowding(losses: Losses) -> NDArray[np.float64]:
         if span > 0 and len(order) > 2:
             found[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
     return found
-
-
-def _table(losses: Losses) -> NDArray[np.float64]:
-    values = np.asarray(losses, float).reshape(len(losses), -1 if len(losses) else 0)
-    # A NaN dominates nothing and is dominated by nothing: it would stand in every front.
-    assert not np.isnan(values).any(), "a loss is not a number"
-    return values
 
 
 def best_first(losses: Losses) -> list[int]:

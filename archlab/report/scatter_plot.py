@@ -1,61 +1,49 @@
-"""Drawing complexity against accuracy: points, the Pareto front, and names that do not overlap."""
+"""The plot of complexity against accuracy: points, the Pareto front, and names that do not overlap."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from archlab.ablation.rows import MEBI
-from archlab.ablation.scatter import Panel, Point, pareto
-from archlab.core.files import replacing
+from archlab.counting.count import MEBI
 from archlab.report.labels import LEADER, XY, Box, place
+from archlab.report.pareto import Panel, Point, pareto
+from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
 
-# Okabe and Ito's blue and vermillion, told apart by every common form of colour blindness; the markers differ too.
-PUBLISHED, MEASURED = "#0072B2", "#D55E00"
-GREY = "#555555"
 MARKER, LABEL_SIZE = 7.0, 8.0
-STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 9.0, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.edgecolor": GREY, "xtick.color": GREY, "ytick.color": GREY, "axes.axisbelow": True, "svg.hashsalt": "archlab",
-}  # fmt: skip
 
 
-def save(panels: Sequence[Panel], paths: Sequence[Path]) -> None:
-    """Draw once and write each path in the format of its ending; the same panels give the same bytes."""
-    with mpl.rc_context(STYLE):
-        figure = draw(panels)
-        for path in paths:
-            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-            with replacing(path) as temporary:
-                figure.savefig(temporary, dpi=200, metadata=metadata)
+def figure(panels: Sequence[Panel]) -> Figure:
+    """Return the plot of some panels: two in a row, published ones first, and one legend for all.
+
+    `archlab.report.style.save` writes it.
+    """
+    with styled():
+        return _draw(panels)
 
 
-def draw(panels: Sequence[Panel]) -> Figure:
-    """Two panels a row, published in the first, and one legend for all."""
+def _draw(panels: Sequence[Panel]) -> Figure:
     rows = (len(panels) + 1) // 2
-    figure = Figure(figsize=(10.5, 4.3 * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 2, squeeze=False).flat
+    made = Figure(figsize=(10.5, 4.3 * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    FigureCanvasAgg(made)
+    axes = made.subplots(rows, 2, squeeze=False).flat
     for ax, panel in zip(axes, panels, strict=False):
         _draw_panel(ax, panel)
     for ax in list(axes)[len(panels) :]:
         ax.set_axis_off()
-    figure.legend(handles=_legend(panels), loc="outside lower center", ncols=4, frameon=False)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for ax, panel in zip(figure.axes, panels, strict=False):
+    made.legend(handles=_legend(panels), loc="outside lower center", ncols=4, frameon=False)
+    made.draw_without_rendering()
+    made.set_layout_engine("none")
+    for ax, panel in zip(made.axes, panels, strict=False):
         _draw_labels(ax, panel)
-    return figure
+    return made
 
 
 def _draw_panel(ax: Axes, panel: Panel) -> None:
@@ -67,7 +55,7 @@ def _draw_panel(ax: Axes, panel: Panel) -> None:
     ax.text(0, 1.02, panel.remark, transform=ax.transAxes, color=GREY, fontsize=8.5)
     ax.set_xlabel(f"{unit} by the paper's counter")
     ax.set_ylabel(panel.y_label)
-    ax.grid(color="#E6E6E6", linewidth=0.7)
+    ax.grid(color=LINES, linewidth=0.7)
     steps = [(point.flops / scale, point.score) for point in front]
     ax.step([*(x for x, _ in steps), ax.get_xlim()[1]], [*(y for _, y in steps), steps[-1][1]], where="post",
             color=colour, linewidth=1.3, alpha=0.55, zorder=2)  # fmt: skip
@@ -78,14 +66,14 @@ def _draw_panel(ax: Axes, panel: Panel) -> None:
 
 
 def _unit(points: Sequence[Point]) -> tuple[float, str]:
-    """What to divide multiply-adds by, and what that is called."""
+    """Return what to divide multiply-adds by, and the name of that unit."""
     if max(point.flops for point in points) < 512 * MEBI:
         return MEBI, "MFLOPs (2²⁰)"
     return MEBI * 1024, "GFLOPs (2³⁰)"
 
 
 def _limits(ax: Axes, points: Sequence[Point], scale: float) -> None:
-    """Room around the points for their names."""
+    """Leave room around the points for their names."""
     xs = [point.flops / scale for point in points]
     lows = [point.score - (point.deviation or 0) for point in points]
     highs = [point.score + (point.deviation or 0) for point in points]
@@ -109,7 +97,7 @@ def _legend(panels: Sequence[Panel]) -> list[Line2D]:
 
 
 def _draw_labels(ax: Axes, panel: Panel) -> None:
-    """Put a name beside each point, and a thin line to it where it could not be near."""
+    """Write each point's name next to it, joined by a thin line where the name is not close."""
     scale, _ = _unit(panel.points)
     pixels: list[XY] = [tuple(ax.transData.transform((p.flops / scale, p.score))) for p in panel.points]
     names = [point.label.replace(" (", "\n(") for point in panel.points]
@@ -136,7 +124,7 @@ def _draw_labels(ax: Axes, panel: Panel) -> None:
 
 
 def text_size(ax: Axes, text: str) -> XY:
-    """Width and height of a label in pixels, a little air included."""
+    """Return the width and height of a label in pixels, with a small margin."""
     drawn = ax.text(0, 0, text, fontsize=LABEL_SIZE, linespacing=1.1)
     extent = drawn.get_window_extent()
     drawn.remove()
@@ -144,6 +132,7 @@ def text_size(ax: Axes, text: str) -> XY:
 
 
 def bounds(ax: Axes) -> Box:
+    """Return the area of the axes in pixels, less a small margin."""
     extent = ax.get_window_extent()
     return Box(extent.x0, extent.y0, extent.x1, extent.y1).grown(-2)
 
@@ -155,7 +144,7 @@ def _whiskers(ax: Axes, points: Sequence[Point], pixels: Sequence[XY]) -> list[t
 
 
 def _front_lines(ax: Axes, points: Sequence[Point], scale: float) -> list[tuple[XY, XY]]:
-    """The segments of the front's step line in pixels."""
+    """Return the segments of the front's step line in pixels."""
     front = [(point.flops / scale, point.score) for point in pareto(points)]
     corners = [front[0]]
     for x, y in front[1:]:

@@ -5,6 +5,7 @@ import pytest
 
 from archlab.ablation import study
 from archlab.ablation.scatter import published_flops
+from archlab.core import builtin
 from archlab.core.errors import InputError
 
 FIGURES = ("params_m", "coco_mflops", "ap", "ap50", "ap75", "ar", "mpii_mflops", "pckh")
@@ -84,7 +85,7 @@ def test_tables_6_and_7_name_nine_networks_in_all() -> None:
 
 
 def test_a_published_figure_stands_in_one_file_only() -> None:
-    folder = study.shipped.folder("studies")
+    folder = builtin.folder("studies")
     for name, kept in (("table7", 2), ("figure4", 2), ("table1", 0)):
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
         assert text.count("published:") == kept, name

@@ -10,9 +10,9 @@ from PIL import Image
 
 import archlab
 from archlab.ablation import report, rows, scatter, study
-from archlab.ablation.scatter import Panel, Point, pareto
 from archlab.report import scatter_plot as plots
 from archlab.report.labels import Box, place
+from archlab.report.pareto import Panel, Point, pareto
 
 SPECS = [row.spec for row in study.rows_to_train(map(study.load_ablation, ("table6", "table7")))]
 
@@ -36,20 +36,6 @@ def figure4(*records: rows.Record) -> list[Panel]:
     trained = study.rows_to_train(map(study.load_ablation, ("table6", "table7")))
     loaded = study.load("figure4")
     return scatter.panels(loaded, rows.gather(trained, records))
-
-
-def test_the_front_is_what_nothing_beats() -> None:
-    points = [
-        Point("a", 1, 50),
-        Point("b", 2, 60),
-        Point("c", 3, 55),
-        Point("d", 3, 60),
-        Point("e", 4, 70),
-        Point("f", 1, 40),
-    ]
-    assert [point.label for point in pareto(points)] == ["a", "b", "e"]
-    assert pareto([]) == []
-    assert [point.label for point in pareto([Point("x", 1, 1), Point("y", 1, 1)])] == ["x"]
 
 
 def test_the_published_fronts_are_the_papers() -> None:
@@ -131,10 +117,9 @@ def extents(figure: Figure) -> list[tuple[Box, list[Box], list[Box]]]:
 @pytest.mark.parametrize("dpi", [100, 200])
 def test_no_label_of_the_figure_overlaps_a_label_or_a_point(dpi: int) -> None:
     panels = figure4(*runs(1, 2))
-    with plots.mpl.rc_context(plots.STYLE):
-        figure = plots.draw(panels)
-        figure.set_dpi(dpi)
-        drawn = extents(figure)
+    figure = plots.figure(panels)
+    figure.set_dpi(dpi)
+    drawn = extents(figure)
     assert len(drawn) == 4
     for panel, (edge, labels, markers) in zip(panels, drawn, strict=True):
         assert len(labels) == len(markers) == len(panel.points)
@@ -158,4 +143,4 @@ def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time
 
 def test_points_of_one_cost_and_score_can_be_drawn() -> None:
     panel = Panel("t", "r", "AP", (Point("only", 1e9, 0.0),), measured=True)
-    assert len(extents(plots.draw([panel]))[0][1]) == 1
+    assert len(extents(plots.figure([panel]))[0][1]) == 1

@@ -10,9 +10,9 @@ from helpers.sample_records import record, write_records
 
 import archlab
 from archlab.ablation import report, structure, study, units
-from archlab.ablation.rows import MEBI
 from archlab.ablation.study import Formula, Structure, Unit, UnitComplexity
 from archlab.core.errors import InputError
+from archlab.counting.count import MEBI
 from archlab.report import tables
 from archlab.report.tables import Cell, Column, Document, Table
 from archlab.training.runs import Record

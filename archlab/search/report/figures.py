@@ -18,7 +18,8 @@ from matplotlib.patheffects import withStroke
 
 from archlab.core.files import replacing
 from archlab.report.labels import place
-from archlab.report.scatter_plot import GREY, MEASURED, PUBLISHED, STYLE, bounds, text_size
+from archlab.report.scatter_plot import bounds, text_size
+from archlab.report.style import GREY, MEASURED, PUBLISHED, STYLE
 from archlab.search.report.analysis import Analysis, AtRung
 from archlab.search.report.estimates import known
 from archlab.search.report.quantities import product, quantity

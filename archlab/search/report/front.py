@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from archlab.report.ranking import ranks
+from archlab.report import pareto
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -27,7 +27,7 @@ def non_dominated(values: Sequence[Sequence[float]], directions: Sequence[str]) 
 
     Equal points do not beat each other, so all of them stay.
     """
-    return ranks((-gains(values, directions)).tolist()) == 0 if len(values) else np.zeros(0, bool)
+    return pareto.non_dominated((-gains(values, directions)).tolist())
 
 
 def hypervolume(values: Sequence[Sequence[float]], directions: Sequence[str], reference: Sequence[float]) -> float:
