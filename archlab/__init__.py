@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archlab.core.errors import InputError, Problem
-from archlab.network.graph import assemble
-from archlab.network.load import load
-from archlab.network.spec import Spec
-
 if TYPE_CHECKING:
+    from archlab.core.errors import InputError, Problem
     from archlab.counting.count import Cost
+    from archlab.network.graph import Graph, assemble
+    from archlab.network.load import load
     from archlab.network.module import Network
+    from archlab.network.spec import Spec
 
 __version__ = "0.1.0"
 __all__ = ["InputError", "Problem", "Spec", "assemble", "build", "cost", "load", "load_released", "spec_hash"]
 
+_FROM = {
+    "InputError": "archlab.core.errors",
+    "Problem": "archlab.core.errors",
+    "Spec": "archlab.network.spec",
+    "assemble": "archlab.network.graph",
+    "load": "archlab.network.load",
+}
+"""Public names and the modules that define them, each imported at first use."""
+
 
 def build(spec: Spec) -> Network:
-    """The network, (N, C, H, W) to (N, outputs, H', W'), its weights drawn from torch's global generator."""
-    from archlab.network import module as network
+    """Return the network, (N, C, H, W) to (N, outputs, H', W'), with weights drawn from torch's global generator."""
+    from archlab.network import module
 
-    return network.build(assemble(spec))
+    return module.build(_assembled(spec))
 
 
 def cost(spec: Spec) -> Cost:
-    """Parameters, multiply-adds (fvcore's and the paper's) and activations, in total and by node."""
-    from archlab.counting import count as counting
+    """Return parameters, multiply-adds (fvcore's and the paper's) and activations, in total and by node."""
+    from archlab.counting import count
 
-    return counting.cost(assemble(spec))
+    return count.cost(_assembled(spec))
 
 
 def spec_hash(spec: Spec) -> str:
-    """The canonical hash of the network that a spec describes, 32 hexadecimal digits."""
-    return assemble(spec).hash
+    """Return the canonical hash of the network that a spec describes, 32 hexadecimal digits."""
+    return _assembled(spec).hash
 
 
 def load_released(network: Network, state_dict: dict[str, Any]) -> None:
@@ -41,3 +50,20 @@ def load_released(network: Network, state_dict: dict[str, Any]) -> None:
     from archlab.network import checkpoint
 
     checkpoint.load_released(network, state_dict)
+
+
+def _assembled(spec: Spec) -> Graph:
+    from archlab.network.graph import assemble
+
+    return assemble(spec)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FROM:
+        raise AttributeError(f"module 'archlab' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_FROM[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

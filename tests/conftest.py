@@ -17,3 +17,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the reference data in ../shared, which is not here")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print as into a pipe: test runners set the width of a terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)

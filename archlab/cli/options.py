@@ -1,52 +1,103 @@
-"""What the commands of the command line share: how options are read, and where tables are printed."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from archlab.cli.parser import Parser
+from archlab.core.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from archlab.network.spec import Spec
+    from archlab.yamlio import Item
+
+REMOVED_IN = "0.3"
+"""The version that no longer takes old spellings."""
 
 
-def command(commands: Any, name: str, function: Callable[..., Any], *, network: bool = False) -> Any:
-    """The parser of a command that `function` runs, described by its docstring."""
-    parser = commands.add_parser(name, help=first_line(function), description=function.__doc__)
-    parser.set_defaults(command=function, plugin=[])
+def common(parser: Parser) -> None:
+    """Add what every command takes."""
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS,
+                        help="print more notes on stderr: files read and written, and the time taken")  # fmt: skip
+    volume.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS,
+                        help="print no progress or notes on stderr, only errors")  # fmt: skip
+
+
+def plugin(parser: Parser) -> None:
     parser.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE", help="a module with blocks or data sets of your own"
+        "--plugin", action="append", default=[], metavar="MODULE", help="module with your own blocks or data sets"
     )
-    if network:
-        parser.add_argument("spec", metavar="SPEC", help="a network's YAML file, or a built-in name (archlab list)")
-        parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
-                            help="override a field, as stages.modules=[3,8,3] or spatial_ratio=16")  # fmt: skip
-    return parser
 
 
-def device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu (default: the first of them that is there)")
+def network(parser: Parser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help="network: a built-in name (archlab list networks) or a YAML file")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        dest="fields",
+        help="override a field of the network, e.g. stages.modules=[3,8,3] or spatial_ratio=16",
+    )
 
 
-def study(parser: argparse.ArgumentParser, *, help: str, place: str = "--out") -> None:
-    """Which search, and where it lies; `place` is the option that says in which folder."""
+def json_output(parser: Parser, what: str = "print one JSON object instead of a table") -> None:
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def device(parser: Parser) -> None:
+    parser.add_argument("--device", metavar="NAME", help="cuda, mps or cpu (default: best available)")
+
+
+def data(parser: Parser) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR",
+                        help="data folder (default: synthetic data generated from the recipe)")  # fmt: skip
+
+
+def study(parser: Parser, *, help: str, place: str = "--out") -> None:
+    """Add which search, its database and data, and the folder of searches under the flag `place`."""
     parser.add_argument("study", metavar="STUDY", help=help)
+    where = f"{place[2:].upper()}/STUDY"
     parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help=f"a database, as postgresql://... (default: a file in {place[2:].upper()}/STUDY)",
+        "--storage", metavar="URL", help=f"database, e.g. postgresql://... (default: a file in {where})"
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a data folder (default: made as the recipe says)")
-    parser.add_argument(
-        place, type=Path, default=Path("searches"), metavar="DIR", help="where searches lie (default: searches)"
-    )
+    data(parser)
+    folder(parser, place, "searches")
+
+
+def folder(parser: Parser, flag: str, default: str, *, old: str | None = None) -> None:
+    """Add the folder in which runs, searches or reports lie."""
+    what = flag[2:]
+    parser.add_argument(flag, type=Path, default=Path(default), metavar="DIR",
+                        help=f"folder of {what if what != 'out' else default} (default: {default})")  # fmt: skip
+    if old:
+        renamed(parser, old, flag, type=Path)
+
+
+def renamed(parser: Parser, old: str, new: str, **read: Any) -> None:
+    """Let the old spelling of an option work, with a note."""
+    action = parser.add_argument(old, action=_Renamed, help=argparse.SUPPRESS, **read)
+    action.dest, action.default, action.metavar = new[2:].replace("-", "_"), argparse.SUPPRESS, new
+
+
+class _Renamed(argparse.Action):
+    """Stores a value under an option's new name and remembers that the old one was used."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        said = f"{option_string} is now {self.metavar}; the old name works until version {REMOVED_IN}"
+        namespace.renamed = [*getattr(namespace, "renamed", []), said]
 
 
 def size(text: str) -> tuple[int, int]:
     try:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 256x192, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, e.g. 256x192, found {text!r}") from None
     return height, width
 
 
@@ -54,7 +105,14 @@ def numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected whole numbers such as 1,2,3, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected whole numbers, e.g. 1,2,3, found {text!r}") from None
+
+
+def whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}") from None
 
 
 def positive(text: str) -> int:
@@ -63,11 +121,28 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def console() -> Console:
-    """Wide enough for a table where the output is no terminal."""
-    made = Console()
-    return made if made.is_terminal else Console(width=160)
+def changes(texts: list[str], option: str) -> dict[str, Item]:
+    """Return the values of a repeated FIELD=VALUE option by field. Raises InputError for those without a `=`."""
+    from archlab import yamlio
+
+    wrong = [text for text in texts if "=" not in text]
+    if wrong:
+        raise InputError(Problem(f"expected FIELD=VALUE, found {text!r}", option) for text in wrong)
+    pairs = [text.split("=", 1) for text in texts]
+    return {name.strip(): yamlio.item_of_text(value, file=option) for name, value in pairs}
 
 
-def first_line(thing: Any) -> str:
-    return str(thing.__doc__ or "").strip().split("\n")[0]
+def fields(o: argparse.Namespace) -> dict[str, Item]:
+    """Return the overridden fields of the network. Raises InputError for the input size, which is not one of them."""
+    found = changes(o.fields, "--set")
+    if "input" in found:
+        raise InputError(Problem("comes from the recipe, and from --input in `archlab build`", "input", "--set"))
+    return found
+
+
+def spec(o: argparse.Namespace, *, input: tuple[int, int] | None, outputs: int | None) -> Spec:
+    """Return the network that a command names, with the fields that it overrides."""
+    import archlab
+
+    overridden: Mapping[str, Any] = {"outputs": outputs, **fields(o)}
+    return archlab.load(o.spec, input=(3, *input) if input else None, plugin=o.plugin, **overridden)

@@ -1,18 +1,20 @@
-"""What a user can get wrong, said with the place it stands at."""
+"""Mistakes in a user's input, each with its place and the rule that it breaks."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+FEW = 24
+"""A hint lists at most this many names."""
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a user's input: where it stands and which rule it breaks.
+    """One mistake in a user's input: its place and the rule that it breaks.
 
-    `line` and `column` count from 1, 0 where the place is not a text file (an option, a folder).
+    `line` and `column` count from 1; they are 0 where the place is not a text file (an option, a folder).
     """
 
     message: str
@@ -27,7 +29,7 @@ class Problem:
 
 
 class InputError(ValueError):
-    """All the problems of one input at once; the command line prints them and leaves with `exit_code`."""
+    """All problems of one input; the command line prints them and exits with `exit_code`."""
 
     exit_code = 2
 
@@ -39,16 +41,22 @@ class InputError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for a name close to a known one, else the known names if they are few."""
+    """Return ` (did you mean 'x'?)` for a name close to a known one, else the known names if they are few."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f" (did you mean {close[0]!r}?)"
-    return f" (known: {', '.join(known)})" if 0 < len(known) <= 24 else ""
+    if near := close(name, known):
+        return f" (did you mean {near!r}?)"
+    return f" (known: {', '.join(known)})" if 0 < len(known) <= FEW else ""
+
+
+def close(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a name, None if none is."""
+    import difflib  # only after a mistake: it takes as long to import as the rest of this module
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
 
 
 def missing_file(path: Path, what: str) -> InputError:
-    """The error for a path that is not there, naming the nearest file beside it."""
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    hint = nearest(path.name, beside) if len(beside) > 24 or difflib.get_close_matches(path.name, beside, n=1) else ""
+    """Return the error for a path that does not exist, with the nearest file name in its folder."""
+    there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = nearest(path.name, there) if len(there) > FEW or close(path.name, there) else ""
     return InputError(Problem(f"no such {what}{hint}", file=str(path)))

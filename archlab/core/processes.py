@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from archlab.core.notes import note
 
 
 @dataclass(frozen=True)
@@ -111,5 +112,5 @@ def tail(log: Path, lines: int = 8) -> str:
 
 
 def tell(text: str) -> None:
-    """What happens goes where progress goes, so that stdout stays the command's answer."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a note on stderr, unless `--quiet`."""
+    note(text)

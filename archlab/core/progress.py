@@ -1,24 +1,31 @@
-"""Progress of anything over two seconds: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of work that takes over two seconds: a bar on a terminal, a plain line from time to time elsewhere."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from archlab.core import notes
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Advance = Callable[..., None]
 
 
 @contextmanager
 def progress(title: str, total: int, *, done: int = 0, every_seconds: float = 15.0) -> Iterator[Advance]:
-    """Yield `advance(n=1, note="")`; everything goes to stderr, so that stdout stays the command's answer.
+    """Yield `advance(n=1, note="")`, which shows progress on stderr, or nothing with `--quiet`.
 
-    `done` counts work finished before (a resumed run).
+    done: work finished before, in a resumed run.
     """
+    if not notes.shown():
+        yield _nothing
+        return
+    from rich.console import Console
+
     console = Console(stderr=True)
     if console.is_terminal:
         yield from _bar(console, title, total, done)
@@ -26,7 +33,20 @@ def progress(title: str, total: int, *, done: int = 0, every_seconds: float = 15
         yield from _lines(title, total, done, every_seconds)
 
 
+def _nothing(n: int = 1, note: str = "") -> None:
+    """Show nothing."""
+
+
 def _bar(console: Console, title: str, total: int, done: int) -> Iterator[Advance]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
     with Progress(*columns, console=console) as bar:
@@ -51,7 +71,6 @@ def _lines(title: str, total: int, done: int, every_seconds: float) -> Iterator[
         if now - last >= every_seconds or (done >= total and now - start >= 2.0):
             last = now
             left = (now - start) / max(done - first, 1) * (total - done)
-            said = f"{title}: {done}/{total}, {left:.0f} s left{', ' if note else ''}{note}"
-            print(said, file=sys.stderr, flush=True)
+            notes.note(f"{title}: {done}/{total}, {left:.0f} s left{', ' if note else ''}{note}")
 
     yield advance

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from archlab.counting.count import MEBI, Cost, Count
 from archlab.network.graph import Graph
@@ -41,8 +39,8 @@ def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
     }
 
 
-def as_table(graph: Graph, cost: Cost) -> RenderableType:
-    """Cost by stage, its total, and what the counters leave out."""
+def as_table(graph: Graph, cost: Cost) -> Table:
+    """Return the cost by stage and in total."""
     title = f"{graph.name}  {_size(graph.input)} -> {_size(cost.nodes[-1].out_shapes[0])}"
     table = Table(title=title, title_style="bold", title_justify="left", show_footer=True)
     total = cost.total
@@ -54,7 +52,7 @@ def as_table(graph: Graph, cost: Cost) -> RenderableType:
     for stage, count in cost.stages.items():
         nodes = [node for node in cost.nodes if node.stage == stage]
         table.add_row(stage, str(len(nodes)), " ".join(map(_size, nodes[-1].out_shapes)), *_row(count, total))
-    return Group(table, Text("\n".join(_notes(graph, cost)), style="dim"))
+    return table
 
 
 _HEADERS = ("params", "share", "fvcore MFLOPs", "paper MFLOPs", "activations")
@@ -66,7 +64,8 @@ def _row(count: Count, total: Count) -> list[str]:
     return [f"{count.params:,}", share, *flops, f"{count.activations:,}"]
 
 
-def _notes(graph: Graph, cost: Cost) -> list[str]:
+def remarks(graph: Graph, cost: Cost) -> list[str]:
+    """Return the lines below the table: units, what the counters leave out, and the hash."""
     return [
         "FLOPs are multiply-adds in evaluation mode; fvcore's M is 10^6, the paper's 2^20; share is of the paper's.",
         *(f"{counter} counts nothing for {_calls(calls)}." for counter, calls in cost.uncounted.items() if calls),

@@ -1,0 +1,131 @@
+"""Commands that look at what a search found."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archlab.cli import options
+from archlab.cli.output import print_json, print_sheets
+from archlab.cli.parser import Command, Group, Parser
+from archlab.cli.search import COMMANDS
+from archlab.core import notes
+from archlab.core.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from archlab.search.results import Result
+
+
+def best(o: argparse.Namespace) -> None:
+    """Print the front of a search, or its best trials by one figure."""
+    from archlab.search import candidates, tables
+
+    result = _result(o)
+    found = candidates.best(result, by=o.objective, most=o.count)
+    if o.json:
+        print_json([candidates.as_json(result, candidate) for candidate in found])
+    else:
+        print_sheets(tables.best(result, found, o.objective))
+
+
+def best_arguments(p: Parser) -> None:
+    p.add_argument("--objective", metavar="NAME", help="rank by this objective, score or cost, not by the front")
+    p.add_argument("-n", "--count", type=options.positive, metavar="N", help="at most N (default: the front, or 10)")
+
+
+def show(o: argparse.Namespace) -> None:
+    """Print one trial of a search: scores, costs, choices, network."""
+    from archlab.search import candidates, tables
+
+    result = _result(o)
+    candidate = candidates.candidate_of(result, o.number)
+    if o.json:
+        print_json(candidates.in_full(result, candidate, o.plugin))
+    else:
+        print_sheets(*tables.trial(result, candidate))
+        print(f"\n{candidate.spec}", end="")
+
+
+def compare(o: argparse.Namespace) -> None:
+    """Compare two networks field by field, with costs and scores.
+
+    Each is a trial's number, or a network's name or file.
+    """
+    from archlab.network.differences import differences
+    from archlab.search import candidates, tables
+
+    result = _result(o)
+    a, b = (candidates.side(result, name, o.plugin) for name in (o.a, o.b))
+    found = differences(a.spec, b.spec, o.plugin)
+    if o.json:
+        sides = {key: each.as_json(result) for key, each in {"a": a, "b": b}.items()}
+        print_json({**sides, "fields": [asdict(each) for each in found]})
+    else:
+        print_sheets(*tables.compared(result, a, b, found))
+
+
+def compare_arguments(p: Parser) -> None:
+    for name in ("a", "b"):
+        p.add_argument(name, metavar=name.upper(), help="a trial's number, or a network's name or file")
+
+
+def export(o: argparse.Namespace) -> None:
+    """Write a trial's network as a file for build and train."""
+    from archlab.core.files import write_text
+    from archlab.search import candidates
+
+    if o.out and o.out.suffix not in {".yaml", ".yml"}:
+        raise InputError(Problem("a network's file ends in .yaml", "--out", str(o.out)))
+    result = _result(o)
+    text = candidates.as_variant(result, candidates.candidate_of(result, o.number))
+    if o.out:
+        write_text(o.out, text)
+        notes.note(f"wrote {o.out}")
+    else:
+        print(text, end="")
+
+
+def export_arguments(p: Parser) -> None:
+    _number(p)
+    p.add_argument("--out", type=Path, metavar="FILE.yaml", help="file to write (default: print it)")
+
+
+def _number(p: Parser) -> None:
+    p.add_argument("number", metavar="NUMBER", help="the trial's number")
+
+
+def _result(o: argparse.Namespace) -> Result:
+    from archlab.search.candidates import result_of
+
+    return result_of(o.study, searches=o.searches, storage=o.storage, data=o.data, plugin=tuple(o.plugin))
+
+
+def _reading(own: Callable[[Parser], None], *, as_json: bool = True) -> Callable[[Parser], None]:
+    """Return the arguments of a command that reads a search, its own last."""
+
+    def arguments(p: Parser) -> None:
+        what = "a search's name or file, or the folder or result.json that it wrote"
+        options.study(p, help=what, place="--searches")
+        own(p)
+        options.plugin(p)
+        if as_json:
+            options.json_output(p, "print JSON instead of a table")
+
+    return arguments
+
+
+GROUP = Group(
+    "search a space of networks",
+    (
+        *COMMANDS,
+        Command("best", best, _reading(best_arguments), "best lite_hrnet_quick"),
+        Command("show", show, _reading(_number), "show lite_hrnet_quick 7"),
+        Command("compare", compare, _reading(compare_arguments), "compare lite_hrnet_quick 7 lite_hrnet_18"),
+        Command(
+            "export", export, _reading(export_arguments, as_json=False), "export lite_hrnet_quick 7 --out mine.yaml"
+        ),
+    ),
+)

@@ -1,0 +1,73 @@
+"""Commands on a paper's studies: train their rows, write their reports."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from archlab.cli import options
+from archlab.cli.output import print_json
+from archlab.cli.parser import Command, Group, Parser
+from archlab.core.errors import InputError, Problem
+
+PAPER = ("table6", "table7", "figure4", "table1", "table2")
+
+
+def ablate(o: argparse.Namespace) -> int:
+    """Train the missing rows of studies and write their tables."""
+    from archlab.ablation.run import ablate as run
+
+    return run(
+        o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device,
+        plugin=o.plugin, out=o.out, reports=o.reports, reuse_records=o.reuse_records,
+    )  # fmt: skip
+
+
+def ablate_arguments(p: Parser) -> None:
+    p.add_argument("studies", nargs="*", default=list(PAPER), metavar="STUDY",
+                   help="names or files (default: all of the paper's)")  # fmt: skip
+    p.add_argument("--recipe", metavar="RECIPE", help="a recipe's name or file (default: from the studies)")
+    options.data(p)
+    p.add_argument("--seeds", type=options.numbers, default=(), metavar="1,2,3",
+                   help="random seeds, a run each (default: from the recipe)")  # fmt: skip
+    p.add_argument("--jobs", type=options.whole, metavar="N",
+                   help="runs at a time (default: one per core, or one on a GPU)")  # fmt: skip
+    p.add_argument("--reuse-records", action="store_true",
+                   help="count a record in REPORTS/records as done even if its run folder is missing")  # fmt: skip
+    p.add_argument("--dry-run", action="store_true", help="print what would run, and for how long; write nothing")
+    options.folder(p, "--out", "runs")
+    options.folder(p, "--reports", "reports")
+    options.device(p)
+    options.plugin(p)
+
+
+def report(o: argparse.Namespace) -> None:
+    """Write tables or plots of studies from run records alone."""
+    from archlab.ablation.report import report as write
+
+    if o.records and not o.records.is_dir():
+        raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
+    records = o.records or o.out / "records"
+    written = [path for study in o.studies for path in write(study, records, o.out, plugin=o.plugin)]
+    if o.json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
+        print(path)
+
+
+def report_arguments(p: Parser) -> None:
+    p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
+    p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the report folder)")
+    options.folder(p, "--out", "reports")
+    options.plugin(p)
+    options.json_output(p, "print one JSON list: the files written")
+
+
+GROUP = Group(
+    "compare: the tables of a paper",
+    (
+        Command("ablate", ablate, ablate_arguments, "ablate table6 table7 --seeds 1,2,3"),
+        Command("report", report, report_arguments, "report table6 figure4"),
+    ),
+)

@@ -1,0 +1,125 @@
+"""Commands that train one network, score it again, and list runs."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archlab.cli import options
+from archlab.cli.output import print_json, print_scores, print_table
+from archlab.cli.parser import Command, Group, Parser
+from archlab.core import notes
+
+if TYPE_CHECKING:
+    import archlab
+    from archlab.training.recipe import Recipe
+
+
+def train(o: argparse.Namespace) -> None:
+    """Train and score one network; an interrupted run resumes."""
+    from archlab.core.distributed import is_first_process
+    from archlab.training import run as training
+    from archlab.training.recipe import load_recipe
+    from archlab.training.runs import read_record
+
+    recipe = load_recipe(o.recipe)
+    spec = fitting_spec(o, recipe)
+    folder = training.train(
+        spec, recipe, o.data, seed=o.seed, out=o.out, fields={n: v.plain() for n, v in options.fields(o).items()},
+        device=o.device, threads=o.threads, resume=not o.fresh, weights=o.weights,
+        tensorboard=o.tensorboard,
+    )  # fmt: skip
+    if is_first_process():
+        record = read_record(folder)
+        if o.json:
+            print_json({"folder": str(folder), **asdict(record)})
+        else:
+            print_scores(record.scores, str(folder))
+
+
+def fitting_spec(o: argparse.Namespace, recipe: Recipe) -> archlab.Spec:
+    """Return the network with as many outputs as the data labels keypoints, unless the user sets their number."""
+    from archlab.core.distributed import is_first_process
+    from archlab.tasks.pose.data.sets import labelled_keypoints
+
+    spec = options.spec(o, input=recipe.input, outputs=o.outputs)
+    fixed = o.outputs is not None or "outputs" in options.fields(o)
+    labelled = None if fixed else labelled_keypoints(recipe.dataset, o.data)
+    if labelled in (None, spec.outputs):
+        return spec
+    if is_first_process():
+        notes.note(f"{labelled} outputs, as the data labels, not the network's {spec.outputs}")
+    return options.spec(o, input=recipe.input, outputs=labelled)
+
+
+def train_arguments(p: Parser) -> None:
+    options.network(p)
+    p.add_argument("--recipe", default="quick", metavar="RECIPE", help="a recipe's name or file (default: quick)")
+    options.data(p)
+    p.add_argument("--seed", type=options.whole, metavar="N", help="random seed (default: from the recipe)")
+    options.folder(p, "--out", "runs")
+    p.add_argument(
+        "--threads",
+        type=options.positive,
+        metavar="N",
+        help="CPU threads (default: from the recipe); results repeat bit for bit at equal numbers",
+    )
+    p.add_argument("--weights", type=Path, metavar="FILE", help="initialise from a checkpoint (ours or released)")
+    p.add_argument("--tensorboard", action="store_true", help="write TensorBoard events too (archlab[tensorboard])")
+    p.add_argument("--fresh", action="store_true", help="start again, even if the run exists")
+    p.add_argument("--outputs", type=options.whole, metavar="K",
+                   help="number of heat-maps (default: the data's keypoints)")  # fmt: skip
+    options.device(p)
+    options.plugin(p)
+    options.json_output(p, "print the run's record as one JSON object")
+
+
+def show_runs(o: argparse.Namespace) -> None:
+    """List the runs of a folder with state, score and disk use."""
+    from archlab.training.runs import list_runs, runs_table
+
+    rows = list_runs(o.folder)
+    if o.json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_table(runs_table(rows))
+
+
+def runs_arguments(p: Parser) -> None:
+    p.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR",
+                   help="folder of runs (default: runs)")  # fmt: skip
+    options.json_output(p, "print one JSON list")
+
+
+def evaluate(o: argparse.Namespace) -> None:
+    """Score a finished run again, on the same or on other data."""
+    from archlab.training.evaluate import evaluate_run
+
+    scores = evaluate_run(o.run, o.data, boxes=o.boxes, device=o.device, results=o.results, plugin=o.plugin)
+    if o.json:
+        print_json(scores)
+    else:
+        print_scores(scores, str(o.run))
+
+
+def evaluate_arguments(p: Parser) -> None:
+    p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    p.add_argument("--data", type=Path, metavar="DIR", help="data folder in COCO's layout (default: the run's data)")
+    p.add_argument("--boxes", choices=["ground_truth", "detector", "both"], metavar="KIND",
+                   help="ground_truth, detector or both (default: from the recipe)")  # fmt: skip
+    p.add_argument("--results", type=Path, metavar="FILE", help="write the results in COCO's format")
+    options.device(p)
+    options.plugin(p)
+    options.json_output(p)
+
+
+GROUP = Group(
+    "train and score",
+    (
+        Command("train", train, train_arguments, "train lite_hrnet_18 --recipe quick"),
+        Command("runs", show_runs, runs_arguments, "runs"),
+        Command("eval", evaluate, evaluate_arguments, "eval runs/FINGERPRINT --boxes detector"),
+    ),
+)
