@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archlab import yamlio
 from archlab.blocks import registry
 from archlab.network.spec import Spec, StagesForm
-from archlab.search.space.encode import with_widths
+from archlab.yamlio import Item
 
 OF_BLOCKS = ("stem", "stages", "head", "nodes", "last")
 BY_STAGE = ("unit", "fusion", "transition", "repeat")
@@ -38,6 +38,18 @@ def differences(a: Spec, b: Spec, plugin: Iterable[str] = ()) -> list[Difference
     places = list(dict.fromkeys(map(_parent, names)))
     found = (Difference(name, mine.get(name), its.get(name)) for name in names)
     return sorted((each for each in found if each.a != each.b), key=lambda each: places.index(_parent(each.field)))
+
+
+def with_widths(spec: Spec) -> Item:
+    """The network's document with `stages.width` as one list a stage, however it was written."""
+    stages = spec.document.entries.get("stages")
+    if stages is None:
+        return spec.document
+    form = yamlio.parse(stages, StagesForm)
+    there = stages.entries["width"]
+    lists = [[replace(there, value=width) for width in form.widths(stage)] for stage in range(len(form.modules))]
+    widths = replace(there, value=tuple(replace(there, value=tuple(widths)) for widths in lists))
+    return yamlio.set_path(spec.document, "stages.width", widths)
 
 
 def _whole(spec: Spec, blocks: registry.Table) -> dict[str, Any]:

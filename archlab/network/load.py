@@ -33,13 +33,32 @@ def load(
     """
     path = find(name_or_path)
     document = read(path)
-    blocks = registry.blocks(plugin)
-    overrides = {name: yamlio.item_of(value, file="") for name, value in fields.items()}
-    if input is not None:
-        overrides["input"] = yamlio.item_of(list(input), file="")
-    if outputs is not None:
-        overrides["outputs"] = yamlio.item_of(outputs, file="")
-    return resolve(path.stem, document, overrides, blocks)
+    return resolve(path.stem, document, _overrides(input, outputs, fields), registry.blocks(plugin))
+
+
+def load_text(
+    text: str,
+    name: str,
+    *,
+    input: Shape | None = None,
+    outputs: int | None = None,
+    plugin: Iterable[str] = (),
+    **fields: Any,
+) -> Spec:
+    """Read a network from YAML text, with fields overridden as in `load`.
+
+    `name`: the network's; problems give it in place of a file. The text may extend a built-in network.
+    Raises InputError with every problem of the text.
+    """
+    document = _extended(yamlio.read_text(text, name), Path(name), None)
+    return resolve(name, document, _overrides(input, outputs, fields), registry.blocks(plugin))
+
+
+def _overrides(input: Shape | None, outputs: int | None, fields: Mapping[str, Any]) -> dict[str, Item]:
+    given = {**fields, "input": None if input is None else list(input), "outputs": outputs}
+    return {
+        name: yamlio.item_of(value, file="") for name, value in given.items() if name in fields or value is not None
+    }
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -47,8 +66,12 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def read(path: Path, *, above: tuple[Path, ...] = ()) -> Item:
-    """A file with what it extends put under it: a variant its base, a user's file a variant and the base of that."""
-    item = yamlio.read(path)
+    """Read a file and lay it over the one that it extends: a variant over its base, a user's file over a variant."""
+    return _extended(yamlio.read(path), path, path.parent, above)
+
+
+def _extended(item: Item, path: Path, folder: Path | None, above: tuple[Path, ...] = ()) -> Item:
+    """Lay an item over what it extends. `folder`: where a parent's file may lie; None: only built-in ones exist."""
     if not isinstance(item.value, dict):
         raise InputError(item.problem("a network's file is a mapping of fields to values"))
     parent = item.value.get("extends")
@@ -57,12 +80,12 @@ def read(path: Path, *, above: tuple[Path, ...] = ()) -> Item:
     if len(above) == 2:
         chain = " extends ".join(each.name for each in (*above, path))
         raise InputError(parent.problem(f"{chain}, which extends another: two levels are the most", "extends"))
-    beside = path.parent / f"{parent.value}.yaml"
-    below = beside if beside.is_file() and beside != path else _extended(parent)
+    beside = folder / f"{parent.value}.yaml" if folder else None
+    below = beside if beside and beside.is_file() and beside != path else _parent(parent)
     return yamlio.overlay(read(below, above=(*above, path)), item)
 
 
-def _extended(parent: Item) -> Path:
+def _parent(parent: Item) -> Path:
     """The built-in network that `extends:` names."""
     try:
         return find(str(parent.value))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import archlab
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
+from archlab.network.load import load_text
 from archlab.network.spec import Spec
 from archlab.search.report.estimates import (
     COUNTED,
@@ -123,10 +123,7 @@ def _objective(result: Result, name: str) -> Objective:
 
 def spec_of(candidate: Candidate, plugin: Iterable[str] = ()) -> Spec:
     """A candidate's network from its YAML."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "candidate.yaml"
-        path.write_text(candidate.spec, encoding="utf-8")
-        return replace(archlab.load(path, plugin=plugin), name=candidate.name)
+    return load_text(candidate.spec, candidate.name, plugin=plugin)
 
 
 def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:

@@ -1,7 +1,7 @@
 """YAML read into frozen dataclasses, every value keeping the file, line and column that it came from."""
 
 from archlab.yamlio.edit import overlay, set_path
-from archlab.yamlio.items import Item, item_of, item_of_text, read, scalar
+from archlab.yamlio.items import Item, item_of, item_of_text, read, read_text, scalar
 from archlab.yamlio.plain import dump, to_plain
 from archlab.yamlio.rules import Above, AtLeast, AtMost, Constraint, Length, MultipleOf, OneOf
 from archlab.yamlio.schema import json_schema
@@ -25,6 +25,7 @@ __all__ = [
     "overlay",
     "parse",
     "read",
+    "read_text",
     "scalar",
     "set_path",
     "to_plain",

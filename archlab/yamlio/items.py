@@ -115,9 +115,13 @@ def read(path: Path) -> Item:
     Raises InputError with every problem found up to the first syntax error: repeated keys, keys that are no text,
     tags, merge keys, cyclic or exploding aliases, and what makes the file unreadable.
     """
-    text = _text(path)
-    _refuse_unprintable(text, str(path))
-    return _compose(text, str(path))
+    return read_text(_text(path), str(path))
+
+
+def read_text(text: str, file: str) -> Item:
+    """The one document of YAML text; `file` names it in problems. Raises InputError as `read` does."""
+    _refuse_unprintable(text, file)
+    return _compose(text, file)
 
 
 def item_of(value: Any, file: str = "<command line>") -> Item:

@@ -9,10 +9,13 @@ import torch
 from torch import nn
 
 import archlab
+from archlab.blocks import BLOCKS, registry
 from archlab.blocks.wiring import Map, Wiring, wire
 from archlab.core import builtin
 from archlab.counting import count as counting
 from archlab.network import module as network
+from archlab.network.graph import Graph, Node
+from archlab.network.spec import Initialisation
 
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
 COCO, MPII, LARGE = ((3, 256, 192), 17), ((3, 256, 256), 16), ((3, 384, 288), 17)
@@ -108,10 +111,10 @@ def one_of_each(g: Wiring, x: Map) -> Map:
     return g.upsample(g.add(x, g.resize(g.max_pool(x), x.size, mode="bilinear"), scales=(2, 1)), 3)
 
 
-def graph_of(function: Any, shape: tuple[int, int, int] = (6, 21, 17)) -> archlab.graph.Graph:
+def graph_of(function: Any, shape: tuple[int, int, int] = (6, 21, 17)) -> Graph:
     wired = wire(function, (shape,), False, ())
-    node = archlab.graph.Node("node", "block", (), ((-1, 0),), wired, wired.leaves, frozenset({0}))
-    return archlab.graph.Graph("g", shape, wired.out_shapes[0][0], archlab.spec.Initialisation(), (node,), (0, 0), ())
+    node = Node("node", "block", (), ((-1, 0),), wired, wired.leaves, frozenset({0}))
+    return Graph("g", shape, wired.out_shapes[0][0], Initialisation(), (node,), (0, 0), ())
 
 
 def test_every_leaf_operator_has_a_rule_and_a_module_and_they_agree_with_fvcore():
@@ -133,15 +136,15 @@ def test_every_leaf_operator_has_a_rule_and_a_module_and_they_agree_with_fvcore(
     assert (cost.flops["fvcore"], cost.flops["paper"], cost.activations) == traced
 
 
-def single(leaf: Any) -> archlab.graph.Graph:
+def single(leaf: Any) -> Graph:
     """A network of one leaf that reads the image and gives its first output."""
     from archlab.blocks.wiring import Leaf, Wired
 
     own = Leaf(leaf.kind, leaf.scope, leaf.arguments, tuple(0 for _ in leaf.inputs),
                tuple(range(1, 1 + len(leaf.outputs))), leaf.in_shapes, leaf.out_shapes)  # fmt: skip
     wired = Wired((own,), leaf.in_shapes[:1], (1,), leaf.out_shapes[:1])
-    node = archlab.graph.Node("node", "leaf", (), ((-1, 0),), wired, (own,), frozenset({0}))
-    return archlab.graph.Graph("g", leaf.in_shapes[0], 1, archlab.spec.Initialisation(), (node,), (0, 0), ())
+    node = Node("node", "leaf", (), ((-1, 0),), wired, (own,), frozenset({0}))
+    return Graph("g", leaf.in_shapes[0], 1, Initialisation(), (node,), (0, 0), ())
 
 
 class Doubled(nn.Module):
@@ -162,8 +165,8 @@ def write(tmp_path: Any, text: str, name: str = "net.yaml") -> Any:
 
 
 def test_an_unseen_spec_of_seen_leaves_costs_no_trace(tmp_path, monkeypatch):
-    table = {**archlab.blocks.BLOCKS, "doubled": archlab.plugins.as_block(Doubled)}
-    monkeypatch.setattr(archlab.plugins, "blocks", lambda plugin=(): table)
+    table = {**BLOCKS, "doubled": registry.as_block(Doubled)}
+    monkeypatch.setattr(registry, "blocks", lambda plugin=(): table)
     calls = []
     original = counting.trace
     monkeypatch.setattr(counting, "trace", lambda *a: calls.append(a) or original(*a))
@@ -223,8 +226,6 @@ def test_nodes_stages_and_operators_sum_to_the_total():
 
 def test_two_units_at_table_2s_shapes_cost_what_the_real_blocks_cost():
     def both(block: str) -> float:
-        from archlab.blocks import BLOCKS
-
         wired = wire(BLOCKS[block], ((40, 64, 64), (80, 32, 32)), block.startswith("cond"), ())
         leaves = [counting.leaf_cost(x.kind, x.arguments, x.in_shapes, x.out_shapes).paper for x in wired.leaves]
         return round(sum(leaves) / 2**20, 3)

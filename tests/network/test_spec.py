@@ -7,6 +7,7 @@ import pytest
 import archlab
 from archlab import InputError
 from archlab.core import builtin
+from archlab.network.load import load_text
 
 GOOD = """\
 version: 1
@@ -211,3 +212,25 @@ def test_a_missing_file_is_named(path):
     with pytest.raises(InputError) as caught:
         archlab.load(path)
     assert str(caught.value) == f"{path}: no such network file"
+
+
+def test_a_text_is_read_like_a_file_and_names_itself_in_problems(tmp_path):
+    spec = load_text(GOOD, "seventh", outputs=3, modules=[1, 1])
+    (tmp_path / "seventh.yaml").write_text(GOOD)
+    assert spec == archlab.load(tmp_path / "seventh.yaml", outputs=3, modules=[1, 1])
+    assert (spec.name, spec.outputs) == ("seventh", 3)
+    with pytest.raises(InputError) as caught:
+        load_text(GOOD.replace("width: 16", "width: 0"), "seventh")
+    assert [(p.file, p.line, p.column, p.field) for p in caught.value.problems] == [("seventh", 6, 10, "stages.width")]
+
+
+def test_a_text_extends_a_built_in_network_and_no_file_of_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(GOOD)
+    text = "version: 1\nextends: lite_hrnet_18\nstages: {width: 20}\n"
+    assert archlab.spec_hash(load_text(text, "x")) == archlab.spec_hash(
+        archlab.load("lite_hrnet_18", **{"stages.width": 20})
+    )
+    with pytest.raises(InputError) as caught:
+        load_text(text.replace("lite_hrnet_18", "mine"), "x")
+    assert [(p.file, p.line, p.field) for p in caught.value.problems] == [("x", 2, "extends")]

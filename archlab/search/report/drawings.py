@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-import tempfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from archlab.core.errors import InputError
 from archlab.core.progress import progress
 from archlab.counting.count import cost
 from archlab.network.graph import assemble
-from archlab.network.load import load
+from archlab.network.load import load_text
 from archlab.report.drawing.overview import choose, overview
 from archlab.report.drawing.svg import to_svg
 from archlab.search.results import Candidate
@@ -47,13 +45,10 @@ def packed(text: str) -> str:
 
 def _svg(candidate: Candidate, plugin: Sequence[str]) -> str | None:
     """The block graph alone, without the insides of its blocks."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "candidate.yaml"
-        path.write_text(candidate.spec, encoding="utf-8")
-        try:
-            graph = assemble(load(path, plugin=plugin))
-        except InputError:
-            return None
+    try:
+        graph = assemble(load_text(candidate.spec, candidate.name, plugin=plugin))
+    except InputError:
+        return None
     counted = cost(graph)
     picture = overview(graph, counted, choose(graph, counted))
     described = f"{len(graph.nodes)} blocks, {counted.params:,} parameters. Rows are resolutions, fine above coarse."

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from archlab import yamlio
 from archlab.blocks import registry
 from archlab.core.errors import InputError
-from archlab.network.spec import Spec, StagesForm
-from archlab.search.space.document import Slot
+from archlab.network.spec import Spec
+from archlab.search.space.document import Place
 from archlab.yamlio import Item
 
 Path = Sequence[str]
@@ -36,19 +35,7 @@ def at(document: Item, path: Path, blocks: registry.Table) -> Item | None:
     return document
 
 
-def with_widths(spec: Spec) -> Item:
-    """The document with `stages.width` as one list a stage, however it was written."""
-    stages = spec.document.entries.get("stages")
-    if stages is None:
-        return spec.document
-    form = yamlio.parse(stages, StagesForm)
-    there = stages.entries["width"]
-    lists = [[replace(there, value=width) for width in form.widths(stage)] for stage in range(len(form.modules))]
-    widths = replace(there, value=tuple(replace(there, value=tuple(widths)) for widths in lists))
-    return yamlio.set_path(spec.document, "stages.width", widths)
-
-
-def fits(found: Item | None, choice: Item | None, place: Slot | None, blocks: registry.Table) -> bool:
+def fits(found: Item | None, choice: Item | None, place: Place | None, blocks: registry.Table) -> bool:
     """Whether they say the same, apart from what varies inside by itself."""
     if found is None or choice is None:
         return found is choice
