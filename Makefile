@@ -5,8 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 SERVERS := $(VENV)/.installed-servers
+NEWEST := .venv-newest
+LOCKING := .venv-lock
 
-.PHONY: ablate test test-all lint reports clean
+# The tested versions, for what is installed and for what builds it.
+LOCK := requirements/lock.txt
+INSTALL := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip install --quiet --editable
+
+.PHONY: ablate test test-all test-newest lint reports lock clean
 
 ablate: $(STAMP)
 	$(BIN)/archlab ablate
@@ -17,6 +23,11 @@ test: $(DEV)
 test-all: $(SERVERS)
 	$(BIN)/python -m pytest -n auto -m "slow or system"
 
+# The suite against the newest releases that pyproject.toml allows.
+test-newest: | $(NEWEST)/bin/python
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(NEWEST)/bin/python -m pytest -n auto -m "not slow and not system"
+
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -25,20 +36,27 @@ lint: $(DEV)
 reports: $(STAMP)
 	$(BIN)/archlab report table1 table2 table6 table7 figure4 campaign
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# The newest releases that pyproject.toml allows, for each Python; CUDA's libraries are left to torch, which pins them.
+lock: | $(LOCKING)/bin/python
+	$(LOCKING)/bin/python -m pip install --quiet --upgrade 'uv>=0.9,<1'
+	$(LOCKING)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate \
+	  --no-emit-index-url --custom-compile-command 'make lock' --output-file $(LOCKING)/lock.txt pyproject.toml
+	sed -E '/^(nvidia|cuda|triton)/d' $(LOCKING)/lock.txt > $(LOCK)
 
-$(STAMP): pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+$(VENV)/bin/python $(NEWEST)/bin/python $(LOCKING)/bin/python:
+	$(PYTHON) -m venv $(@D)/..
+
+$(STAMP): pyproject.toml $(LOCK) | $(BIN)/python
+	$(INSTALL) .
 	touch $@
 
 $(DEV): $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	touch $@
 
 $(SERVERS): $(DEV)
-	$(BIN)/python -m pip install --quiet --editable '.[servers]'
+	$(INSTALL) '.[servers]'
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(NEWEST) $(LOCKING)

@@ -35,7 +35,7 @@ from archlab.search.config import SamplerForm
 from archlab.search.samplers import GatedSampler
 from archlab.search.space.gate import Checked, check
 from archlab.search.space.points import sample
-from archlab.search.space.space import METRICS, Band, Space, load_space
+from archlab.search.space.space import METRICS, CostRange, Space, load_space
 
 OURS = ("random", "tpe", "nsga2", "nsga3", "gp", "evolution")
 PEERS: dict[str, Callable[[SamplerForm, int], BaseSampler]] = {
@@ -44,7 +44,7 @@ PEERS: dict[str, Callable[[SamplerForm, int], BaseSampler]] = {
 }
 SHARE = 0.02
 SECONDS = 30.0
-MACS = Band(200e6, 210e6)
+MACS = CostRange(200e6, 210e6)
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,16 @@ def limited(name: str, draws: int) -> tuple[Space, float]:
     inside = sorted(found.cost.params for found in drawn if not found.excess and found.cost)
     kept = round(SHARE * draws)
     assert len(inside) > kept, "the band of multiply-adds alone is met by fewer"
-    return replace(space, limits={"macs": MACS, "params": Band(max=inside[kept - 1])}), kept / draws
+    return replace(space, limits={"macs": MACS, "params": CostRange(max=inside[kept - 1])}), kept / draws
 
 
-def ours(name: str, limits: dict[str, Band], sampler: str, trials: int) -> Row:
+def ours(name: str, limits: dict[str, CostRange], sampler: str, trials: int) -> Row:
     space = replace(load_space(name), limits=limits)
     gated = GatedSampler(space, SamplerForm(name=sampler), 1)  # type: ignore[arg-type]
     return measured(f"archlab {sampler}", space, gated, gated.point, trials, soft=False)
 
 
-def peer(name: str, limits: dict[str, Band], sampler: str, trials: int) -> Row:
+def peer(name: str, limits: dict[str, CostRange], sampler: str, trials: int) -> Row:
     space = replace(load_space(name), limits=limits)
     point = GatedSampler(space, SamplerForm(), 1).point
     return measured(f"Optuna {sampler}, constraints", space, PEERS[sampler](SamplerForm(), 1), point, trials, soft=True)

@@ -28,9 +28,9 @@ from archlab.core.errors import InputError
 from archlab.core.files import write_json
 from archlab.network.spec import Spec
 from archlab.search import worker as loop
-from archlab.search.config import load_search
+from archlab.search.load import load_search
 from archlab.search.recovery import counts
-from archlab.search.storage import Place
+from archlab.search.storage import StudyStorage
 from archlab.search.trial import Bench
 from archlab.search.worker import Session, open_study
 
@@ -39,7 +39,7 @@ STORAGES = {"journal": "{folder}/study.journal", "SQLite": "sqlite:///{folder}/s
 
 
 def opened(study: str, url: str, folder: Path) -> Session:
-    return open_study(load_search(study), Place(url, folder), data="")
+    return open_study(load_search(study), StudyStorage(url, folder), data="")
 
 
 def untrained(

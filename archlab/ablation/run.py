@@ -21,7 +21,7 @@ from archlab.ablation.records import keep_records, read_records
 from archlab.ablation.rows import Setting, count, gather
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
 from archlab.core.errors import InputError, Problem
-from archlab.core.processes import Task, default_jobs, finished, tail, tell, threads_each
+from archlab.core.processes import Command, default_jobs, finished, tail, tell, threads_each
 from archlab.core.progress import Advance, progress
 from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import terminal
@@ -140,14 +140,14 @@ class _Overall:
             self._percent, self._done = max(percent, self._percent), done
 
 
-def _task(job: Job, out: Path, threads: int, device: str | None, plugin: Sequence[str]) -> Task:
+def _task(job: Job, out: Path, threads: int, device: str | None, plugin: Sequence[str]) -> Command:
     command = [sys.executable, "-m", "archlab.cli.worker", "train", job.row.spec, "--recipe", job.plan.name]
     command += ["--data", str(job.plan.root), "--seed", str(job.seed), "--out", str(out)]
     command += [text for name, value in job.row.fields.items() for text in ("--set", f"{name}={json.dumps(value)}")]
     command += [text for module in plugin for text in ("--plugin", module)]
     command += ["--device", device] if device else []
     command += [] if job.plan.recipe.threads else ["--threads", str(threads)]
-    return Task(tuple(command), out / job.fingerprint / "log.txt", {"OMP_NUM_THREADS": str(threads)})
+    return Command(tuple(command), out / job.fingerprint / "log.txt", {"OMP_NUM_THREADS": str(threads)})
 
 
 def _report(

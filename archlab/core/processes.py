@@ -1,4 +1,4 @@
-"""Several commands at once: so many at a time, each with a log file, all of them stopped when this process is."""
+"""Several commands at once, each with a log file, all of them stopped together with this process."""
 
 from __future__ import annotations
 
@@ -9,35 +9,85 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from archlab.core.notes import note
 
 
 @dataclass(frozen=True)
-class Task:
-    """A command, the file that takes all it prints, what is added to its environment, and where it runs."""
+class Command:
+    """A command line to run as a process.
 
-    command: tuple[str, ...]
+    log: the file that its output is appended to.
+    environment: variables added to this process's own.
+    folder: its working directory; None for this process's own.
+    """
+
+    arguments: tuple[str, ...]
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
 
 
-def finished(
-    tasks: Iterable[Task], *, at_once: int, tick: Callable[[], None] = lambda: None, every_seconds: float = 0.5
-) -> Generator[tuple[int, int], None, None]:
-    """Run the tasks in order, `at_once` at a time; yield (number of the task, exit code) as they end.
+class Engine(Protocol):
+    """Where several commands run at once."""
 
-    The next task is asked for when there is room for it. `tick` is called between looks at them. When the iteration is
-    left before its end, those still running are terminated and waited for.
+    pins_gpus: bool
+    """Whether the engine gives every command its own GPU."""
+
+    def jobs(self) -> int:
+        """Return the default number of commands at once: one per GPU, or one per core without a GPU."""
+
+    def nodes(self) -> int:
+        """Return the number of machines."""
+
+    def finished(
+        self, commands: Iterable[Command], *, at_once: int, tick: Callable[[], None], every_seconds: float
+    ) -> Generator[tuple[int, int], None, None]:
+        """Run the commands as the function `finished` does."""
+
+
+class Processes:
+    """The engine that runs commands as processes of this machine."""
+
+    pins_gpus = False
+
+    def __init__(self, device: str | None) -> None:
+        self._device = device
+
+    def jobs(self) -> int:
+        import torch
+
+        from archlab.core.device import pick_device
+
+        if pick_device(self._device).type == "cuda":
+            return torch.cuda.device_count()
+        return default_jobs(self._device)
+
+    def nodes(self) -> int:
+        return 1
+
+    def finished(
+        self, commands: Iterable[Command], *, at_once: int, tick: Callable[[], None], every_seconds: float
+    ) -> Generator[tuple[int, int], None, None]:
+        return finished(commands, at_once=at_once, tick=tick, every_seconds=every_seconds)
+
+
+def finished(
+    commands: Iterable[Command], *, at_once: int, tick: Callable[[], None] = lambda: None, every_seconds: float = 0.5
+) -> Generator[tuple[int, int], None, None]:
+    """Run the commands in order, `at_once` at a time; yield (number of the command, exit code) as each ends.
+
+    The next command is drawn from the iterable when a slot is free. `tick` is called at every poll. If the caller
+    leaves the iteration early, the commands still running are terminated and waited for.
     """
-    waiting = enumerate(tasks)
+    waiting = enumerate(commands)
     running: dict[int, subprocess.Popen[bytes]] = {}
     try:
         while True:
             while len(running) < at_once and (following := next(waiting, None)):
-                number, task = following
-                running[number] = _start(task)
+                number, command = following
+                running[number] = _start(command)
             if not running:
                 return
             for number, process in list(running.items()):
@@ -52,26 +102,26 @@ def finished(
         _stop(running.values())
 
 
-def run(task: Task) -> int:
-    """Its exit code; left by an exception, it is terminated and waited for."""
-    process = _start(task)
+def run(command: Command) -> int:
+    """Run a command and return its exit code; on an exception, terminate it and wait for it."""
+    process = _start(command)
     try:
         return process.wait()
     finally:
         _stop([process])
 
 
-def _start(task: Task) -> subprocess.Popen[bytes]:
-    """A session of its own, so that Ctrl-C reaches this process alone, which then ends the others in order."""
-    task.log.parent.mkdir(parents=True, exist_ok=True)
-    with task.log.open("ab") as log:
+def _start(command: Command) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own: Ctrl-C reaches only this process, which ends the others in order."""
+    command.log.parent.mkdir(parents=True, exist_ok=True)
+    with command.log.open("ab") as log:
         return subprocess.Popen(
-            task.command,
+            command.arguments,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **task.environment},
-            cwd=task.folder,
+            env={**os.environ, **command.environment},
+            cwd=command.folder,
             start_new_session=True,
         )
 
@@ -95,19 +145,19 @@ def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
 
 
 def threads_each(at_once: int, count: int) -> int:
-    """CPU cores for each of `count` jobs."""
+    """Return the CPU cores for each of `count` jobs of which `at_once` run together."""
     return max(1, (os.cpu_count() or 1) // max(1, min(at_once, count)))
 
 
 def default_jobs(device: str | None) -> int:
-    """Runs at once where nobody says how many: one a core, or one on an accelerator."""
+    """Return the default number of runs at once: one per core on the CPU, else one."""
     from archlab.core.device import pick_device
 
     return (os.cpu_count() or 1) if pick_device(device).type == "cpu" else 1
 
 
 def tail(log: Path, lines: int = 8) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 

@@ -1,4 +1,4 @@
-"""Where the workers of a search run: as processes of this machine, or placed on a cluster by Ray."""
+"""The engine that places commands on a cluster with Ray, and the choice between engines."""
 
 from __future__ import annotations
 
@@ -8,66 +8,21 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from archlab.core import processes
 from archlab.core.errors import InputError, Problem
-from archlab.core.processes import Task, run
+from archlab.core.processes import Command, Engine, Processes, run
 
 EngineName = Literal["processes", "ray"]
 SMALLEST_SHARE = 1e-4
-"""Of a GPU or core, that Ray knows."""
-
-
-class Engine(Protocol):
-    """What a search needs of one."""
-
-    pins_gpus: bool
-    """Whether it gives every task its own GPU"""
-
-    def jobs(self) -> int:
-        """Tasks at once where nobody says how many: one a GPU, or one a core where there is none."""
-
-    def nodes(self) -> int:
-        """Machines."""
-
-    def finished(
-        self, tasks: Iterable[Task], *, at_once: int, tick: Callable[[], None], every_seconds: float
-    ) -> Generator[tuple[int, int], None, None]:
-        """As `archlab.processes.finished`."""
-
-
-class Processes:
-    """Of this machine."""
-
-    pins_gpus = False
-
-    def __init__(self, device: str | None) -> None:
-        self._device = device
-
-    def jobs(self) -> int:
-        import torch
-
-        from archlab.core.device import pick_device
-
-        if pick_device(self._device).type == "cuda":
-            return torch.cuda.device_count()
-        return processes.default_jobs(self._device)
-
-    def nodes(self) -> int:
-        return 1
-
-    def finished(
-        self, tasks: Iterable[Task], *, at_once: int, tick: Callable[[], None], every_seconds: float
-    ) -> Generator[tuple[int, int], None, None]:
-        return processes.finished(tasks, at_once=at_once, tick=tick, every_seconds=every_seconds)
+"""The smallest share of a GPU or core that Ray can assign."""
 
 
 class Ray:
-    """Of a cluster: the one that RAY_ADDRESS names, or one of this machine alone.
+    """The engine that runs commands on a Ray cluster: that of RAY_ADDRESS, or one on this machine alone.
 
-    A task of Ray's holds a GPU, or a share of one, or cores where there is none or the CPU is asked for, and runs the
-    command; should it die, the command ends with it. All machines see this folder under the same path.
+    Each command runs in a Ray task, which holds a GPU or a share of one; without a GPU, or if the CPU is requested, it
+    holds cores. A command ends with its Ray task. All machines must see the working directory under the same path.
     """
 
     pins_gpus = True
@@ -82,15 +37,15 @@ class Ray:
         return sum(node["Alive"] for node in self._ray.nodes())
 
     def finished(
-        self, tasks: Iterable[Task], *, at_once: int, tick: Callable[[], None], every_seconds: float
+        self, commands: Iterable[Command], *, at_once: int, tick: Callable[[], None], every_seconds: float
     ) -> Generator[tuple[int, int], None, None]:
-        waiting, running = enumerate(tasks), dict[Any, int]()
+        waiting, running = enumerate(commands), dict[Any, int]()
         start = self._ray.remote(max_retries=0, max_calls=1, **self._share(at_once))(run).remote
         try:
             while True:
                 while len(running) < at_once and (following := next(waiting, None)):
-                    number, task = following
-                    running[start(replace(task, folder=Path.cwd()))] = number
+                    number, command = following
+                    running[start(replace(command, folder=Path.cwd()))] = number
                 if not running:
                     return
                 ended, _ = self._ray.wait(list(running), timeout=every_seconds)
@@ -106,21 +61,21 @@ class Ray:
         return float(self._ray.cluster_resources().get(resource, 0))
 
     def _share(self, at_once: int) -> dict[str, float]:
-        """What each of so many tasks holds."""
+        """Return the resources that each of `at_once` commands holds."""
         if gpus := self._of("GPU"):
             return {"num_cpus": 0, "num_gpus": _part(min(1.0, gpus / at_once))}
         cores = self._of("CPU") / at_once
         return {"num_cpus": int(cores) if cores >= 1 else _part(cores)}
 
     def _code(self, ended: Any) -> int:
-        """The command's exit code; 1 where Ray lost the process that ran it."""
+        """Return the command's exit code, or 1 if Ray lost the process that ran it."""
         try:
             return int(self._ray.get(ended))
         except self._ray.exceptions.RayError:
             return 1
 
     def _stop(self, running: list[Any]) -> None:
-        """Interrupt them, so that they end their commands; those that do not end are killed."""
+        """Interrupt the Ray tasks so that they end their commands; kill those that do not end."""
         for each in running:
             self._ray.cancel(each)
         _, left = self._ray.wait(running, num_returns=len(running), timeout=15) if running else ([], [])
@@ -130,18 +85,18 @@ class Ray:
 
 
 def _part(share: float) -> float:
-    """Rounded down to what Ray counts in, so that as many as are meant to fit do."""
+    """Round a share down to a multiple of the smallest, so that all planned commands fit."""
     return max(SMALLEST_SHARE, int(share / SMALLEST_SHARE) * SMALLEST_SHARE)
 
 
 @contextmanager
 def engine(name: EngineName, device: str | None) -> Iterator[Engine]:
-    """The engine of this name, connected; InputError where Ray is not installed or its cluster cannot be reached."""
+    """Yield the connected engine of this name. Raises InputError if Ray is missing or its cluster unreachable."""
     if name == "processes":
         yield Processes(device)
         return
     if importlib.util.find_spec("ray") is None:
-        raise InputError(Problem("Ray is not installed: pip install 'archlab[ray]'", "--engine"))
+        raise InputError(Problem("Ray is not installed; run pip install 'archlab[ray]'", "--engine"))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 

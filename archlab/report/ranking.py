@@ -1,4 +1,4 @@
-"""Orders of candidates by several objectives: non-dominated ranks, and crowding among equals."""
+"""Order candidates by several objectives: non-dominated rank first, then crowding distance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from archlab.report.pareto import Losses, dominance, loss_array
 
 
 def ranks(losses: Losses) -> NDArray[np.int64]:
-    """0 for what nothing dominates, 1 for what only rank 0 dominates, and so on. NSGA-II (Deb 2002), section III-A."""
+    """Return the non-dominated ranks: 0 if nothing dominates a row, 1 if only rank 0 does, and so on.
+
+    NSGA-II (Deb 2002), section III-A.
+    """
     dominates = dominance(losses)
     found = np.full(len(dominates), -1)
     rank = 0
@@ -21,9 +24,9 @@ def ranks(losses: Losses) -> NDArray[np.int64]:
 
 
 def crowding(losses: Losses) -> NDArray[np.float64]:
-    """For each the sum over objectives of the gap between its neighbours, as a share of the range; the ends infinite.
+    """Return the crowding distances: over objectives, sum the gap between both neighbours as a share of the range.
 
-    Large where a candidate stands alone. NSGA-II (Deb 2002), section III-B; to be asked within one rank.
+    Both ends of an objective are infinitely far. Meant for rows of one rank. NSGA-II (Deb 2002), section III-B.
     """
     values = loss_array(losses)
     found = np.zeros(len(values))
@@ -37,7 +40,7 @@ def crowding(losses: Losses) -> NDArray[np.float64]:
 
 
 def best_first(losses: Losses) -> list[int]:
-    """Positions from the best to the worst: by rank, within one from the least crowded."""
+    """Return the positions from best to worst: by rank, and within a rank the least crowded first."""
     if not len(losses):
         return []
     rank = ranks(losses)
@@ -49,5 +52,5 @@ def best_first(losses: Losses) -> list[int]:
 
 
 def goes_on(losses: Losses, mine: int, eta: float) -> bool:
-    """Whether the candidate at position `mine` is among the best 1/eta of those that are there; the only one is."""
+    """Return whether the row at position `mine` is among the best 1/eta of all rows; a single row always is."""
     return best_first(losses).index(mine) < max(1.0, len(losses) / eta)

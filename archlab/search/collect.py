@@ -16,7 +16,8 @@ import archlab
 from archlab.counting.count import total
 from archlab.network.spec import Spec
 from archlab.report.ranking import ranks
-from archlab.search.config import SCORES, Search, fitted
+from archlab.search.config import SCORES
+from archlab.search.load import Fidelity, Search, fitted
 from archlab.search.recovery import outcome
 from archlab.search.results import Candidate, Result, Rung
 from archlab.search.samplers import signed
@@ -153,19 +154,17 @@ def rungs_of(search: Search, session: Session) -> tuple[Rung, ...]:
     found = []
     for halt in search.rungs:
         recipe = halt.recipe or search.recipe
-        samples = 0 if halt.proxy else _samples(recipe, halt.iterations)
+        samples = 0 if halt.proxy else _samples(recipe, halt)
         found.append(Rung(halt.label, samples, recipe.input))
     return (*found, Rung(FULL, _samples(search.recipe, None), search.recipe.input))
 
 
-def _samples(recipe: Recipe, iterations: int | None) -> int:
-    """Training crops; of a length in epochs those of the recipe's own data, 0 where it has none."""
-    if iterations and iterations > 0:
+def _samples(recipe: Recipe, at: Fidelity | None) -> int:
+    """Return the training crops up to a rung, or of the whole recipe; 0 for epochs of data that it does not make."""
+    iterations, epochs = (at.iterations, at.epochs) if at and at.length else (recipe.iterations, recipe.epochs)
+    if iterations:
         return iterations * recipe.batch
-    if recipe.iterations and not iterations:
-        return recipe.iterations * recipe.batch
-    people = recipe.data.train if recipe.data else 0
-    return (-iterations if iterations else recipe.epochs or 0) * people
+    return (epochs or 0) * (recipe.data.train if recipe.data else 0)
 
 
 def _wanted(search: Search, spec: Spec) -> list[Run]:

@@ -14,17 +14,17 @@ from random import Random
 from archlab import yamlio
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_text
-from archlab.core.processes import Task, tail, tell, threads_each
+from archlab.core.processes import Command, Engine, tail, tell, threads_each
 from archlab.core.progress import Advance, progress
-from archlab.core.ray import Engine, EngineName, engine
+from archlab.core.ray import EngineName, engine
 from archlab.core.signals import Stopped, StopRequest
 from archlab.search import collect as gather
-from archlab.search.config import Search, load_search
+from archlab.search.load import Search, load_search
 from archlab.search.recovery import MOST_DEATHS, counts, sweep
 from archlab.search.report.write import write_search
 from archlab.search.results import Result, write_result
 from archlab.search.space.gate import Gate
-from archlab.search.storage import GRACE_SECONDS, Place, database_errors
+from archlab.search.storage import GRACE_SECONDS, StudyStorage, database_errors
 from archlab.search.trial import Bench
 from archlab.search.worker import Session, open_study, work
 from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
@@ -51,9 +51,9 @@ class Options:
     engine: EngineName = "processes"
     grace: int = GRACE_SECONDS
 
-    def place(self, name: str) -> Place:
+    def place(self, name: str) -> StudyStorage:
         folder = self.out / name
-        return Place(self.storage or str(folder / "study.journal"), folder, self.grace)
+        return StudyStorage(self.storage or str(folder / "study.journal"), folder, self.grace)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Course:
     refused: bool = False
     taken: dict[int, int] = field(default_factory=dict)
 
-    def tasks(self, at_once: int, pins_gpus: bool) -> Iterator[Task]:
+    def tasks(self, at_once: int, pins_gpus: bool) -> Iterator[Command]:
         """A worker for every free place, as long as there is something to do and it does not die again and again."""
         number = 0
         while self.done < self.job.trials and not self.refused and self.deaths < MOST_DEATHS * at_once:
@@ -233,7 +233,7 @@ def _log(job: Job, place: int) -> Path:
     return job.folder / "logs" / f"worker{place}.txt"
 
 
-def _worker_task(job: Job, place: int, at_once: int, pins_gpus: bool) -> Task:
+def _worker_task(job: Job, place: int, at_once: int, pins_gpus: bool) -> Command:
     o = job.options
     command = ["search", o.study, "--worker", "--trials", str(job.trials)]
     command += ["--out", str(o.out), "--data", str(job.root), "--grace", str(o.grace)]
@@ -241,7 +241,7 @@ def _worker_task(job: Job, place: int, at_once: int, pins_gpus: bool) -> Task:
     return _task(o, command, _log(job, place), place, at_once, pins_gpus)
 
 
-def _task(o: Options, command: list[str], log: Path, place: int, at_once: int, pins_gpus: bool) -> Task:
+def _task(o: Options, command: list[str], log: Path, place: int, at_once: int, pins_gpus: bool) -> Command:
     """An archlab command with its share of the CPU's cores, and its own GPU of several unless the engine sees to that.
 
     More workers than GPUs share them.
@@ -256,7 +256,7 @@ def _task(o: Options, command: list[str], log: Path, place: int, at_once: int, p
     environment = {"OMP_NUM_THREADS": str(threads_each(at_once, at_once))}
     if not pins_gpus and pick_device(o.device).type == "cuda" and torch.cuda.device_count() > 1:
         environment["CUDA_VISIBLE_DEVICES"] = str(place % torch.cuda.device_count())
-    return Task(tuple(whole), log, environment)
+    return Command(tuple(whole), log, environment)
 
 
 def _train(job: Job, workers: Engine) -> None:
@@ -293,7 +293,7 @@ def _trained(job: Job, workers: Engine, missing: list[gather.Run]) -> list[gathe
     return failed
 
 
-def _train_task(job: Job, each: gather.Run, number: int, at_once: int, pins_gpus: bool) -> Task:
+def _train_task(job: Job, each: gather.Run, number: int, at_once: int, pins_gpus: bool) -> Command:
     folder = job.folder
     height, width = each.recipe.input
     spec, recipe = folder / "specs" / f"{each.spec.name}.yaml", folder / "specs" / f"recipe_{height}x{width}.yaml"

@@ -26,7 +26,7 @@ DATABASES = ("postgresql", "sqlite")
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyStorage:
     """A storage: the file of a journal, or the URL of a database, and the folder of the study's runs.
 
     `grace`: a worker of another machine from which a database has not heard for so many seconds is lost.

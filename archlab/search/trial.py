@@ -20,7 +20,8 @@ from archlab.network.load import at_input
 from archlab.network.spec import Spec
 from archlab.report.ranking import goes_on
 from archlab.search import proxies
-from archlab.search.config import SCORES, Halt, Search, fitted
+from archlab.search.config import SCORES
+from archlab.search.load import Fidelity, Search, fitted
 from archlab.search.recovery import REASON, is_lost
 from archlab.search.samplers import signed
 from archlab.search.space.gate import Checked
@@ -97,7 +98,7 @@ class Way:
 
     def go(self) -> list[float]:
         search = self.bench.search
-        own = [(k, halt) for k, halt in enumerate(search.rungs) if halt.iterations is not None]
+        own = [(k, halt) for k, halt in enumerate(search.rungs) if halt.length is not None]
         self._proxies()
         for k, halt in enumerate(search.rungs):
             if halt.recipe or halt.proxy:
@@ -148,7 +149,7 @@ class Way:
         scores = figures_of(self._train(recipe, spec=spec).scores)
         return self._values(scores), scores
 
-    def _proxy(self, halt: Halt) -> tuple[list[float], Mapping[str, float]]:
+    def _proxy(self, halt: Fidelity) -> tuple[list[float], Mapping[str, float]]:
         """A proxy in the place of every score, beside the costs that are sought."""
         assert halt.proxy is not None
         value = self.trial.user_attrs["proxies"].get(halt.proxy)
@@ -170,12 +171,13 @@ class Way:
         finite = {name: value for name, value in found.items() if abs(value) < float("inf")}
         self.trial.set_user_attr("proxies", finite)
 
-    def _iteration(self, halt: Halt, recipe: Recipe) -> int:
-        assert halt.iterations is not None
-        if halt.iterations > 0:
-            return halt.iterations
+    def _iteration(self, rung: Fidelity, recipe: Recipe) -> int:
+        """Return the iteration of the recipe at which a rung stands."""
+        if rung.iterations:
+            return rung.iterations
+        assert rung.epochs
         people = len(training_people(ensure_data(recipe, self.bench.data), recipe))
-        return -halt.iterations * plan(recipe, people).steps
+        return rung.epochs * plan(recipe, people).steps
 
     def _train(
         self,

@@ -13,11 +13,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from archlab.core.errors import InputError, Problem
-from archlab.search.config import Search
+from archlab.search.load import Search
 from archlab.search.recovery import CANDIDATE, EXCUSED, WORKER, counts, sweep, worker_name
 from archlab.search.samplers import GatedSampler
 from archlab.search.space.gate import Checked, check
-from archlab.search.storage import Place
+from archlab.search.storage import StudyStorage
 from archlab.search.trial import Bench, CandidateError, candidate_facts, release_memory, score
 from archlab.training.runs import circumstances
 
@@ -36,11 +36,11 @@ class Session:
     search: Search
     study: optuna.Study
     sampler: GatedSampler
-    place: Place
+    place: StudyStorage
     storage: BaseStorage
 
 
-def open_study(search: Search, place: Place, *, data: str, create: bool = True) -> Session:
+def open_study(search: Search, place: StudyStorage, *, data: str, create: bool = True) -> Session:
     """The search's study in its storage, made if it is not there.
 
     Raises InputError if the storage cannot be used, or holds a study of this name that archlab did not make, or one
@@ -65,7 +65,7 @@ def open_study(search: Search, place: Place, *, data: str, create: bool = True) 
     return Session(search, study, sampler, place, storage)
 
 
-def _check(study: optuna.Study, search: Search, place: Place, parts: dict[str, Any]) -> None:
+def _check(study: optuna.Study, search: Search, place: StudyStorage, parts: dict[str, Any]) -> None:
     """Write down what the study searches if that is not said yet, else InputError if it is something else."""
     about = study.user_attrs.get(ABOUT)
     told = ""

@@ -23,7 +23,7 @@ from archlab.core import builtin
 from archlab.network.differences import Difference, differences
 from archlab.search import candidates as reading
 from archlab.search import run as explore
-from archlab.search.config import load_search
+from archlab.search.load import load_search
 from archlab.search.recovery import outcome
 from archlab.search.report.estimates import front, known
 from archlab.search.results import Result, write_result

@@ -25,7 +25,7 @@ from optuna.storages import BaseStorage
 from archlab.core.errors import InputError
 from archlab.search import run as explore
 from archlab.search.recovery import history, is_lost
-from archlab.search.storage import Place
+from archlab.search.storage import StudyStorage
 
 pytestmark = pytest.mark.system
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -88,7 +88,7 @@ def tiny(tmp_path: Path, people: Path) -> Tiny:
 @pytest.fixture
 def storage(server: Server) -> Iterator[BaseStorage]:
     """The database, without studies before and after."""
-    place = Place(server.url, Path())
+    place = StudyStorage(server.url, Path())
     opened = place.open()
     yield opened
     for study in opened.get_all_studies():
@@ -163,8 +163,8 @@ def test_the_claim_ends_with_the_process_that_holds_it(
     tiny: Tiny, server: Server, storage: BaseStorage, start: Start
 ) -> None:
     code = (
-        "from pathlib import Path\nfrom archlab.search.storage import Place\nimport sys\n"
-        f"place = Place({server.url!r}, Path('.'))\nstorage = place.open()\n"
+        "from pathlib import Path\nfrom archlab.search.storage import StudyStorage\nimport sys\n"
+        f"place = StudyStorage({server.url!r}, Path('.'))\nstorage = place.open()\n"
         "with place.alone(storage, 'tiny'):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     first, second = (start([sys.executable, "-c", code]) for _ in range(2))

@@ -16,7 +16,7 @@ from archlab.search.config import SamplerForm
 from archlab.search.samplers import GatedSampler, JudgedStudy, fittest, losses_of, parents_of, signed
 from archlab.search.space.gate import check
 from archlab.search.space.points import enumerate_points
-from archlab.search.space.space import Band, Space, load_space
+from archlab.search.space.space import CostRange, Space, load_space
 
 NAMES = ["random", "tpe", "nsga2", "nsga3", "gp", "evolution"]
 NETWORK = """
@@ -174,7 +174,7 @@ def test_other_seeds_propose_otherwise(space: Space) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_space_that_is_used_up_is_an_error_and_not_a_loop(tmp_path: Path, name: str) -> None:
     few = written(tmp_path, SPACE.replace("from: 2, to: 20, step: 2", "from: 2, to: 6, step: 2"))
-    few = replace(few, limits={"params": Band(max=1000)})
+    few = replace(few, limits={"params": CostRange(max=1000)})
     passing = {check(few, point).key for point in enumerate_points(few)} - {""}
     assert len(passing) == 14
     sampler = GatedSampler(few, replace(FORM, name=name), 1)

@@ -14,16 +14,16 @@ from optuna.trial import TrialState
 
 from archlab.core.errors import InputError
 from archlab.search.recovery import MOST_DEATHS, counts, history, lives, outcome, sweep, worker_name
-from archlab.search.storage import FileLock, Place
+from archlab.search.storage import FileLock, StudyStorage
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(str(tmp_path / "made" / "study.journal"), tmp_path)
+def place(tmp_path: Path) -> StudyStorage:
+    return StudyStorage(str(tmp_path / "made" / "study.journal"), tmp_path)
 
 
 @pytest.fixture
-def study(place: Place) -> optuna.Study:
+def study(place: StudyStorage) -> optuna.Study:
     return optuna.create_study(study_name="s", storage=place.open(), directions=["maximize", "minimize"])
 
 
@@ -45,7 +45,7 @@ def dead_worker() -> str:
 # Storages
 
 
-def test_a_journal_torn_by_a_kill_is_read_on_and_written_on(place: Place, study: optuna.Study) -> None:
+def test_a_journal_torn_by_a_kill_is_read_on_and_written_on(place: StudyStorage, study: optuna.Study) -> None:
     study.ask()
     whole = Path(place.url).read_bytes()
     with Path(place.url).open("ab") as file:
@@ -57,7 +57,9 @@ def test_a_journal_torn_by_a_kill_is_read_on_and_written_on(place: Place, study:
     assert study.ask().number == 2
 
 
-def test_a_journal_on_a_full_disk_loses_what_did_not_fit_and_nothing_else(place: Place, study: optuna.Study) -> None:
+def test_a_journal_on_a_full_disk_loses_what_did_not_fit_and_nothing_else(
+    place: StudyStorage, study: optuna.Study
+) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     trial = study.ask()
     resource.setrlimit(resource.RLIMIT_FSIZE, (Path(place.url).stat().st_size + 30, before[1]))
@@ -104,24 +106,24 @@ def test_a_storage_that_cannot_be_used_says_why(url: str, told: str, tmp_path: P
     file = tmp_path / "file"
     file.write_text("not a journal\nat all\n")
     with pytest.raises(InputError) as error:
-        Place(url.format(file=file), tmp_path).open()
+        StudyStorage(url.format(file=file), tmp_path).open()
     assert told in str(error.value)
 
 
 def test_postgresql_without_a_driver_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"PostgreSQL needs a driver: pip install 'archlab\[postgres\]'"):
-        Place("postgresql://host/db", tmp_path).open()
+        StudyStorage("postgresql://host/db", tmp_path).open()
 
 
-def test_a_study_that_is_only_looked_for_makes_no_file(place: Place) -> None:
+def test_a_study_that_is_only_looked_for_makes_no_file(place: StudyStorage) -> None:
     with pytest.raises(InputError, match="no study is kept here"):
         place.open(create=False)
     assert not Path(place.url).parent.exists()
 
 
 def test_a_password_is_not_shown() -> None:
-    assert Place("postgresql://me:secret@host/db", Path()).shown == "postgresql://me:***@host/db"
+    assert StudyStorage("postgresql://me:secret@host/db", Path()).shown == "postgresql://me:***@host/db"
 
 
 # Workers

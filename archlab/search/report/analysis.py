@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from archlab.search.report import estimates
-from archlab.search.report.bands import Band, Step, edf, equal_count_bands
+from archlab.search.report.bands import CostBand, Step, edf, equal_count_bands
 from archlab.search.report.estimates import Domination, Growth
 from archlab.search.report.importance import Importance, importances
 from archlab.search.results import Candidate, Result
@@ -22,7 +22,7 @@ class AtRung:
     scores: tuple[float, ...]
     costs: tuple[float, ...]
     distribution: tuple[Step, ...]
-    bands: tuple[Band, ...]
+    bands: tuple[CostBand, ...]
     importances: tuple[Importance, ...]
 
 

@@ -33,7 +33,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Band:
+class CostBand:
     """Candidates of like cost: from the least to the greatest cost among them, and what they score."""
 
     low: float
@@ -62,7 +62,7 @@ def edf(scores: Sequence[float]) -> list[Step]:
     return steps
 
 
-def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int = 5) -> list[Band]:
+def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int = 5) -> list[CostBand]:
     """Up to `most` bands of equally many candidates by cost, with at least `IN_A_BAND` each; one if there are few.
 
     The interval of the best is that of the best of as many candidates drawn again from the same ones (as in
@@ -75,7 +75,7 @@ def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int
     for members in np.array_split(order, max(1, min(most, len(order) // IN_A_BAND))):
         cost, score = np.asarray(costs, float)[members], np.asarray(scores, float)[members]
         bands.append(
-            Band(
+            CostBand(
                 float(cost.min()),
                 float(cost.max()),
                 len(members),

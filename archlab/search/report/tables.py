@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from archlab.report.correlation import Correlation, Pairing, rank_correlations
+from archlab.report.correlation import Correlation
 from archlab.report.tables import EMPTY, Cell, Column, Document, Table
 from archlab.search.report.analysis import Analysis, AtRung
 from archlab.search.report.bands import Bounded
+from archlab.search.report.correlations import Pairing, rank_correlations
 from archlab.search.report.estimates import by_rung, known, score_names, shown_scores
 from archlab.search.report.importance import as_text
 from archlab.search.report.payload import kind

@@ -14,13 +14,13 @@ REMEMBERED = 2**14
 
 
 @dataclass
-class Place:
+class Slot:
     """A place in the document at or below which something varies: whose choice stands here, and what cuts its list.
 
     `below`: the parameters that decide on it, which give it at most so many `forms`.
     """
 
-    inside: dict[str, Place] = field(default_factory=dict)
+    inside: dict[str, Slot] = field(default_factory=dict)
     parameter: int = INACTIVE
     length: int = INACTIVE
     below: tuple[int, ...] = ()
@@ -28,11 +28,11 @@ class Place:
     built: dict[Point, Item] = field(default_factory=dict)
 
 
-def plant(root: Place, path: Sequence[str], parameter: int, choices: int, *, length: bool = False) -> None:
+def plant(root: Slot, path: Sequence[str], parameter: int, choices: int, *, length: bool = False) -> None:
     """Note that `parameter` says what stands at `path`, or, with `length`, how many entries the list there has."""
     places = [root]
     for name in path:
-        places.append(places[-1].inside.setdefault(name, Place()))
+        places.append(places[-1].inside.setdefault(name, Slot()))
     for at in places:
         at.below += (parameter,)
         at.forms *= choices + 1
@@ -42,7 +42,7 @@ def plant(root: Place, path: Sequence[str], parameter: int, choices: int, *, len
         at.parameter = parameter
 
 
-def build(place: Place, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
+def build(place: Slot, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
     """`item` with the choices of `point` at and below `place`; a choice None leaves what is there.
 
     A place of few forms is the same object wherever it has the same choices, so that its reading is remembered too.
@@ -56,7 +56,7 @@ def build(place: Place, item: Item, point: Point, choices: Sequence[Sequence[Ite
     return made
 
 
-def _built(place: Place, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
+def _built(place: Slot, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
     chosen = point[place.parameter] if place.parameter >= 0 else INACTIVE
     if chosen >= 0:
         item = choices[place.parameter][chosen] or item
@@ -70,7 +70,7 @@ def _built(place: Place, item: Item, point: Point, choices: Sequence[Sequence[It
     return item
 
 
-def _with(item: Item, name: str, child: Place, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
+def _with(item: Item, name: str, child: Slot, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
     if isinstance(item.value, tuple):
         at = int(name) if name.isdigit() else len(item.value)
         if at >= len(item.value):  # cut off, or a name in a block that stands here by another choice
@@ -82,7 +82,7 @@ def _with(item: Item, name: str, child: Place, point: Point, choices: Sequence[S
     return Item(inside, item.file, item.line, item.column)
 
 
-def matches(item: Item, path: Sequence[str], place: Place | None = None) -> Iterator[tuple[str, ...]]:
+def matches(item: Item, path: Sequence[str], place: Slot | None = None) -> Iterator[tuple[str, ...]]:
     """The paths of a document that a path with `*` for any entry stands for.
 
     Its last name need not be there yet, also not where a list is but, by what `place` says, a block may come instead.

@@ -10,7 +10,7 @@ from archlab import yamlio
 from archlab.blocks import registry
 from archlab.core.errors import InputError
 from archlab.network.spec import Spec
-from archlab.search.space.document import Place
+from archlab.search.space.document import Slot
 from archlab.yamlio import Item
 
 Path = Sequence[str]
@@ -35,7 +35,7 @@ def at(document: Item, path: Path, blocks: registry.Table) -> Item | None:
     return document
 
 
-def fits(found: Item | None, choice: Item | None, place: Place | None, blocks: registry.Table) -> bool:
+def fits(found: Item | None, choice: Item | None, place: Slot | None, blocks: registry.Table) -> bool:
     """Whether they say the same, apart from what varies inside by itself."""
     if found is None or choice is None:
         return found is choice

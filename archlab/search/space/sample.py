@@ -18,10 +18,10 @@ from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.counting.count import MEBI, Count
 from archlab.network.spec import Spec
-from archlab.search.config import load_search
+from archlab.search.load import load_search
 from archlab.search.space.gate import Gate
 from archlab.search.space.points import size
-from archlab.search.space.space import METRICS, Band, Space, load_space, names
+from archlab.search.space.space import METRICS, CostRange, Space, load_space, names
 
 NAMED_BY = 12
 """Digits of a network's hash in its name: of a million networks, two are called alike once in 500 times."""
@@ -105,7 +105,7 @@ def limited(space: Space, texts: Iterable[str]) -> Space:
         for name, band in bands.items()
     }
     item = yamlio.item_of(said, file="--limit")
-    return replace(space, limits={**space.limits, **yamlio.parse(item, dict[str, Band])})
+    return replace(space, limits={**space.limits, **yamlio.parse(item, dict[str, CostRange])})
 
 
 def about(space: Space) -> str:
@@ -145,7 +145,7 @@ def choices(parameters: Sequence[str], point: Mapping[str, Any]) -> dict[str, st
     return {name: " ".join(made) for name, made in families.items() if set(made) != {"-"}}
 
 
-def _band(band: Band) -> str:
+def _band(band: CostRange) -> str:
     if band.min is None:
         return f"at most {band.max:g}"
     return f"at least {band.min:g}" if band.max is None else f"{band.min:g} to {band.max:g}"

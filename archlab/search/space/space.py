@@ -20,7 +20,7 @@ from archlab.network.declare import Uses
 from archlab.network.differences import with_widths
 from archlab.network.spec import Spec
 from archlab.search.space import encode
-from archlab.search.space.document import INACTIVE, Place, Point, build
+from archlab.search.space.document import INACTIVE, Point, Slot, build
 from archlab.search.space.vary import Parameter, Reader, Varied
 from archlab.yamlio import Above, AtLeast, Item, Length
 
@@ -38,7 +38,7 @@ leaves 0 and what measures it fills in, and as its line here: bands, `Gate` and 
 
 
 @dataclass(frozen=True)
-class Band:
+class CostRange:
     """The least and the most that a candidate may cost."""
 
     min: Annotated[float | None, AtLeast(0)] = None
@@ -66,7 +66,7 @@ class SpaceForm:
     vary: Annotated[dict[str, Varied], Length(1)]
     title: str = ""
     set: Item | None = None
-    limits: dict[str, Band] = dataclasses.field(default_factory=dict)
+    limits: dict[str, CostRange] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ class Space:
     file: Path
     document: Item
     parameters: tuple[Parameter, ...]
-    limits: Mapping[str, Band]
-    place: Place
+    limits: Mapping[str, CostRange]
+    place: Slot
     blocks: registry.Table
     uses: Uses = dataclasses.field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from archlab.core.errors import Problem, nearest
-from archlab.search.space.document import Place, Point, entries_of, matches, plant
+from archlab.search.space.document import Point, Slot, entries_of, matches, plant
 from archlab.yamlio import Above, Item, Length
 
 MOST_CHOICES = 10_000
@@ -95,7 +95,7 @@ class Reader:
     parameters: list[Parameter] = dataclasses.field(default_factory=list)
     families: dict[str, dict[tuple[str, ...], int]] = dataclasses.field(default_factory=dict)
     lengths: dict[tuple[str, ...], int] = dataclasses.field(default_factory=dict)
-    place: Place = dataclasses.field(default_factory=Place)
+    place: Slot = dataclasses.field(default_factory=Slot)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
     def read(self, vary: Mapping[str, Varied]) -> None:

@@ -231,7 +231,7 @@ def test_a_report_imports_neither_torch_nor_optuna() -> None:
     import subprocess
     import sys
 
-    code = "import sys, archlab.report.search.page, archlab.report.search.drawings; print({'torch', 'optuna'} & set(sys.modules))"
+    code = "import sys, archlab.search.report.page, archlab.search.report.drawings; print({'torch', 'optuna'} & set(sys.modules))"
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert made.stdout.strip() == "set()"
 
