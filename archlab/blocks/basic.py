@@ -61,6 +61,11 @@ def concat(g: Wiring, xs: Maps) -> Map:
     return g.concat(*xs)
 
 
+def gather(g: Wiring, xs: Maps) -> list[Map]:
+    """The maps of several nodes as one list, without an operator. It joins the blocks of single branches."""
+    return list(xs)
+
+
 def hrnet_stem(g: Wiring, x: Map, *, width: Width = 64) -> Map:
     """Two 3x3 stride-2 convolutions with norm, one ReLU layer called twice: (3, H, W) to (width, H/4, W/4). HRNet."""
     x = g.act(g.conv_norm(x, width, kernel=3, stride=2, name="conv1"), shared="act")

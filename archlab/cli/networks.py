@@ -82,6 +82,7 @@ def show_list(o: argparse.Namespace) -> None:
 
 
 def _known(plugin: list[str]) -> dict[str, Mapping[str, Any]]:
+    from archlab import tasks
     from archlab.blocks import registry
     from archlab.core import builtin
     from archlab.search.space import space
@@ -93,7 +94,7 @@ def _known(plugin: list[str]) -> dict[str, Mapping[str, Any]]:
         "studies": builtin.names("studies", "*.yaml"),
         "recipes": builtin.names("studies", "recipes/*.yaml"),
         "blocks": registry.blocks(plugin),
-        "datasets": registry.datasets(plugin),
+        "datasets": tasks.datasets(plugin),
     }
 
 

@@ -29,7 +29,11 @@ def common(parser: Parser) -> None:
 
 def plugin(parser: Parser) -> None:
     parser.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE", help="module with your own blocks or data sets"
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module or .py file that adds blocks, data sets or tasks",
     )
 
 

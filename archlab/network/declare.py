@@ -9,6 +9,7 @@ from typing import Any
 
 from archlab import yamlio
 from archlab.blocks import registry
+from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Arguments
 from archlab.core.errors import Problem, nearest
 from archlab.network.spec import IMAGE, Declared, Repeat, SpecForm, StagesForm
@@ -104,7 +105,7 @@ class Declarer:
         made = [(f"{name}.branch{branch}", None) for branch in range(len(units))]
         for branch, use in enumerate(units):
             nodes.append(self.declare(made[branch][0], use, [(at, branch)]))
-        nodes.append(self.declare(name, Use("gather", registry.gather, (), self.document), made))
+        nodes.append(self.declare(name, Use("gather", gather, (), self.document), made))
         return name
 
     def nodes(self, form: SpecForm) -> tuple[list[Declared], str]:

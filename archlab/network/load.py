@@ -9,6 +9,7 @@ from typing import Any
 
 from archlab import yamlio
 from archlab.blocks import registry
+from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Shape
 from archlab.core import builtin
 from archlab.core.errors import InputError, nearest
@@ -125,7 +126,7 @@ def plain_fusion(spec: Spec) -> Spec:
     document = spec.document
     for path in _uses(document, "fusion"):
         document = yamlio.set_path(document, f"{path}.sum", yamlio.item_of("plain", file="fusion: plain"))
-    own = {node.block: node.function for node in spec.nodes if node.function is not registry.gather}
+    own = {node.block: node.function for node in spec.nodes if node.function is not gather}
     return resolve(spec.name, document, {}, registry.blocks() | own)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
-from archlab.blocks.registry import _joined
+from archlab.core import plugins
 from archlab.core.errors import InputError, nearest
 
 TASKS = {"pose": "archlab.tasks.pose.task:POSE"}
@@ -15,7 +15,12 @@ TASKS = {"pose": "archlab.tasks.pose.task:POSE"}
 
 def tasks(plugin: Iterable[str] = ()) -> dict[str, Any]:
     """Return all tasks by name: built-in ones (`module:object`), from entry points, from the plug-ins' `TASKS`."""
-    return _joined(TASKS, "archlab.tasks", "TASKS", tuple(plugin))
+    return plugins.joined(TASKS, "task", plugin)
+
+
+def datasets(plugin: Iterable[str] = ()) -> dict[str, Callable[..., Any]]:
+    """Return the readers of data sets that others add (`archlab.datasets`, the plug-ins' `DATASETS`), by name."""
+    return plugins.joined({}, "dataset", plugin)
 
 
 def find_task(name: str, plugin: Iterable[str] = ()) -> Any:

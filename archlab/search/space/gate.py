@@ -10,7 +10,7 @@ from hashlib import blake2b
 from random import Random
 from typing import NamedTuple
 
-from archlab.blocks.registry import gather
+from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Arguments
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import Count

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from archlab.blocks import registry
 from archlab.core.errors import InputError, Problem, nearest
+from archlab.tasks import datasets
 from archlab.tasks.pose.data.coco import load_people
 
 SPLITS = ("train2017", "val2017")
@@ -45,7 +45,7 @@ def convert(name: str, source: Path, out: Path, *, plugin: Sequence[str] = ()) -
 
 
 def _writer(name: str, plugin: Sequence[str]) -> Callable[[Path, Path], Any]:
-    table = registry.datasets(plugin)
+    table = datasets(plugin)
     if name not in table:
         hint = nearest(name, table) or " (none has been added: see --plugin)"
         raise InputError(f"no data set is called {name!r}{hint}")
