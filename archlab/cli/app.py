@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 
 import archlab
-from archlab.cli import candidates, data, networks, options, score, studies, training
+from archlab.cli import candidates, completion, data, networks, options, score, studies, training
 from archlab.cli.parser import Parser, build_parser
 from archlab.core.errors import InputError
 
-GROUPS = (networks.GROUP, training.GROUP, data.GROUP, studies.GROUP, candidates.GROUP, score.GROUP)
+GROUPS = (networks.GROUP, training.GROUP, data.GROUP, studies.GROUP, candidates.GROUP, score.GROUP, completion.GROUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -82,20 +82,28 @@ def build_parser(prog: str, about: str, groups: Iterable[Group], common: Callabl
     for command in (command for group in groups for command in group.commands):
         family, _, name = command.name.rpartition(" ")
         if family and family not in families:
-            members = [each for group in groups for each in group.commands if each.name.startswith(f"{family} ")]
-            about = f"{textwrap.dedent(_commands(prog, members))}"
-            made = commands.add_parser(family, description=about, formatter_class=_Help)
-            common(made)
-            families[family] = made.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+            families[family] = _family(commands, family, groups, common, prog)
         _add(families.get(family, commands), name, command, common, prog)
     return parser
+
+
+def _family(commands: Any, name: str, groups: Iterable[Group], common: Callable[[Parser], None], prog: str) -> Any:
+    """Add what the commands `name ...` are added to."""
+    members = [each for group in groups for each in group.commands if each.name.startswith(f"{name} ")]
+    listing = textwrap.dedent(_commands(prog, members))
+    title = next(group.title for group in groups if members[0] in group.commands)
+    made = commands.add_parser(name, help=title, description=listing, formatter_class=_Help)
+    common(made)
+    return made.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
 
 def _add(commands: Any, name: str, command: Command, common: Callable[[Parser], None], prog: str) -> None:
     example = f"example:\n  {prog} {command.example}"
     about = textwrap.dedent((command.run.__doc__ or "").strip().replace("\n    ", "\n"))
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = commands.add_parser(name, description=about, epilog=example, formatter_class=formatter)
+    parser = commands.add_parser(
+        name, help=command.about, description=about, epilog=example, formatter_class=formatter
+    )
     parser.set_defaults(command=command.run)
     command.arguments(parser)
     common(parser)
