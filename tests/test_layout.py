@@ -47,7 +47,7 @@ def test_a_folder_imports_only_what_stands_before_it(folder):
 
 
 LIGHT = {
-    "archlab --help": ("from archlab.cli.app import parser; parser()", ["torch", "optuna", "matplotlib", "cv2", "fvcore", "pandas"]),
+    "archlab --help": ("from archlab.cli.app import parser; parser()", ["torch", "optuna", "matplotlib", "cv2", "fvcore", "pandas", "numpy", "yaml", "rich", "difflib"]),
     "building and counting": ("import archlab; archlab.cost(archlab.load('lite_hrnet_18')); import archlab.network.module",
                               ["optuna", "matplotlib", "cv2", "archlab.tasks", "pycocotools"]),
     "sampling a space": ("from archlab.cli import main; main(['sample', 'hybrid', '-n', '2'])",

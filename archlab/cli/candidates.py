@@ -80,11 +80,16 @@ def export(o: argparse.Namespace) -> None:
     if o.out and o.out.suffix not in {".yaml", ".yml"}:
         raise InputError(Problem("a network's file ends in .yaml", "--out", str(o.out)))
     result = _result(o)
-    text = candidates.as_variant(result, candidates.candidate_of(result, o.number))
+    candidate = candidates.candidate_of(result, o.number)
+    text = candidates.as_variant(result, candidate)
     if o.out:
         write_text(o.out, text)
         notes.note(f"wrote {o.out}")
-    else:
+    if o.json:
+        print_json(
+            {"name": candidate.name, "hash": candidate.hash, "file": str(o.out) if o.out else None, "yaml": text}
+        )
+    elif not o.out:
         print(text, end="")
 
 
@@ -103,16 +108,15 @@ def _result(o: argparse.Namespace) -> Result:
     return result_of(o.study, searches=o.searches, storage=o.storage, data=o.data, plugin=tuple(o.plugin))
 
 
-def _reading(own: Callable[[Parser], None], *, as_json: bool = True) -> Callable[[Parser], None]:
+def _reading(own: Callable[[Parser], None]) -> Callable[[Parser], None]:
     """Return the arguments of a command that reads a search, its own last."""
 
     def arguments(p: Parser) -> None:
         what = "a search's name or file, or the folder or result.json that it wrote"
-        options.study(p, help=what, place="--searches")
+        options.study(p, help=what)
         own(p)
         options.plugin(p)
-        if as_json:
-            options.json_output(p, "print JSON instead of a table")
+        options.json_output(p, "print JSON instead of text")
 
     return arguments
 
@@ -124,8 +128,6 @@ GROUP = Group(
         Command("best", best, _reading(best_arguments), "best lite_hrnet_quick"),
         Command("show", show, _reading(_number), "show lite_hrnet_quick 7"),
         Command("compare", compare, _reading(compare_arguments), "compare lite_hrnet_quick 7 lite_hrnet_18"),
-        Command(
-            "export", export, _reading(export_arguments, as_json=False), "export lite_hrnet_quick 7 --out mine.yaml"
-        ),
+        Command("export", export, _reading(export_arguments), "export lite_hrnet_quick 7 --out mine.yaml"),
     ),
 )

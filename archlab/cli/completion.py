@@ -40,7 +40,11 @@ def _completed(action: argparse.Action) -> dict[str, Any] | None:
     metavar = str(action.metavar)
     if metavar == "DIR":
         return dict(shtab.DIRECTORY)
-    return dict(shtab.FILE) if metavar.startswith("FILE") or metavar in ("RUN", "SOURCE", "MODULE") or "." in metavar else None
+    return (
+        dict(shtab.FILE)
+        if metavar.startswith("FILE") or metavar in ("RUN", "SOURCE", "MODULE") or "." in metavar
+        else None
+    )
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -14,10 +14,18 @@ from archlab.cli.parser import Command, Group, Parser, first_line
 from archlab.core import notes
 
 if TYPE_CHECKING:
+    from archlab.cli.schemas import Kind
     from archlab.network.graph import Graph
 
-KINDS = ("networks", "spaces", "studies", "recipes", "blocks", "datasets")
-SCHEMAS = ("network", "space", "recipe", "study", "search")
+KINDS = ("networks", "spaces", "studies", "searches", "recipes", "blocks", "datasets")
+SCHEMAS: Mapping[str, Kind] = {
+    "networks": "network",
+    "spaces": "space",
+    "recipes": "recipe",
+    "studies": "study",
+    "searches": "search",
+}
+"""Kinds of files, and the word for one file of that kind."""
 
 
 def build(o: argparse.Namespace) -> None:
@@ -72,7 +80,7 @@ def show_list(o: argparse.Namespace) -> None:
     from rich.text import Text
 
     for kind, names in known.items():
-        if names and o.kind in (None, kind):
+        if names and o.kind in (kind, None) and (o.kind or kind != "searches"):
             table = Table(title=kind, title_style="bold", title_justify="left", show_header=False, box=None)
             table.add_column(no_wrap=True)
             table.add_column()
@@ -88,14 +96,23 @@ def _known(plugin: list[str]) -> dict[str, Mapping[str, Any]]:
     from archlab.search.space import space
 
     networks = builtin.names("search_spaces", "*/*.yaml")
+    studies = builtin.names("studies", "*.yaml")
     return {
         "networks": {name: path for name, path in networks.items() if name not in {"base", "space"}},
         "spaces": space.names(),
-        "studies": builtin.names("studies", "*.yaml"),
+        "studies": studies,
+        "searches": {name: path for name, path in studies.items() if _is_search(path)},
         "recipes": builtin.names("studies", "recipes/*.yaml"),
         "blocks": registry.blocks(plugin),
         "datasets": tasks.datasets(plugin),
     }
+
+
+def _is_search(path: Path) -> bool:
+    from archlab import yamlio
+
+    entries = yamlio.read(path).entries
+    return "kind" in entries and entries["kind"].value == "search"
 
 
 def _about(path: Path) -> str:
@@ -106,11 +123,11 @@ def _about(path: Path) -> str:
     first = path.read_text(encoding="utf-8").split("\n", 1)[0]
     comment = first.removeprefix("#").strip() if first.startswith("#") else ""
     about = str(entries["title"].value) if "title" in entries else comment
-    return f"search: {about}" if "kind" in entries and entries["kind"].value == "search" else about
+    return f"search: {about}" if _is_search(path) else about
 
 
 def list_arguments(p: Parser) -> None:
-    p.add_argument("kind", nargs="?", choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)} (default: all)")
+    options.kind(p, KINDS, old={}, help=f"one of {', '.join(KINDS)} (default: all)", nargs="?")
     options.plugin(p)
     options.json_output(p, "print one JSON object: names by kind")
 
@@ -119,11 +136,12 @@ def schema(o: argparse.Namespace) -> None:
     """Print the JSON Schema of a kind of file, for an editor."""
     from archlab.cli import schemas
 
-    print(json.dumps(schemas.schema(o.kind, plugin=o.plugin), indent=2))
+    print(json.dumps(schemas.schema(SCHEMAS[o.kind], plugin=o.plugin), indent=2))
 
 
 def schema_arguments(p: Parser) -> None:
-    p.add_argument("kind", choices=SCHEMAS, metavar="KIND", help=f"one of {', '.join(SCHEMAS)}")
+    old: dict[str, str] = {one: kind for kind, one in SCHEMAS.items()}
+    options.kind(p, tuple(SCHEMAS), old=old, help=f"one of {', '.join(SCHEMAS)}")
     options.plugin(p)
 
 
@@ -132,6 +150,6 @@ GROUP = Group(
     (
         Command("build", build, build_arguments, "build lite_hrnet_18 --set stages.unit.ratio=4"),
         Command("list", show_list, list_arguments, "list networks"),
-        Command("schema", schema, schema_arguments, "schema network > network.schema.json"),
+        Command("schema", schema, schema_arguments, "schema networks > network.schema.json"),
     ),
 )

@@ -62,30 +62,34 @@ def data(parser: Parser) -> None:
                         help="data folder (default: synthetic data generated from the recipe)")  # fmt: skip
 
 
-def study(parser: Parser, *, help: str, place: str = "--out") -> None:
-    """Add which search, its database and data, and the folder of searches under the flag `place`."""
+def study(parser: Parser, *, help: str, old: str | None = None) -> None:
+    """Add the name of a search, its database and data, and the folder of searches. old: that folder's old flag."""
     parser.add_argument("study", metavar="STUDY", help=help)
-    where = f"{place[2:].upper()}/STUDY"
     parser.add_argument(
-        "--storage", metavar="URL", help=f"database, e.g. postgresql://... (default: a file in {where})"
+        "--storage", metavar="URL", help="database, e.g. postgresql://... (default: a file in SEARCHES/STUDY)"
     )
     data(parser)
-    folder(parser, place, "searches")
+    folder(parser, "searches", old=old)
 
 
-def folder(parser: Parser, flag: str, default: str, *, old: str | None = None) -> None:
-    """Add the folder in which runs, searches or reports lie."""
-    what = flag[2:]
-    parser.add_argument(flag, type=Path, default=Path(default), metavar="DIR",
-                        help=f"folder of {what if what != 'out' else default} (default: {default})")  # fmt: skip
+def folder(parser: Parser, what: str, *, old: str | None = None) -> None:
+    """Add `--WHAT`, the folder of runs, searches or reports. old: its old flag."""
+    parser.add_argument(f"--{what}", type=Path, default=Path(what), metavar="DIR",
+                        help=f"folder of {what} (default: {what})")  # fmt: skip
     if old:
-        renamed(parser, old, flag, type=Path)
+        renamed(parser, old, f"--{what}", type=Path)
 
 
 def renamed(parser: Parser, old: str, new: str, **read: Any) -> None:
-    """Let the old spelling of an option work, with a note."""
+    """Let the old spelling of an option work for one version, with a note."""
     action = parser.add_argument(old, action=_Renamed, help=argparse.SUPPRESS, **read)
     action.dest, action.default, action.metavar = new[2:].replace("-", "_"), argparse.SUPPRESS, new
+
+
+def kind(parser: Parser, kinds: tuple[str, ...], *, old: Mapping[str, str], help: str, **count: Any) -> None:
+    """Add the argument KIND. old: old spellings of kinds, which work for one version, with a note."""
+    action = parser.add_argument("kind", choices=kinds, metavar="KIND", help=help, action=_Kind, **count)
+    action.old = old  # type: ignore[attr-defined]
 
 
 class _Renamed(argparse.Action):
@@ -93,8 +97,23 @@ class _Renamed(argparse.Action):
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, values)
-        said = f"{option_string} is now {self.metavar}; the old name works until version {REMOVED_IN}"
-        namespace.renamed = [*getattr(namespace, "renamed", []), said]
+        _remember(namespace, str(option_string), str(self.metavar))
+
+
+class _Kind(argparse.Action):
+    """Stores a kind under its new spelling and remembers that the old one was used."""
+
+    old: Mapping[str, str]
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, self.old.get(values, values))
+        if values in self.old:
+            _remember(namespace, values, self.old[values])
+
+
+def _remember(namespace: argparse.Namespace, old: str, new: str) -> None:
+    text = f"{old} is now {new}; the old spelling works until version {REMOVED_IN}"
+    namespace.renamed = [*getattr(namespace, "renamed", []), text]
 
 
 def size(text: str) -> tuple[int, int]:

@@ -48,19 +48,20 @@ def fit(table: Table, shown: Console) -> list[str]:
     Text breaks at spaces, in columns with `overflow="fold"` anywhere. Where that is not enough, columns are dropped
     from the right, figures before text, never the first column.
     """
-    dropped: list[str] = []
+    heads = [str(column.header) for column in table.columns]
     while True:
         limits = [_limits(column) for column in table.columns]
         spare = shown.width - _overhead(table, shown, limits) - sum(least for least, _ in limits)
         if spare >= 0 or len(table.columns) == 1:
             break
         figures = [i for i, column in enumerate(table.columns) if i and column.justify == "right"]
-        dropped.insert(0, str(table.columns.pop(figures[-1] if figures else -1).header))
+        table.columns.pop(figures[-1] if figures else -1)
     for column, (least, most) in sorted(zip(table.columns, limits, strict=True), key=lambda pair: pair[1][1]):
         grown = min(most, least + max(spare, 0))
         spare -= grown - least
         column.width = grown
-    return dropped
+    kept = {str(column.header) for column in table.columns}
+    return [head for head in heads if head not in kept]
 
 
 def _limits(column: Column) -> tuple[int, int]:

@@ -34,7 +34,8 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {name}{nearest(name, known)}"
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
+        old = getattr(action, "old", ())
+        if action.choices is not None and value not in action.choices and value not in old:
             what = "command" if isinstance(action, argparse._SubParsersAction) else "value"
             raise argparse.ArgumentError(action, f"unknown {what} {value!r}{nearest(str(value), action.choices)}")
 
@@ -75,7 +76,9 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def build_parser(prog: str, about: str, groups: Iterable[Group], common: Callable[[Parser], None]) -> Parser:
     """Return the parser of all commands. `common` adds the options that every command takes."""
     groups = tuple(groups)
-    parser = Parser(prog=prog, description=f"{about}\n\n{_listing(prog, groups)}", formatter_class=_Help)
+    parser = Parser(
+        prog=prog, description=f"{textwrap.fill(about, 78)}\n\n{_listing(prog, groups)}", formatter_class=_Help
+    )
     common(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     families: dict[str, Any] = {}
@@ -101,9 +104,7 @@ def _add(commands: Any, name: str, command: Command, common: Callable[[Parser], 
     example = f"example:\n  {prog} {command.example}"
     about = textwrap.dedent((command.run.__doc__ or "").strip().replace("\n    ", "\n"))
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = commands.add_parser(
-        name, help=command.about, description=about, epilog=example, formatter_class=formatter
-    )
+    parser = commands.add_parser(name, help=command.about, description=about, epilog=example, formatter_class=formatter)
     parser.set_defaults(command=command.run)
     command.arguments(parser)
     common(parser)

@@ -32,11 +32,11 @@ def search_options(o: argparse.Namespace) -> Options:
     from archlab.search.run import Options
 
     plugin = tuple(o.plugin)
-    return Options(o.study, o.trials, o.jobs, o.storage, o.data, o.device, o.out, plugin, o.engine, o.grace)
+    return Options(o.study, o.trials, o.jobs, o.storage, o.data, o.device, o.searches, plugin, o.engine, o.grace)
 
 
 def search_arguments(p: Parser) -> None:
-    options.study(p, help="a search's name (archlab list studies) or file")
+    options.study(p, help="a search's name (archlab list searches) or file", old="--out")
     p.add_argument("--trials", type=options.whole, metavar="N",
                    help="finished trials in total (default: from the search)")  # fmt: skip
     p.add_argument("--jobs", type=options.whole, metavar="N", help="workers (default: one per core, or one per GPU)")

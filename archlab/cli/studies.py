@@ -19,7 +19,7 @@ def ablate(o: argparse.Namespace) -> int:
 
     return run(
         o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device,
-        plugin=o.plugin, out=o.out, reports=o.reports, reuse_records=o.reuse_records,
+        plugin=o.plugin, out=o.runs, reports=o.reports, reuse_records=o.reuse_records,
     )  # fmt: skip
 
 
@@ -35,8 +35,8 @@ def ablate_arguments(p: Parser) -> None:
     p.add_argument("--reuse-records", action="store_true",
                    help="count a record in REPORTS/records as done even if its run folder is missing")  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="print what would run, and for how long; write nothing")
-    options.folder(p, "--out", "runs")
-    options.folder(p, "--reports", "reports")
+    options.folder(p, "runs", old="--out")
+    options.folder(p, "reports")
     options.device(p)
     options.plugin(p)
 
@@ -47,8 +47,8 @@ def report(o: argparse.Namespace) -> None:
 
     if o.records and not o.records.is_dir():
         raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
-    records = o.records or o.out / "records"
-    written = [path for study in o.studies for path in write(study, records, o.out, plugin=o.plugin)]
+    records = o.records or o.reports / "records"
+    written = [path for study in o.studies for path in write(study, records, o.reports, plugin=o.plugin)]
     if o.json:
         print_json([str(path) for path in written])
         return
@@ -59,7 +59,7 @@ def report(o: argparse.Namespace) -> None:
 def report_arguments(p: Parser) -> None:
     p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the report folder)")
-    options.folder(p, "--out", "reports")
+    options.folder(p, "reports", old="--out")
     options.plugin(p)
     options.json_output(p, "print one JSON list: the files written")
 

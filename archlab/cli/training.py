@@ -27,7 +27,7 @@ def train(o: argparse.Namespace) -> None:
     recipe = load_recipe(o.recipe)
     spec = fitting_spec(o, recipe)
     folder = training.train(
-        spec, recipe, o.data, seed=o.seed, out=o.out, fields={n: v.plain() for n, v in options.fields(o).items()},
+        spec, recipe, o.data, seed=o.seed, out=o.runs, fields={n: v.plain() for n, v in options.fields(o).items()},
         device=o.device, threads=o.threads, resume=not o.fresh, weights=o.weights,
         tensorboard=o.tensorboard,
     )  # fmt: skip
@@ -59,7 +59,7 @@ def train_arguments(p: Parser) -> None:
     p.add_argument("--recipe", default="quick", metavar="RECIPE", help="a recipe's name or file (default: quick)")
     options.data(p)
     p.add_argument("--seed", type=options.whole, metavar="N", help="random seed (default: from the recipe)")
-    options.folder(p, "--out", "runs")
+    options.folder(p, "runs", old="--out")
     p.add_argument(
         "--threads",
         type=options.positive,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import yaml
 
 from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.notes import detail
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -115,7 +116,9 @@ def read(path: Path) -> Item:
     Raises InputError with every problem found up to the first syntax error: repeated keys, keys that are no text,
     tags, merge keys, cyclic or exploding aliases, and what makes the file unreadable.
     """
-    return read_text(_text(path), str(path))
+    text = _text(path)
+    detail(f"read {path}")
+    return read_text(text, str(path))
 
 
 def read_text(text: str, file: str) -> Item:

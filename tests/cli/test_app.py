@@ -139,7 +139,7 @@ def test_build_says_whether_weights_fit(tmp_path, capsys):
     assert main(["build", "small_hrnet_w16", "--weights", str(tmp_path / "w.pt")]) == 2
 
 
-@pytest.mark.parametrize("kind", ["network", "space", "recipe", "study", "search"])
+@pytest.mark.parametrize("kind", ["networks", "spaces", "recipes", "studies", "searches"])
 def test_a_schema_is_valid_and_takes_what_archlab_ships(kind, capsys):
     import jsonschema
 
@@ -153,11 +153,11 @@ def test_a_schema_is_valid_and_takes_what_archlab_ships(kind, capsys):
     validator = jsonschema.Draft202012Validator(made)
     validator.check_schema(made)
     files = {
-        "network": {n: p for n, p in builtin.names("search_spaces", "*/*.yaml").items() if n != "space"},
-        "space": space.names(),
-        "recipe": builtin.names("studies", "recipes/*.yaml"),
-        "study": builtin.names("studies", "*.yaml"),
-        "search": {n: p for n, p in builtin.names("studies", "*.yaml").items() if n not in study.names()},
+        "networks": {n: p for n, p in builtin.names("search_spaces", "*/*.yaml").items() if n != "space"},
+        "spaces": space.names(),
+        "recipes": builtin.names("studies", "recipes/*.yaml"),
+        "studies": builtin.names("studies", "*.yaml"),
+        "searches": {n: p for n, p in builtin.names("studies", "*.yaml").items() if n not in study.names()},
     }[kind]
     assert files
     for path in files.values():
