@@ -54,7 +54,7 @@ LIGHT = {
                          ["torch", "optuna", "matplotlib", "cv2", "fvcore", "pandas", "scipy"]),
     "looking at a search's result": ("from archlab.cli import main; import json; p = '{out}/result.json'; "
                                      "open(p, 'w').write('{{}}'); main(['best', p])", ["torch", "optuna", "matplotlib"]),
-    "a report": ("from pathlib import Path; import archlab.ablation.report as r; r.report('table7', Path('none'), Path('{out}'))",
+    "a report": ("from pathlib import Path; import archlab.ablation.report as r; r.write_report('table7', Path('none'), Path('{out}'))",
                  ["torch", "optuna"]),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What an ablation has to train: each network of some studies by a recipe from a seed, and which of it is done."""
+"""The trainings of an ablation: each network of some studies by a recipe from a seed, and which of them are done."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 import archlab
-from archlab.ablation import study as studies
-from archlab.ablation.study import Campaign, Row, Scatter, Study, Trainable
+from archlab.ablation.load import load_ablation
+from archlab.ablation.study import Campaign, Row, Scatter, Study, Trainable, networks
 from archlab.core.errors import InputError, Problem
 from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
 from archlab.tasks.pose.data.sets import labelled_keypoints, training_people
@@ -19,10 +19,11 @@ from archlab.training.runs import Record, fingerprint, read_record
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A recipe and its data; `data` is the data's fingerprint, empty as long as it is not made.
+class TrainingSetup:
+    """A recipe with its data.
 
-    `keypoints` are as many as the data labels, None where that is not known.
+    data: the fingerprint of the data, empty until the data is generated.
+    outputs: the number of outputs that the data labels, None if not known.
     """
 
     name: str
@@ -30,33 +31,37 @@ class Plan:
     recipe_hash: str
     root: Path
     data: str
-    keypoints: int | None = None
+    outputs: int | None = None
 
 
 @dataclass(frozen=True)
-class Job:
-    """One network to train by one plan from one seed; `activations` are of one forward pass."""
+class TrainingJob:
+    """One network to train in one setup from one seed.
+
+    activations: of one forward pass. refitted: the number of outputs is the data's and not the variant's own.
+    """
 
     row: Row
-    plan: Plan
+    setup: TrainingSetup
     seed: int
     spec_hash: str
     activations: int
+    refitted: bool = False
 
     def __str__(self) -> str:
         return f"{self.row.name}, seed {self.seed}"
 
     @property
     def fingerprint(self) -> str:
-        """The name of its run's folder, empty as long as there is no data."""
-        if not self.plan.data:
+        """The name of the run's folder, empty until there is data."""
+        if not self.setup.data:
             return ""
         return fingerprint(
-            spec_hash=self.spec_hash, recipe_hash=self.plan.recipe_hash, data=self.plan.data, seed=self.seed
+            spec_hash=self.spec_hash, recipe_hash=self.setup.recipe_hash, data=self.setup.data, seed=self.seed
         )
 
-    def done(self, out: Path, kept: Mapping[str, Record] | None = None) -> Record | None:
-        """Its record, if it is trained to its end: here, or elsewhere and `kept` by its fingerprint."""
+    def finished(self, out: Path, kept: Mapping[str, Record] | None = None) -> Record | None:
+        """Return the record of the finished run, from its folder in `out` or else from `kept`, by fingerprint."""
         folder = out / self.fingerprint
         if not self.fingerprint:
             return None
@@ -65,72 +70,74 @@ class Job:
             record = (kept or {}).get(self.fingerprint)
         return record if record and record.state == "done" else None
 
-    def share(self, out: Path) -> float:
-        """How much of its training is behind it, 0 to 1, by the last line of its metrics."""
+    def progress(self, out: Path) -> float:
+        """Return the share of the training that is done, 0 to 1, by the last line of its metrics."""
         rows = [row for row in read_rows(out / self.fingerprint / "metrics.jsonl") if "loss" in row]
         if not rows:
             return 0.0
-        epochs, iterations = self.plan.recipe.epochs, self.plan.recipe.iterations
+        epochs, iterations = self.setup.recipe.epochs, self.setup.recipe.iterations
         return float(rows[-1]["epoch"] / epochs if epochs else rows[-1]["iteration"] / (iterations or 1))
 
     @property
     def samples(self) -> int:
-        """Training crops that it will see."""
-        recipe = self.plan.recipe
+        """The number of training samples that the run will see."""
+        recipe = self.setup.recipe
         if recipe.iterations:
             return recipe.iterations * recipe.batch
-        if not self.plan.data and recipe.data:
+        if not self.setup.data and recipe.data:
             people = recipe.data.train
         else:
             aspect = recipe.input[1] / recipe.input[0]
-            people = len(training_people(self.plan.root, recipe.dataset, aspect=aspect))
+            people = len(training_people(self.setup.root, recipe.dataset, aspect=aspect))
         return (recipe.epochs or 0) * people
 
 
-def trained(loaded: Iterable[Study]) -> list[Trainable]:
-    """The ablations and campaigns among some studies, and the ablations whose runs a scatter draws."""
+def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:
+    """Return the ablations and campaigns among some studies, and the ablations whose runs a scatter shows."""
     found: dict[str, Trainable] = {}
-    for study in loaded:
+    for study in studies:
         if isinstance(study, Trainable):
             found.setdefault(study.name, study)
         elif isinstance(study, Scatter):
             for name in study.measured:
-                found.setdefault(name, studies.load_ablation(name))
+                found.setdefault(name, load_ablation(name))
     return list(found.values())
 
 
-def make_plans(names: Iterable[str], data: Path | None, *, make_data: bool) -> dict[str, Plan]:
-    """A plan for each recipe. With `make_data` data that is missing is generated; without, it is only said where."""
-    return {name: _plan(name, data, make_data) for name in dict.fromkeys(names)}
+def make_setups(recipes: Iterable[str], data: Path | None, *, make_data: bool) -> dict[str, TrainingSetup]:
+    """Return a setup for each recipe, by name. make_data: generate data that is missing."""
+    return {name: _setup(name, data, make_data) for name in dict.fromkeys(recipes)}
 
 
-def _plan(name: str, data: Path | None, make_data: bool) -> Plan:
+def _setup(name: str, data: Path | None, make_data: bool) -> TrainingSetup:
     recipe = load_recipe(name)
     if data or make_data:
         root = ensure_data(recipe, data)
     elif recipe.data:
         root = DATA / recipe.data.folder
     else:
-        raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
+        raise InputError(Problem(f"the recipe {recipe.name!r} generates no data; name a data folder", "--data"))
     data_hash = data_fingerprint(root, recipe.dataset) if root.is_dir() else ""
-    return Plan(name, recipe, recipe_hash(recipe), root, data_hash, labelled_keypoints(recipe.dataset, data))
+    return TrainingSetup(name, recipe, recipe_hash(recipe), root, data_hash, labelled_keypoints(recipe.dataset, data))
 
 
-def make_jobs(pairs: Sequence[tuple[Trainable, Plan]], seeds: Sequence[int], plugin: Sequence[str] = ()) -> list[Job]:
-    """All distinct runs, seed by seed, so that an ablation that is cut short has whole tables of few seeds.
+def make_jobs(
+    pairs: Sequence[tuple[Trainable, TrainingSetup]], seeds: Sequence[int], plugin: Sequence[str] = ()
+) -> list[TrainingJob]:
+    """Return all distinct trainings, seed by seed, so that an ablation that is cut short has whole tables of few seeds.
 
-    Without `seeds` a campaign's own, or else the recipe's one. A network that several studies name is trained once.
+    seeds: if empty, a campaign's own seeds, or else the recipe's seed. A network in several studies is trained once.
     Raises InputError with the problems of all networks.
     """
-    found: dict[tuple[str, str, int], Job] = {}
+    found: dict[tuple[str, str, int], TrainingJob] = {}
     problems: list[Problem] = []
-    asked = [[(study, plan, seed) for seed in dict.fromkeys(seeds or _seeds(study, plan))] for study, plan in pairs]
+    asked = [[(study, setup, seed) for seed in dict.fromkeys(seeds or _seeds(study, setup))] for study, setup in pairs]
     for turn in zip_longest(*asked):
-        for study, plan, seed in filter(None, turn):
-            for row in _in_turn(study):
+        for study, setup, seed in filter(None, turn):
+            for row in _in_order(study):
                 try:
-                    job = _job(row, plan, seed, plugin)
-                    found.setdefault((job.spec_hash, plan.name, job.seed), job)
+                    job = _job(row, setup, seed, plugin)
+                    found.setdefault((job.spec_hash, setup.name, job.seed), job)
                 except InputError as error:
                     problems.extend(problem for problem in error.problems if problem not in problems)
     if problems:
@@ -138,21 +145,24 @@ def make_jobs(pairs: Sequence[tuple[Trainable, Plan]], seeds: Sequence[int], plu
     return list(found.values())
 
 
-def _in_turn(study: Trainable) -> list[Row]:
-    """A study's networks; of a campaign its reference and controls first, which say whether the rest is worth it."""
-    rows = [*studies.networks(study)]
+def _in_order(study: Trainable) -> list[Row]:
+    """Return a study's networks; of a campaign first the reference and the controls, which show if the data is fit."""
+    rows = [*networks(study)]
     if not isinstance(study, Campaign):
         return rows
     first = {study.reference, *(control.spec for control in study.controls)}
     return sorted(rows, key=lambda row: (row.spec != study.reference, row.spec not in first))
 
 
-def _seeds(study: Trainable, plan: Plan) -> tuple[int, ...]:
-    return study.seeds if isinstance(study, Campaign) and study.seeds else (plan.recipe.seed,)
+def _seeds(study: Trainable, setup: TrainingSetup) -> tuple[int, ...]:
+    return study.seeds if isinstance(study, Campaign) and study.seeds else (setup.recipe.seed,)
 
 
-def _job(row: Row, plan: Plan, seed: int, plugin: Sequence[str]) -> Job:
-    fields = {"outputs": plan.keypoints, **row.fields}
-    spec = archlab.load(row.spec, input=(3, *plan.recipe.input), plugin=plugin, **fields)
-    spec = in_recipe(spec, plan.recipe)
-    return Job(row, plan, seed, archlab.spec_hash(spec), archlab.cost(spec).activations)
+def _job(row: Row, setup: TrainingSetup, seed: int, plugin: Sequence[str]) -> TrainingJob:
+    input = (3, *setup.recipe.input)
+    spec = archlab.load(row.spec, input=input, plugin=plugin, **row.fields)
+    refitted = setup.outputs not in (None, spec.outputs) and "outputs" not in row.fields
+    if refitted:
+        spec = archlab.load(row.spec, input=input, plugin=plugin, **{**row.fields, "outputs": setup.outputs})
+    spec = in_recipe(spec, setup.recipe)
+    return TrainingJob(row, setup, seed, archlab.spec_hash(spec), archlab.cost(spec).activations, refitted)

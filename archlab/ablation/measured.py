@@ -1,165 +1,175 @@
-"""Tables of networks trained alike: costs beside the printed costs, scores beside the published scores."""
+"""Tables of networks trained alike: counted costs next to printed ones, measured scores next to published ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from archlab.ablation.captions import NOT_TRAINED, PUBLISHED, costs_caption, scores_caption
 from archlab.ablation.csv import flat
-from archlab.ablation.rows import BOXES, COCO, MPII, Measured, Reported, Setting, Spread, rounds_to, settings
-from archlab.ablation.study import Ablation, Published, Row
+from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, rounds_to, runs_in, settings_of
+from archlab.ablation.study import Ablation, CountedInput, Published, Row
 from archlab.counting.count import MEBI
-from archlab.report.tables import EMPTY, Cell, Column, Document, Table, number, signed
+from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, signed
+from archlab.tasks import find_task
+from archlab.tasks.metrics import Metric, View, used
 from archlab.training.runs import Record
 
-COSTS = ("params_m", "coco_mflops", "mpii_mflops")
-SCORES = (("ap", "AP"), ("ap50", "AP50"), ("ap75", "AP75"), ("ar", "AR"), ("pckh", "PCKh"))
-PCKH_WORDS = {"mean_weighted": "PCKh@0.5", "mean_weighted_threshold_0.10": "PCKh@0.1"}
-SHOWN = {
-    "ground_truth_boxes": ("AP", "AP50", "AP75", "AR", "mean_oks", *PCKH_WORDS, "pck"),
-    "detector_boxes": ("AP", "AP50", "AP75", "AR"),
-}
-BOX_WORDS = {"ground_truth_boxes": "ground-truth boxes", "detector_boxes": "detector boxes"}
-MEASURE_WORDS = {"mean_oks": "OKS", "pck": "PCK", **PCKH_WORDS}
+Shown = Sequence[tuple[View, Metric]]
+"""The columns of measured scores."""
 
 
-def document(study: Ablation, rows: Sequence[Reported], only: Setting | None = None) -> Document:
-    """The table of costs, then a table of scores for each setting that anything was measured in, or for `only` one."""
-    shown = [only] if only else settings(rows)
-    tables = [scores(rows, setting) for setting in shown] or [published(rows)]
-    return Document(study.name, study.title, study.source, (costs(study, rows), *tables), tuple(flat(rows, shown)))
+def ablation_tables(
+    study: Ablation, rows: Sequence[Reported], plugin: Sequence[str] = (), only: Setting | None = None
+) -> TableSet:
+    """Return the table of costs, and a table of scores for each setting that any row was measured in, or for `only`."""
+    settings = [only] if only else settings_of(rows)
+    tables = [scores(rows, setting, plugin) for setting in settings] or [published(rows)]
+    records = flat(rows, settings, plugin)
+    return TableSet(study.name, study.title, study.source, (costs(study, rows), *tables), tuple(records))
 
 
 def costs(study: Ablation, rows: Sequence[Reported]) -> Table:
-    """Parameters and multiply-adds by both counters, beside the printed ones where there are any."""
-    printed = [figure for figure in COSTS if any(_figure(row, figure) is not None for row in rows)]
+    """Return parameters and multiply-adds by both counters, next to the printed ones where there are any."""
+    inputs = [*rows[0].counted] if rows else []
+    printed = [figure for figure in _figures(inputs) if any(_printed(row, figure) is not None for row in rows)]
     groups = {"params_m": ("Parameters, 10⁶", ["counted"])}
-    for figure, task in (("coco_mflops", COCO), ("mpii_mflops", MPII)):
-        groups[figure] = f"MFLOPs, {task.label}", ["fvcore, 10⁶", "as paper, 2²⁰"]
+    for at in inputs:
+        groups[f"{at.key}_mflops"] = f"MFLOPs, {at.label}", ["fvcore, 10⁶", "as paper, 2²⁰"]
     columns = [Column("Model", align="l")]
     for figure, (group, names) in groups.items():
         columns += [Column(name, group) for name in (*names, *(["printed", "diff."] if figure in printed else []))]
     body = []
     for row in rows:
         cells = [Cell(row.row.name)]
-        for figure, digits in zip(COSTS, (3, 2, 2), strict=True):
+        for figure in groups:
             texts, value = _counted(row, figure)
-            cells += [*map(Cell, texts), *(_beside(value, row.row, figure, digits) if figure in printed else [])]
+            cells += [*map(Cell, texts), *(_printed_cells(value, row.row, figure) if figure in printed else [])]
         body.append(tuple(cells))
-    known = sum(_figure(row, figure) is not None for row in rows for figure in COSTS)
-    caption = costs_caption(known, len(disagreements(rows)))
+    known = sum(_printed(row, figure) is not None for row in rows for figure in groups)
+    caption = costs_caption(inputs, known, len(disagreements(rows)))
     return Table("Cost", tuple(columns), tuple(body), (caption, *study.notes))
 
 
-def _figure(row: Reported, figure: str) -> float | None:
-    found: float | None = getattr(row.row.published, figure)
+def _figures(inputs: Iterable[CountedInput]) -> list[str]:
+    return ["params_m", *(f"{at.key}_mflops" for at in inputs)]
+
+
+def _printed(row: Reported, figure: str) -> float | None:
+    found: float | None = getattr(row.row.published, figure, None)
     return found
 
 
 def _counted(row: Reported, figure: str) -> tuple[list[str], float]:
-    """Our cells of one cost, and the value that a printed figure is held against."""
+    """Return our cells for one cost, and the value that is compared with the printed figure."""
+    counts = {f"{at.key}_mflops": network.count for at, network in row.counted.items()}
     if figure == "params_m":
-        return [f"{row.coco.params / 1e6:.3f}"], row.coco.params / 1e6
-    count = row.coco if figure == "coco_mflops" else row.mpii
+        params = next(iter(counts.values())).params / 1e6
+        return [f"{params:.3f}"], params
+    count = counts[figure]
     return [f"{count.fvcore / 1e6:.2f}", f"{count.paper / MEBI:.2f}"], count.paper / MEBI
 
 
-def _beside(value: float, row: Row, figure: str, digits: int) -> list[Cell]:
-    """The printed figure with its remark, and how far the counted value is from it."""
+def _printed_cells(value: float, row: Row, figure: str) -> list[Cell]:
+    """Return the printed figure with its remark, and its difference from the counted value."""
     printed = getattr(row.published, figure)
     if printed is None:
         return [Cell(EMPTY), Cell(EMPTY)]
-    return [Cell(f"{printed:.1f}", row.notes.get(figure, "")), Cell(signed(value - printed, digits))]
+    difference = signed(value - printed, 3 if figure == "params_m" else 2)
+    return [Cell(f"{printed:.1f}", row.notes.get(figure, "")), Cell(difference)]
 
 
 def disagreements(rows: Iterable[Reported]) -> list[tuple[Row, str]]:
-    """Each printed cost that is not our count, rounded: (row, which figure)."""
+    """Return (row, figure) for each printed cost that is not our count, rounded."""
     found = []
     for row in rows:
-        for figure in COSTS:
-            printed = _figure(row, figure)
+        for figure in _figures(row.counted):
+            printed = _printed(row, figure)
             if printed is not None and not rounds_to(_counted(row, figure)[1], printed):
                 found.append((row.row, figure))
     return found
 
 
-def scores(rows: Sequence[Reported], setting: Setting) -> Table:
-    """What was measured in one setting, beside the published scores in columns of their own."""
-    boxes = [kind for kind in BOXES if any(_has(row.measured.get(setting), kind) for row in rows)]
+def scores(rows: Sequence[Reported], setting: Setting, plugin: Sequence[str] = ()) -> Table:
+    """Return the scores measured in one setting, next to the published ones in columns of their own."""
+    task = find_task(setting.task, plugin)
+    shown = _shown(task, runs_in(rows, setting))
     columns = [Column("Model", align="l"), Column("seeds")]
-    shown = [(kind, name) for kind in boxes for name in SHOWN[kind] if _known(rows, setting, kind, name)]
-    columns += [Column(MEASURE_WORDS.get(name, name), f"Measured, {BOX_WORDS[kind]}") for kind, name in shown]
+    columns += [Column(metric.heading, f"Measured, {view.title}".removesuffix(", ")) for view, metric in shown]
     body = [
         (Cell(row.row.name), *_measured(row.measured.get(setting), shown), *_published(rows, row.row.published))
         for row in rows
     ]
-    body += _mean_pose(rows, setting, shown)
+    body += _baselines(rows, setting, shown, task)
     heading = f"Scores: recipe {setting.recipe}, {setting.data}"
-    caption = scores_caption(rows, setting) + ((PUBLISHED,) if _printed_scores(rows) else ())
+    caption = scores_caption(rows, setting, (metric for _, metric in shown))
+    caption += (PUBLISHED,) if _printed_scores(rows) else ()
     return Table(heading, (*columns, *_published_columns(rows)), tuple(body), caption)
 
 
 def published(rows: Sequence[Reported]) -> Table:
-    """The published scores alone, where nothing was measured."""
+    """Return the published scores alone, where nothing was measured."""
     body = tuple((Cell(row.row.name), *_published(rows, row.row.published)) for row in rows)
     caption = (NOT_TRAINED, PUBLISHED) if _printed_scores(rows) else (NOT_TRAINED,)
     return Table("Scores", (Column("Model", align="l"), *_published_columns(rows)), body, caption)
 
 
-def _has(measured: Measured | None, boxes: str) -> bool:
-    return measured is not None and any(run.scores.get(boxes) for run in measured.runs)
-
-
-def _known(rows: Sequence[Reported], setting: Setting, boxes: str, name: str) -> bool:
-    """Whether any run here has this score: MPII's have no AP and COCO's no PCKh."""
-    found = [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
-    return any(name in run.scores.get(boxes, {}) for run in found)
-
-
-def _printed_scores(rows: Sequence[Reported]) -> list[tuple[str, str]]:
-    """The scores that the paper prints of any of the rows, and what they are called."""
-    return [(name, word) for name, word in SCORES if any(_figure(row, name) is not None for row in rows)]
-
-
-def _published_columns(rows: Sequence[Reported]) -> list[Column]:
-    found = _printed_scores(rows)
-    return [Column(word, "Published, MPII val" if name == "pckh" else "Published, COCO val") for name, word in found]
-
-
-def _published(rows: Sequence[Reported], figures: Published) -> list[Cell]:
-    return [Cell(number(getattr(figures, name), 1)) for name, _ in _printed_scores(rows)]
-
-
-def _measured(measured: Measured | None, shown: Sequence[tuple[str, str]]) -> list[Cell]:
-    """The number of runs and the scores `shown`, each by its boxes and name."""
-    if measured is None:
-        return [Cell(EMPTY)] * (1 + len(shown))
-    found = [spread_text(measured.score(kind, name)) for kind, name in shown]
-    return [Cell(str(len(measured.runs))), *map(Cell, found)]
-
-
-def spread_text(spread: Spread | None) -> str:
-    """`63.1`, or `63.1 ± 0.4` over several seeds."""
-    if spread is None:
-        return EMPTY
-    return f"{spread.mean:.1f}" + (f" ± {spread.deviation:.1f}" if spread.deviation is not None else "")
-
-
-def _mean_pose(rows: Sequence[Reported], setting: Setting, shown: Sequence[tuple[str, str]]) -> list[tuple[Cell, ...]]:
-    """A last row for the guess that uses no network: the training set's mean pose in every ground-truth box."""
-    guesses = [run.baseline["mean_pose"] for row in rows if setting in row.measured
-               for run in row.measured[setting].runs if run.baseline.get("mean_pose")]  # fmt: skip
-    if not guesses:
-        return []
-    found = [number(guesses[0].get(name), 1) if kind == "ground_truth_boxes" else EMPTY for kind, name in shown]
+def _shown(task: Any, runs: Sequence[Record]) -> Shown:
+    """Return the views of a task, each with the metrics for tables that any run has there."""
     return [
-        (Cell("Mean pose, no network"), Cell(EMPTY), *map(Cell, found), *[Cell(EMPTY)] * len(_printed_scores(rows)))
+        (view, metric)
+        for view in task.views
+        for metric in used(task.metrics, "table", view=view.key)
+        if any(metric.key in run.scores.get(view.key, {}) for run in runs)
     ]
 
 
-def summary(run: Record) -> str:
-    """The scores and the time of a finished run on one line."""
-    found = run.scores.get("ground_truth_boxes") or run.scores.get("detector_boxes") or {}
-    names = [name for name in ("AP", "mean_oks", "mean_weighted", "pck") if name in found]
-    parts = [f"{MEASURE_WORDS.get(name, name)} {number(found[name], 1)}" for name in names]
+def _printed_scores(rows: Sequence[Reported]) -> list[Metric]:
+    """Return the metrics that the paper prints for any of the rows. Its figures are of pose."""
+    metrics: Sequence[Metric] = find_task(POSE).metrics
+    return [metric for metric in metrics if any(_printed(row, metric.name) is not None for row in rows)]
+
+
+def _published_columns(rows: Sequence[Reported]) -> list[Column]:
+    return [Column(each.heading, f"Published, {each.datasets[0].upper()} val") for each in _printed_scores(rows)]
+
+
+def _published(rows: Sequence[Reported], figures: Published) -> list[Cell]:
+    return [Cell(number(getattr(figures, metric.name), metric.digits)) for metric in _printed_scores(rows)]
+
+
+def _measured(measured: Measured | None, shown: Shown) -> list[Cell]:
+    """Return the number of runs and the scores in the columns `shown`."""
+    if measured is None:
+        return [Cell(EMPTY)] * (1 + len(shown))
+    found = [spread_text(measured.score(view.key, metric.key), metric) for view, metric in shown]
+    return [Cell(str(len(measured.runs))), *map(Cell, found)]
+
+
+def spread_text(spread: Spread | None, metric: Metric) -> str:
+    """Return `63.1`, or `63.1 ± 0.4` over several seeds."""
+    if spread is None:
+        return EMPTY
+    deviation = "" if spread.deviation is None else f" ± {number(spread.deviation, metric.digits)}"
+    return number(spread.mean, metric.digits) + deviation
+
+
+def _baselines(rows: Sequence[Reported], setting: Setting, shown: Shown, task: Any) -> list[tuple[Cell, ...]]:
+    """Return a last row for each guess that uses no network, scored in the task's first view."""
+    made = []
+    runs = runs_in(rows, setting)
+    for name in dict.fromkeys(name for run in runs for name, found in run.baseline.items() if found):
+        guess = next(run.baseline[name] for run in runs if run.baseline.get(name))
+        first = task.views[0].key
+        texts = [number(guess.get(m.key), m.digits) if view.key == first else EMPTY for view, m in shown]
+        label = f"{name.replace('_', ' ').capitalize()}, no network"
+        made.append((Cell(label), *map(Cell, [EMPTY, *texts, *[EMPTY] * len(_printed_scores(rows))])))
+    return made
+
+
+def summary(run: Record, plugin: Sequence[str] = ()) -> str:
+    """Return the scores and the duration of a finished run on one line."""
+    task = find_task(Setting.of(run).task, plugin)
+    scored = next((run.scores[view.key] for view in task.views if run.scores.get(view.key)), {})
+    parts = [f"{m.heading} {number(scored[m.key], m.digits)}" for m in used(task.metrics, "curve") if m.key in scored]
     return ", ".join((*parts, f"{run.seconds:.0f} s"))

@@ -1,4 +1,4 @@
-"""The records of runs that a report is made from: one JSON file a run in one folder."""
+"""The run records that a report is made from: one JSON file per run, in one folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from archlab.training.runs import Record, read_record
 
 
 def read_records(folder: Path) -> list[Record]:
-    """All records in `folder`, by date; none if there is no such folder. InputError with every file that is none."""
+    """Return all records in a folder, by date; none if there is no such folder.
+
+    Raises InputError with every file that is not a record.
+    """
     records: list[Record] = []
     problems: list[Problem] = []
     for path in sorted(folder.glob("*.json")):
@@ -26,7 +29,7 @@ def read_records(folder: Path) -> list[Record]:
 
 
 def keep_records(runs: Iterable[Path], folder: Path) -> list[Path]:
-    """Copy the record of each run folder to `folder`, as FINGERPRINT.json."""
+    """Copy the record of each run folder to `folder` as FINGERPRINT.json, and return the copies."""
     kept = []
     for run in runs:
         values = json.loads((run / "record.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Reports: from studies and run records alone to tables and plots; torch is never imported."""
+"""Reports: tables and plots from studies and run records alone. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -6,53 +6,56 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from archlab.ablation import measured as ablation
 from archlab.ablation import rows, scatter, structure, units
-from archlab.ablation import study as studies
-from archlab.ablation.campaign import page as campaign_page
+from archlab.ablation.campaign import page
+from archlab.ablation.load import distinct_rows, load_ablation, load_study
+from archlab.ablation.measured import ablation_tables
 from archlab.ablation.records import read_records
-from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study
+from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
 from archlab.core.files import write_text
 from archlab.report import tables
+from archlab.report.pareto import Panel
 from archlab.training.runs import Record
 
 
-def report(study: Study | str | Path, records: Path, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
-    """Write a study's tables (`NAME.md`, `.csv`, `.tex`) or plot (`NAME.png`, `.svg`) to `out`; the files written.
+def write_report(study: Study | str | Path, records: Path, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+    """Write a study's report to the folder `out` and return the files.
 
-    A campaign is a page (`NAME.md`) and its figures (`NAME.csv`).
-
-    `records` is the folder of run records; without it, or without a run that fits, measured places stay empty.
-    `plugin` names modules with blocks that the study's networks may use.
+    Tables are `NAME.md`, `.csv` and `.tex`, a plot is `NAME.png` and `.svg`, a campaign is a page (`NAME.md`) and its
+    figures (`NAME.csv`).
+    records: the folder of run records. Without it, or without a run of a network, its measured scores stay empty.
+    plugin: modules with blocks or tasks that the study's networks use.
     """
-    if isinstance(study, str | Path):
-        study = studies.load(study)
+    study = load_study(study)
     known = read_records(records)
     if isinstance(study, Scatter):
-        return plot(study, known, out, plugin=plugin)
+        return write_plot(study, known, out, plugin=plugin)
     if isinstance(study, Campaign):
-        return campaign_page.write(study, known, out, plugin=plugin)
-    return write(document(study, known, plugin=plugin), out)
+        return page.write_page(study, known, out, plugin=plugin)
+    return write_tables(study_tables(study, known, plugin=plugin), out)
 
 
-def document(
-    study: Ablation | Campaign | Structure | studies.UnitComplexity,
-    records: Sequence[Record],
-    *,
-    plugin: Sequence[str] = (),
-) -> tables.Document:
-    """The tables of a study."""
+def study_tables(
+    study: Ablation | Campaign | Structure | UnitComplexity, records: Sequence[Record], *, plugin: Sequence[str] = ()
+) -> tables.TableSet:
+    """Return the tables of a study."""
     if isinstance(study, Structure):
-        return structure.document(study, plugin)
+        return structure.structure_tables(study, plugin)
     if isinstance(study, Campaign):
-        return campaign_page.document(study, records, plugin=plugin)
-    if isinstance(study, studies.UnitComplexity):
-        return units.document(study, plugin)
-    return ablation.document(study, rows.gather(study.rows, records, partial(rows.count, plugin=plugin)))
+        return page.campaign_tables(study, records, plugin=plugin)
+    if isinstance(study, UnitComplexity):
+        return units.unit_tables(study, plugin)
+    return ablation_tables(study, reported_rows(study, records, plugin), plugin)
 
 
-def write(made: tables.Document, out: Path) -> list[Path]:
-    """A document in its three forms."""
+def reported_rows(study: Ablation, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[rows.Reported]:
+    """Return the rows of an ablation, counted, with their runs."""
+    counter = partial(rows.count_network, plugin=plugin)
+    return rows.match_runs(study.rows, records, counter, counted_at=study.counted_at)
+
+
+def write_tables(made: tables.TableSet, out: Path) -> list[Path]:
+    """Write tables in their three forms and return the files."""
     forms = {".md": tables.markdown, ".csv": tables.comma_separated, ".tex": tables.latex}
     paths = [out / f"{made.name}{ending}" for ending in forms]
     for path, form in zip(paths, forms.values(), strict=True):
@@ -60,12 +63,17 @@ def write(made: tables.Document, out: Path) -> list[Path]:
     return paths
 
 
-def plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
-    """The figure of a study, with what was measured of the studies that it names."""
+def study_panels(study: Scatter, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[Panel]:
+    """Return the panels of a scatter, with the measured points of the studies that it names."""
+    trained = distinct_rows(load_ablation(name) for name in study.measured)
+    found = rows.match_runs(trained, records, partial(rows.count_network, plugin=plugin))
+    return scatter.panels(study, found, plugin)
+
+
+def write_plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+    """Write the figure of a scatter as PNG and SVG and return the files."""
     from archlab.report import scatter_plot, style
 
-    trained = studies.rows_to_train(studies.load_ablation(name) for name in study.measured)
     paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
-    found = rows.gather(trained, records, partial(rows.count, plugin=plugin))
-    style.save(scatter_plot.figure(scatter.panels(study, found)), paths)
+    style.save(scatter_plot.figure(study_panels(study, records, plugin)), paths)
     return paths

@@ -1,4 +1,4 @@
-"""What a report says of each network, as plain data: our counts, the published figures, means over measured runs."""
+"""The rows of a report as plain data: our counts, the published figures, and means over measured runs."""
 
 from __future__ import annotations
 
@@ -8,72 +8,49 @@ from dataclasses import dataclass
 from typing import Any
 
 from archlab import load
-from archlab.ablation.study import Row
-from archlab.counting import count as counting
+from archlab.ablation.study import PAPER_INPUTS, CountedInput, Row
+from archlab.counting.count import Count, cost
 from archlab.network.graph import assemble
 from archlab.network.load import plain_fusion
 from archlab.training.runs import Record
 
-MEASURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "mean_oks", "pck")
-PCKH = ("mean_weighted", "mean_plain", "mean_weighted_threshold_0.10", "mean_weighted_threshold_0.11")
-"""Of MPII's runs, which have of the others `pck` alone"""
-BOXES = ("ground_truth_boxes", "detector_boxes")
-
 
 @dataclass(frozen=True)
-class Task:
-    """One of the two data sets that the paper counts for: its input (C, H, W) and its number of heat-maps."""
-
-    name: str
-    input: tuple[int, int, int]
-    outputs: int
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} {self.input[1]}×{self.input[2]}"
-
-
-COCO = Task("COCO", (3, 256, 192), 17)
-MPII = Task("MPII", (3, 256, 256), 16)
-
-
-@dataclass(frozen=True)
-class Count:
-    """The cost of a network at one input; `fvcore` and `paper` are multiply-adds by the two counters."""
+class CountedNetwork:
+    """The canonical hash of a network at one input, and its cost there."""
 
     hash: str
-    params: int
-    fvcore: int
-    paper: int
-    activations: int
+    count: Count
 
 
-Counter = Callable[..., Count]
-"""As `count`"""
+POSE = "pose"
+Counter = Callable[..., CountedNetwork]
+"""A function with the parameters of `count_network`."""
 
 
-def count(
+def count_network(
     spec: str,
     fields: Mapping[str, Any],
     input: tuple[int, ...],
     outputs: int,
     fusion: str = "spec",
     plugin: Sequence[str] = (),
-) -> Count:
-    """Count a variant by name or path with fields overridden; `plugin` names modules with blocks that it may use.
+) -> CountedNetwork:
+    """Count a variant.
 
-    `fusion` is the recipe's: "plain" for plain sums in place of what the variant says.
+    spec: a built-in name or a path. fields: changes to it. plugin: modules with blocks that it may use.
+    fusion: the recipe's; "plain" replaces the variant's sums by plain ones.
     """
     loaded = load(spec, input=input, plugin=plugin, **{**fields, "outputs": outputs})
     graph = assemble(plain_fusion(loaded) if fusion == "plain" else loaded)
-    cost = counting.cost(graph)
-    return Count(graph.hash, cost.params, cost.flops["fvcore"], cost.flops["paper"], cost.activations)
+    return CountedNetwork(graph.hash, cost(graph).total)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What two runs must share for their scores to stand in one column."""
+    """What two runs must have in common for their scores to share a column."""
 
+    task: str
     recipe: str
     recipe_hash: str
     data: str
@@ -86,13 +63,22 @@ class Setting:
     @classmethod
     def of(cls, record: Record) -> Setting:
         data = record.data
-        return cls(record.recipe, record.recipe_hash, data["kind"], data["fingerprint"], data["train_people"],
-                   data["val_people"], record.input, record.outputs)  # fmt: skip
+        return cls(
+            task=getattr(record, "task", POSE),
+            recipe=record.recipe,
+            recipe_hash=record.recipe_hash,
+            data=data["kind"],
+            data_fingerprint=data["fingerprint"],
+            train_people=data["train_people"],
+            val_people=data["val_people"],
+            input=record.input,
+            outputs=record.outputs,
+        )
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation of `n` values; no deviation for one value."""
+    """The mean and the sample standard deviation of `n` values. One value has no deviation."""
 
     mean: float
     deviation: float | None
@@ -100,7 +86,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """None where no value is defined."""
+        """Return the spread of the values that are not None, or None if there are none."""
         known = [value for value in values if value is not None]
         if not known:
             return None
@@ -109,52 +95,65 @@ class Spread:
 
 @dataclass(frozen=True)
 class Measured:
-    """The finished runs of one network in one setting, a seed each."""
+    """The finished runs of one network in one setting, one for each seed."""
 
     runs: tuple[Record, ...]
 
-    def score(self, boxes: str, measure: str) -> Spread | None:
-        return Spread.of(run.scores.get(boxes, {}).get(measure) for run in self.runs)
+    def score(self, view: str, key: str) -> Spread | None:
+        """Return the spread of a metric over the runs. view, key: its place in a record's scores."""
+        return Spread.of(run.scores.get(view, {}).get(key) for run in self.runs)
+
+    def has(self, view: str, key: str = "") -> bool:
+        """Return whether any run was scored in this view, and has this metric there."""
+        return any(key in scores if key else scores for scores in (run.scores.get(view, {}) for run in self.runs))
 
     @property
     def count(self) -> Count:
-        """The cost at the input that was trained on, as the record keeps it."""
-        run = self.runs[0]
-        flops = run.cost["flops"]
-        return Count(run.spec_hash, run.cost["params"], flops["fvcore"], flops["paper"], run.cost["activations"])
+        """The cost at the training input, from the record."""
+        cost = self.runs[0].cost
+        return Count(cost["params"], cost["flops"]["fvcore"], cost["flops"]["paper"], cost["activations"])
 
 
 @dataclass(frozen=True)
 class Reported:
-    """One row of a study with all that is known of it."""
+    """One row of a study with its cost at each counted input and its runs in each setting."""
 
     row: Row
-    coco: Count
-    mpii: Count
+    counted: Mapping[CountedInput, CountedNetwork]
     measured: Mapping[Setting, Measured]
 
 
-def gather(rows: Sequence[Row], records: Sequence[Record], counter: Counter = count) -> list[Reported]:
-    """Count every row and find its finished runs.
+def match_runs(
+    rows: Sequence[Row],
+    records: Sequence[Record],
+    counter: Counter = count_network,
+    *,
+    counted_at: Sequence[CountedInput] = (),
+) -> list[Reported]:
+    """Count every row and find its finished runs. counted_at: as in `Ablation`.
 
-    A run belongs to a row if their graphs have one hash, whatever they are called: a run of a variant that was changed
-    since belongs to none. Of two records of one seed in one setting the later stands.
+    A run belongs to a row if their graphs have the same hash, whatever their names. A run of a variant that has since
+    changed belongs to no row. Of two records of one seed in one setting the later is used.
     """
     done = sorted((record for record in records if record.state == "done"), key=lambda record: record.date)
+    measured = [_runs_of(row, done, counter) for row in rows]
+    inputs = counted_at or _default_inputs(settings(measured))
     return [
-        Reported(
-            row,
-            counter(row.spec, row.fields, COCO.input, COCO.outputs),
-            counter(row.spec, row.fields, MPII.input, MPII.outputs),
-            _runs_of(row, done, counter),
-        )
-        for row in rows
+        Reported(row, {each: counter(row.spec, row.fields, each.input, each.outputs) for each in inputs}, runs)
+        for row, runs in zip(rows, measured, strict=True)
     ]
 
 
+def _default_inputs(measured_in: Sequence[Setting]) -> tuple[CountedInput, ...]:
+    if not measured_in or any(setting.task == POSE for setting in measured_in):
+        return PAPER_INPUTS
+    channels, height, width = measured_in[0].input
+    return (CountedInput("Training input", (channels, height, width), measured_in[0].outputs),)
+
+
 def _runs_of(row: Row, done: Sequence[Record], counter: Counter) -> dict[Setting, Measured]:
-    places = {(record.input, record.outputs, record.fusion) for record in done}
-    hashes = {place: counter(row.spec, row.fields, *place).hash for place in places}
+    inputs = {(record.input, record.outputs, record.fusion) for record in done}
+    hashes = {each: counter(row.spec, row.fields, *each).hash for each in inputs}
     found: dict[Setting, dict[int, Record]] = {}
     for record in done:
         if hashes[record.input, record.outputs, record.fusion] == record.spec_hash:
@@ -162,15 +161,25 @@ def _runs_of(row: Row, done: Sequence[Record], counter: Counter) -> dict[Setting
     return {setting: Measured(tuple(runs[seed] for seed in sorted(runs))) for setting, runs in found.items()}
 
 
-def settings(rows: Iterable[Reported]) -> list[Setting]:
-    """The settings in which any row was measured, those with the most training first."""
+def settings(measured: Iterable[Mapping[Setting, Measured]]) -> list[Setting]:
+    """Return the settings in which any network was measured, the one with the most training first."""
     training: dict[Setting, int] = {}
-    for row in rows:
-        for setting, measured in row.measured.items():
-            training[setting] = max(training.get(setting, 0), *(run.samples for run in measured.runs))
+    for runs in measured:
+        for setting, each in runs.items():
+            training[setting] = max(training.get(setting, 0), *(run.samples for run in each.runs))
     return sorted(training, key=lambda s: (-training[s], s.recipe, s.data, s.data_fingerprint, s.recipe_hash))
 
 
+def settings_of(rows: Iterable[Reported]) -> list[Setting]:
+    """Return the settings in which any row was measured, the one with the most training first."""
+    return settings(row.measured for row in rows)
+
+
+def runs_in(rows: Iterable[Reported], setting: Setting) -> list[Record]:
+    """Return all runs of some rows in one setting."""
+    return [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
+
+
 def rounds_to(value: float, published: float, digits: int = 1) -> bool:
-    """Whether `value`, rounded as the paper prints it, is the published figure."""
+    """Return whether `value`, rounded to the printed digits, is the published figure."""
     return bool(abs(value - published) <= 0.5 * 10**-digits + 1e-9)

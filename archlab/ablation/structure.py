@@ -1,4 +1,4 @@
-"""The structure table: what the graphs of some networks hold, layer by layer, held against the printed lines."""
+"""The structure table: the graphs of some networks, layer by layer, compared with the printed lines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from archlab.blocks.wiring import Leaf
 from archlab.counting import count as counting
 from archlab.counting.count import MEBI
 from archlab.network.graph import Graph, Node, assemble
-from archlab.report.tables import EMPTY, Cell, Column, Document, Table
+from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet
 
 
 @dataclass(frozen=True)
 class Built:
-    """What one network has for one line; `paper` is the paper's count before its division by 2^20."""
+    """One line of one network. paper: multiply-adds by the paper's counter, before its division by 2^20."""
 
     shapes: tuple[tuple[int, ...], ...]
     repeat: int
@@ -28,8 +28,8 @@ class Built:
 Line = tuple[str, str]  # (layer, operator)
 
 
-def document(study: Structure, plugin: Sequence[str] = ()) -> Document:
-    """The printed lines as computed from the graphs, the work that the paper's table leaves out, and the totals."""
+def structure_tables(study: Structure, plugin: Sequence[str] = ()) -> TableSet:
+    """Return the printed lines computed from the graphs, the work that the paper's table omits, and the totals."""
     graphs = [
         assemble(load(row.spec, input=(3, *study.size), outputs=study.outputs, plugin=plugin, **row.fields))
         for row in study.rows
@@ -45,11 +45,11 @@ def document(study: Structure, plugin: Sequence[str] = ()) -> Document:
     columns += [Column(row.name, "MFLOPs, 2²⁰") for row in study.rows]
     heading = f"Layers at {study.size[0]}×{study.size[1]}, {study.outputs} heat-maps"
     table = Table(heading, tuple(columns), tuple(body), (_caption(study, found), *study.notes))
-    return Document(study.name, study.title, study.source, (table,), tuple(_records(study, found)))
+    return TableSet(study.name, study.title, study.source, (table,), tuple(_records(study, found)))
 
 
 def lines(graph: Graph, layers: Sequence[Layer]) -> Mapping[int | Line, Built]:
-    """What a graph has for each printed line (by its number), and for everything else (by stage and block)."""
+    """Return what a graph has for each printed line (by its number), and for everything else (by stage and block)."""
     found: dict[int | Line, Built] = {}
     taken: set[int] = set()
     for i, layer in enumerate(layers):
@@ -74,7 +74,7 @@ def _built(graph: Graph, nodes: Sequence[Node], scope: str, siblings: set[str]) 
 
 
 def _part(node: Node, scope: str, siblings: set[str]) -> list[Leaf]:
-    """The leaves of a block under `scope`; without one, those under no sibling's."""
+    """Return the leaves of a block in `scope`; if empty, those in no sibling's scope."""
     if scope:
         return [leaf for leaf in node.leaves if leaf.scope.split(".")[0] == scope]
     return [leaf for leaf in node.leaves if leaf.scope.split(".")[0] not in siblings]
@@ -92,12 +92,12 @@ def _printed_line(
     there = [each for each in built if each]
     cells = [Cell(layer.layer), Cell(layer.operator), Cell(_joined(_size(each) for each in there))]
     cells += [
-        _held(_joined(_resolutions(study, each) for each in there), _times(layer.resolutions)),
-        _held(_joined(_channels(each) for each in there), _commas(layer.channels)),
-        _held(_joined(str(each.repeat) for each in there), str(layer.repeat)),
+        _compared(_joined(_resolutions(study, each) for each in there), _times(layer.resolutions)),
+        _compared(_joined(_channels(each) for each in there), _commas(layer.channels)),
+        _compared(_joined(str(each.repeat) for each in there), str(layer.repeat)),
     ]
     modules = [str(each.modules) if each else EMPTY for each in built]
-    cells += [_held(text, str(printed)) for text, printed in zip(modules, layer.modules, strict=True)]
+    cells += [_compared(text, str(printed)) for text, printed in zip(modules, layer.modules, strict=True)]
     return (*cells, *(Cell(_mflops(each)) for each in built))
 
 
@@ -125,15 +125,15 @@ def _caption(study: Structure, found: Sequence[Mapping[int | Line, Built]]) -> s
     differ = sum(
         "printed" in cell.text for i, layer in enumerate(study.layers) for cell in _printed_line(study, i, layer, found)
     )
-    verdict = "every one is as printed" if not differ else f"{differ} differ from print and show both"
+    verdict = "all are as printed" if not differ else f"{differ} differ, and both figures are shown"
     return (
-        "Computed from the graphs: resolutions, channels, repeat and modules of the printed lines were compared with "
-        f"the paper's, and {verdict}. MFLOPs are all modules of a layer together, by the paper's counter."
+        "All figures are computed from the graphs. Resolutions, channels, repeat and modules of the printed lines were "
+        f"compared with the paper's: {verdict}. MFLOPs are for all modules of a layer together, by the paper's counter."
     )
 
 
 def _records(study: Structure, found: Sequence[Mapping[int | Line, Built]]) -> Iterator[dict[str, Any]]:
-    """A record for each line of each network; what is printed of a line stands beside it."""
+    """Yield a record for each line of each network, with the printed figures in columns of their own."""
     for row, each in zip(study.rows, found, strict=True):
         for key, built in each.items():
             layer = study.layers[key] if isinstance(key, int) else None
@@ -147,12 +147,12 @@ def _records(study: Structure, found: Sequence[Mapping[int | Line, Built]]) -> I
             yield values | {"published_repeat": layer.repeat if layer else None, "published_modules": printed}
 
 
-def _held(text: str, printed: str) -> Cell:
+def _compared(text: str, printed: str) -> Cell:
     return Cell(text if text == printed else f"{text} (printed {printed})")
 
 
 def _joined(texts: Iterable[str]) -> str:
-    """One text where all networks agree, else theirs in order."""
+    """Return one text if all networks agree, else all texts in order."""
     return " / ".join(dict.fromkeys(texts)) or EMPTY
 
 

@@ -1,24 +1,22 @@
-"""A study: a paper's table or figure as a file, its rows naming networks and carrying the published figures."""
+"""The form of a study file: a table or figure of a paper whose rows name networks and carry the published figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from archlab.core import builtin
-from archlab.core.errors import InputError, Problem, nearest
-from archlab.yamlio import Above, AtLeast, Item, parse, read
+from archlab.core.errors import Problem, nearest
+from archlab.yamlio import Above, AtLeast, Item
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the paper prints of one network; nothing where it prints nothing.
+    """The paper's figures for one network; None where it prints none.
 
     params_m: millions of parameters.
-    coco_mflops, mpii_mflops: multiply-adds in 2^20, by the paper's counter, at 256x192 and 256x256.
-    coco_gflops, mpii_gflops: the same in 2^30, where that is what is printed.
+    coco_mflops, mpii_mflops: multiply-adds in units of 2^20, by the paper's counter, at 256x192 and 256x256.
+    coco_gflops, mpii_gflops: the same in units of 2^30, where the paper prints that.
     ap, ap50, ap75, ar: on COCO val, 0-100. pckh: PCKh@0.5 on MPII val, 0-100.
     """
 
@@ -40,10 +38,10 @@ class Row:
 
     name: the label that the paper prints.
     spec: the variant, a built-in name or a path; empty for a network that is only quoted (in a scatter).
-    fields: what differs from the variant's file.
+    fields: changes to the variant's file.
     published: the paper's figures.
-    notes: remarks on single published figures, by their names above: misprints, roundings.
-    same_as: `STUDY/SPEC`, in place of all else: the row of another study, so that a figure stands in one file only.
+    notes: remarks on single published figures (misprints, roundings), by the name of the figure.
+    same_as: `STUDY/SPEC`, instead of all other fields: use that study's row, so that each figure is in one file only.
     """
 
     name: str = ""
@@ -54,10 +52,10 @@ class Row:
     same_as: str = ""
 
     def problems(self, item: Item) -> Iterator[Problem]:
-        """A row is named or the same as another, and its notes are on figures that it publishes."""
+        """Check that the row has a name or is `same_as` another, and that its notes are on figures it publishes."""
         if self.same_as:
             if replace(self, same_as="") != Row():
-                yield item.problem("a row that is the same as another says nothing else", "rows.same_as")
+                yield item.problem("a row with same_as takes no other field", "rows.same_as")
             return
         if not self.name:
             yield item.problem("a row needs the name that is printed for it", "rows.name")
@@ -70,10 +68,35 @@ class Row:
 
 
 @dataclass(frozen=True)
+class CountedInput:
+    """An input (C, H, W) and a number of outputs at which networks are counted. name: for headings, as `COCO`."""
+
+    name: str
+    input: tuple[int, int, int]
+    outputs: Annotated[int, AtLeast(1)]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.input[1]}×{self.input[2]}".strip()
+
+    @property
+    def key(self) -> str:
+        """The name as it begins the names of figures: `coco` of `coco_mflops`."""
+        return self.name.lower()
+
+
+PAPER_INPUTS = (CountedInput("COCO", (3, 256, 192), 17), CountedInput("MPII", (3, 256, 256), 16))
+"""The inputs and heat-maps that the paper's costs are for."""
+
+
+@dataclass(frozen=True)
 class Ablation:
     """Networks to be trained alike and compared, as in the paper's Tables 6 and 7.
 
-    recipe: what `ablate` trains with unless told otherwise. notes: remarks on the whole table.
+    recipe: the default recipe of `archlab ablate`.
+    counted_at: where costs are counted. By default at the inputs of Lite-HRNet's tables, COCO 256x192 and MPII 256x256,
+    or, if the networks were trained for another task than pose, at their training input.
+    notes: remarks on the whole table.
     """
 
     kind: Literal["ablation"]
@@ -81,19 +104,21 @@ class Ablation:
     source: str
     rows: tuple[Row, ...]
     recipe: str = "quick"
+    counted_at: tuple[CountedInput, ...] = ()
     notes: tuple[str, ...] = ()
     name: str = ""
 
     def problems(self, item: Item) -> Iterator[Problem]:
-        """Every row is of a network that we can count."""
-        return _without_spec(self.rows, item)
+        """Check that every row names a network that can be counted."""
+        return without_spec(self.rows, item)
 
 
 @dataclass(frozen=True)
 class Control:
-    """A network outside the paper's tables that is plainly better or worse than the reference.
+    """A network outside the paper's tables that is clearly better or worse than the reference.
 
-    Data that does not show it `at_least` so many AP above or below the reference cannot judge an ablation.
+    Its measured AP must differ from the reference by at least `at_least` AP. Data that does not show this cannot judge
+    an ablation.
     """
 
     name: str
@@ -104,15 +129,16 @@ class Control:
 
     @property
     def row(self) -> Row:
-        """It as a network to train, which nobody published anything of."""
+        """The control as a row without published figures."""
         return Row(self.name, self.spec, self.fields)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One of the paper's sentences, as two rows of the study by their specs, of which it says that one is the better.
+    """A statement of the paper that one row of the study is better than another; both are named by their specs.
 
-    within: AP points, where it says instead that the two are comparable; how near that is, is the study's to say.
+    within: instead, the two are comparable, meaning that they differ by at most this many AP points. The paper gives no
+    limit, so the study sets it.
     sentence: as printed. place: its section and table.
     """
 
@@ -125,11 +151,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Campaign:
-    """The rows of ablations measured in one setting and judged: controls, intervals, and which claims held.
+    """The rows of several ablations, measured in one setting and judged: controls, intervals and claims.
 
-    recipe, seeds: what `ablate` trains with unless told otherwise. val_people: the fewest to score on for a judgement.
-    reference: the row, by its spec, that all differences are against. reference_ap: its lowest and highest AP at which
-    the data is taken to be neither too hard nor too easy to tell networks apart.
+    recipe, seeds: the defaults of `archlab ablate`.
+    val_people: the smallest number of people to score on for a judgement.
+    reference: the spec of the row that all differences are taken from.
+    reference_ap: the range of AP of the reference in which the data is neither too hard nor too easy to tell networks
+    apart.
     """
 
     kind: Literal["campaign"]
@@ -147,13 +175,13 @@ class Campaign:
     name: str = ""
 
     def problems(self, item: Item) -> Iterator[Problem]:
-        """Every row is of a network that we can count; the reference and the claims name rows, each by one spec."""
-        yield from _without_spec(self.rows, item)
+        """Check that every row can be counted, that no two share a spec, and that reference and claims name rows."""
+        yield from without_spec(self.rows, item)
         specs = [row.spec or row.same_as.partition("/")[2] for row in self.rows]
         for spec in dict.fromkeys(spec for spec in specs if spec and specs.count(spec) > 1):
-            yield item.problem(f"two rows have the spec {spec!r}; here a row is named by its spec", "rows")
+            yield item.problem(f"two rows have the spec {spec!r}; a campaign's rows are named by their specs", "rows")
         named = [("reference", self.reference, item)]
-        for claim, place in zip(self.claims, _places(item, "claims"), strict=True):
+        for claim, place in zip(self.claims, items_of(item, "claims"), strict=True):
             named += [("claims.better", claim.better, place), ("claims.worse", claim.worse, place)]
         for where, spec, place in named:
             if spec not in specs:
@@ -164,7 +192,7 @@ class Campaign:
 class Scatter:
     """Complexity against accuracy, as in the paper's Figure 4.
 
-    rows: the published points. measured: the studies whose trained rows are drawn beside them.
+    rows: the published points. measured: the studies whose trained rows get panels of their own.
     """
 
     kind: Literal["scatter"]
@@ -180,9 +208,11 @@ class Scatter:
 class Layer:
     """One printed line of a structure table.
 
-    layer, operator: as printed. block, scope: the block that it is in our graphs, and the part of that block (the start
-    of its leaves' names; the rest of it if empty). resolutions: input size / output size, a branch each. modules: how
-    many the stage has, a network each.
+    layer, operator: as printed.
+    block: the block that it is in our graphs.
+    scope: the part of that block, as the start of its leaves' names; if empty, what the other lines leave of it.
+    resolutions: input size / output size of each branch.
+    modules: the number of modules of the stage in each network.
     """
 
     layer: str
@@ -197,7 +227,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Structure:
-    """How networks are put together, layer by layer, as in the paper's Table 1.
+    """The structure of some networks, layer by layer, as in the paper's Table 1.
 
     rows: the networks, one column each; their published totals hold at `size` (H, W). layers: the printed lines.
     """
@@ -213,15 +243,15 @@ class Structure:
     name: str = ""
 
     def problems(self, item: Item) -> Iterator[Problem]:
-        """Every row is of a network that we can count."""
-        return _without_spec(self.rows, item)
+        """Check that every row names a network that can be counted."""
+        return without_spec(self.rows, item)
 
 
 @dataclass(frozen=True)
 class Formula:
     """One printed line of a unit complexity table.
 
-    formula: which of `archlab.report.units.FORMULAS` computes it. theory: the formula as printed. mflops: as printed.
+    formula: which of `archlab.ablation.units.FORMULAS` computes it. theory: the formula as printed. mflops: as printed.
     """
 
     name: str
@@ -234,7 +264,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class Unit:
-    """A real block, counted at the same maps: `block` of the table of blocks with its arguments."""
+    """A real block to be counted on the same maps. block: its name; arguments: its arguments."""
 
     name: str
     block: str
@@ -243,9 +273,9 @@ class Unit:
 
 @dataclass(frozen=True)
 class UnitComplexity:
-    """The multiply-adds of units on given maps, by printed formula and as really built, as in the paper's Table 2.
+    """The multiply-adds of units on given maps, by printed formula and as built, as in the paper's Table 2.
 
-    maps: (channels, height, width), a resolution each. notes, unit_notes: remarks on formulas and on real units.
+    maps: (channels, height, width) of each resolution. notes, unit_notes: remarks on formulas and on built units.
     """
 
     kind: Literal["unit_complexity"]
@@ -269,124 +299,25 @@ KINDS: dict[str, type[Study]] = {
     "unit_complexity": UnitComplexity,
 }
 SEARCH = "search"
-"""The kind of a study whose file `archlab.search.study` reads."""
+"""The kind of a study file that `archlab.search.config` reads."""
 FIGURES = tuple(f.name for f in fields(Published))
 
 
-def load(name_or_path: str | Path) -> Study:
-    """A study by its name (`table6`) or its file, its `same_as` rows filled in; InputError with every problem found."""
-    path = builtin.find(name_or_path, "studies", "*.yaml", "study")
-    study, item = _read(path)
-    if isinstance(study, UnitComplexity):
-        return study
-    resolved: list[Row] = []
-    problems: list[Problem] = []
-    for row, place in zip(study.rows, _places(item), strict=True):
-        try:
-            resolved.append(_resolved(row, place, path))
-        except InputError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InputError(problems)
-    study = replace(study, rows=tuple(resolved))
-    return _named_alike(study, path) if isinstance(study, Campaign) else study
-
-
-def load_ablation(name_or_path: str | Path) -> Ablation:
-    """A study whose rows can be trained; InputError for one of another kind."""
-    study = load(name_or_path)
-    if not isinstance(study, Ablation):
-        raise InputError(Problem(f"{study.name} is of kind {study.kind}; only an ablation is trained", field="study"))
-    return study
-
-
 def networks(study: Trainable) -> tuple[Row, ...]:
-    """All that a study trains: its rows, and a campaign's controls after them."""
+    """Return all networks that a study trains: its rows, then a campaign's controls."""
     return study.rows if isinstance(study, Ablation) else (*study.rows, *(control.row for control in study.controls))
 
 
-def names() -> list[str]:
-    """The studies that travel with the package, its searches aside."""
-    found = builtin.names("studies", "*.yaml")
-    return [name for name, path in found.items() if read(path).entries["kind"].value != SEARCH]
-
-
-def rows_to_train(studies: Iterable[Ablation]) -> list[Row]:
-    """The distinct networks of some studies, in the order they are first met."""
-    kept: dict[tuple[str, str], Row] = {}
-    for study in studies:
-        for row in study.rows:
-            kept.setdefault((row.spec, repr(sorted(row.fields.items()))), row)
-    return list(kept.values())
-
-
-def _read(path: Path) -> tuple[Study, Item]:
-    """A study as its file says it, and the file."""
-    item = read(path)
-    return replace(parse(item, _kind(item)), name=path.stem), item
-
-
-def _kind(item: Item) -> type[Study]:
-    kind = item.value.get("kind") if isinstance(item.value, dict) else None
-    if kind is None:
-        raise InputError(item.problem(f"a study needs a kind: {', '.join(KINDS)}", "kind"))
-    if kind.value == SEARCH:
-        rule = f"{Path(item.file).stem} is a search: `archlab search` runs it and writes its report"
-        raise InputError(kind.problem(rule, "kind"))
-    if not isinstance(kind.value, str) or kind.value not in KINDS:
-        raise InputError(
-            kind.problem(f"no kind of study is called {kind.shown()}{nearest(str(kind.value), KINDS)}", "kind")
-        )
-    return KINDS[kind.value]
-
-
-def _without_spec(rows: Sequence[Row], item: Item) -> Iterator[Problem]:
-    for row, place in zip(rows, _places(item), strict=True):
+def without_spec(rows: Sequence[Row], item: Item) -> Iterator[Problem]:
+    """Yield a problem for each row that names no network."""
+    for row, place in zip(rows, items_of(item), strict=True):
         if not row.spec and not row.same_as:
-            yield place.problem(f"the row {row.name!r} needs the variant that it counts", "rows.spec")
+            yield place.problem(f"the row {row.name!r} needs a spec: the network that it counts", "rows.spec")
 
 
-def _places(item: Item, name: str = "rows") -> tuple[Item, ...]:
-    """Where the rows, or the parts of another list, of a study's file stand."""
+def items_of(item: Item, name: str = "rows") -> tuple[Item, ...]:
+    """Return the items of the rows, or of another list, of a study's file, with their places in it."""
     assert isinstance(item.value, dict)
     places = item.value[name].value if name in item.value else ()
     assert isinstance(places, tuple)
     return places
-
-
-def _found(spec: str, path: Path) -> str:
-    """A spec that a study names by its file, found beside the study; another as it is."""
-    there = path.parent / spec
-    return str(there) if spec.endswith((".yaml", ".yml")) and there.is_file() else spec
-
-
-def _named_alike(study: Campaign, path: Path) -> Campaign:
-    """A campaign whose controls, reference and claims name specs as its resolved rows do."""
-    return replace(
-        study,
-        reference=_found(study.reference, path),
-        controls=tuple(replace(each, spec=_found(each.spec, path)) for each in study.controls),
-        claims=tuple(
-            replace(each, better=_found(each.better, path), worse=_found(each.worse, path)) for each in study.claims
-        ),
-    )
-
-
-def _resolved(row: Row, place: Item, path: Path) -> Row:
-    """The row itself, its spec found beside this file if it is a path, or the row that it is the same as."""
-    if not row.same_as:
-        return replace(row, spec=_found(row.spec, path))
-    study_name, _, spec = row.same_as.partition("/")
-    beside = path.parent / f"{study_name}.yaml"
-    if not spec or not beside.is_file():
-        hint = nearest(study_name, sorted(other.stem for other in path.parent.glob("*.yaml")))
-        raise InputError(
-            place.problem(f"{row.same_as!r} is no STUDY/SPEC of a study beside this file{hint}", "rows.same_as")
-        )
-    other, _ = _read(beside)
-    rows = {} if isinstance(other, UnitComplexity) else {each.spec: each for each in other.rows if each.spec}
-    if spec not in rows:
-        raise InputError(
-            place.problem(f"no row of {study_name} has the spec {spec!r}{nearest(spec, rows)}", "rows.same_as")
-        )
-    return _resolved(rows[spec], place, beside)

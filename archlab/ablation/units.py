@@ -1,4 +1,4 @@
-"""The unit complexity table: printed formulas computed again, and the same units counted as they are really built."""
+"""The unit complexity table: the printed formulas evaluated, and the same units counted as built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archlab.counting import count as counting
 from archlab.counting.count import MEBI
 from archlab.network.graph import Graph, Node
 from archlab.network.spec import Initialisation
-from archlab.report.tables import Cell, Column, Document, Table, signed
+from archlab.report.tables import Cell, Column, Table, TableSet, signed
 
 Maps = Sequence[tuple[int, int, int]]
 
@@ -57,29 +57,32 @@ FORMULAS: dict[str, Callable[[Maps], int]] = {
 }
 
 
-def document(study: UnitComplexity, plugin: Sequence[str] = ()) -> Document:
-    """One table of the printed formulas, one of the units as built."""
+def unit_tables(study: UnitComplexity, plugin: Sequence[str] = ()) -> TableSet:
+    """Return a table of the printed formulas and one of the units as built."""
     tables = [_formulas(study)]
-    built = [count(unit, study.maps, plugin) for unit in study.units]
+    built = [count_unit(unit, study.maps, plugin) for unit in study.units]
     if built:
         tables.append(_units(study, built))
     records = [_formula_record(study, formula) for formula in study.formulas]
     records += [
         {"unit": unit.name, "what": "built", **_counts(each)} for unit, each in zip(study.units, built, strict=True)
     ]
-    return Document(study.name, study.title, study.source, tuple(tables), tuple(records))
+    return TableSet(study.name, study.title, study.source, tuple(tables), tuple(records))
 
 
-def evaluate(formula: Formula, maps: Maps) -> int:
-    """Multiply-adds by a printed formula."""
+def evaluate_formula(formula: Formula, maps: Maps) -> int:
+    """Return the multiply-adds by a printed formula. Raises InputError if there is no such formula."""
     if formula.formula not in FORMULAS:
         hint = nearest(formula.formula, FORMULAS)
         raise InputError(Problem(f"no formula is called {formula.formula!r}{hint}", "formulas.formula"))
     return FORMULAS[formula.formula](maps)
 
 
-def count(unit: Unit, maps: Maps, plugin: Sequence[str] = ()) -> counting.Count:
-    """A block counted alone at the given maps; one that takes a single map is counted once on each."""
+def count_unit(unit: Unit, maps: Maps, plugin: Sequence[str] = ()) -> counting.Count:
+    """Count a block alone on the given maps. A block that takes a single map is counted once on each.
+
+    Raises InputError if there is no such block or it cannot be built with these arguments.
+    """
     table = registry.blocks(plugin)
     if unit.block not in table:
         raise InputError(Problem(f"no block is called {unit.block!r}{nearest(unit.block, table)}", "units.block"))
@@ -99,12 +102,12 @@ def _formulas(study: UnitComplexity) -> Table:
     columns += [Column("Formula", align="l"), *(Column(name, flops) for name in ("computed", "printed", "diff."))]
     body = []
     for formula in study.formulas:
-        value = evaluate(formula, study.maps) / MEBI
+        value = evaluate_formula(formula, study.maps) / MEBI
         texts = [formula.name, _answer(formula.single_resolution), _answer(formula.cross_resolution), formula.theory]
         texts += [f"{value:.3f}", f"{formula.mflops:g}", signed(value - formula.mflops, 3)]
         body.append(tuple(map(Cell, texts)))
     caption = (
-        f"Maps of {_shapes(study.maps)} (height, width, channels). Nₛ: positions, Cₛ: channels of resolution s; Σ runs "
+        f"Maps of {_shapes(study.maps)} (height, width, channels). Nₛ: positions, Cₛ: channels of resolution s; Σ: sum "
         "over the resolutions."
     )
     return Table("Printed formulas", tuple(columns), tuple(body), (caption, *study.notes))
@@ -136,7 +139,7 @@ def _shapes(maps: Maps) -> str:
 
 
 def _formula_record(study: UnitComplexity, formula: Formula) -> dict[str, Any]:
-    flops = evaluate(formula, study.maps)
+    flops = evaluate_formula(formula, study.maps)
     return {"unit": formula.name, "what": "formula", "formula": formula.theory, "paper_flops": flops,
             "paper_mflops": flops / MEBI, "published_mflops": formula.mflops}  # fmt: skip
 

@@ -15,12 +15,14 @@ PAPER = ("table6", "table7", "figure4", "table1", "table2")
 
 def ablate(o: argparse.Namespace) -> int:
     """Train the missing rows of studies and write their tables."""
+    from archlab.ablation.run import AblationOptions
     from archlab.ablation.run import ablate as run
 
-    return run(
-        o.studies, recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, dry_run=o.dry_run, device=o.device,
-        plugin=o.plugin, out=o.runs, reports=o.reports, reuse_records=o.reuse_records,
+    options = AblationOptions(
+        recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, device=o.device, plugin=o.plugin, out=o.runs,
+        reports=o.reports, reuse_records=o.reuse_records, dry_run=o.dry_run,
     )  # fmt: skip
+    return run(o.studies, options).exit_code
 
 
 def ablate_arguments(p: Parser) -> None:
@@ -43,12 +45,12 @@ def ablate_arguments(p: Parser) -> None:
 
 def report(o: argparse.Namespace) -> None:
     """Write tables or plots of studies from run records alone."""
-    from archlab.ablation.report import report as write
+    from archlab.ablation.report import write_report
 
     if o.records and not o.records.is_dir():
         raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
     records = o.records or o.reports / "records"
-    written = [path for study in o.studies for path in write(study, records, o.reports, plugin=o.plugin)]
+    written = [path for study in o.studies for path in write_report(study, records, o.reports, plugin=o.plugin)]
     if o.json:
         print_json([str(path) for path in written])
         return

@@ -20,6 +20,7 @@ class Metric:
     title: in plots and sentences, as `PCK@0.1`. short: in the head of a table's column; the title if empty.
     uses: where it is shown, beside records and CSV files, which hold every figure. `objective`: a search may seek it.
     views: the ways of scoring in whose tables it stands; all if empty. datasets: those that have it; all if empty.
+    meaning: its definition for a table's caption, where the heading does not say it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Metric:
     uses: frozenset[Use] = frozenset({"objective", "curve", "scatter", "table"})
     views: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    meaning: str = ""
 
     @property
     def heading(self) -> str:

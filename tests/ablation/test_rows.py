@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,15 @@ import pytest
 from helpers.sample_records import QUICK, record, scores, write_records
 
 import archlab
-from archlab.ablation import captions, rows, study
+from archlab.ablation import captions, rows
 from archlab.ablation import csv as flat
 from archlab.ablation import measured as ablation
+from archlab.ablation.load import distinct_rows, load_ablation
 from archlab.ablation.records import keep_records, read_records
-from archlab.ablation.study import Row
+from archlab.ablation.study import PAPER_INPUTS, Row
 from archlab.core.errors import InputError
+from archlab.counting.count import Count
+from archlab.tasks import find_task
 
 HASHES = {"lite": "a" * 32, "naive": "b" * 32}
 LITE, NAIVE = Row("Lite", "lite"), Row("Naive", "naive")
@@ -22,14 +26,14 @@ LITE, NAIVE = Row("Lite", "lite"), Row("Naive", "naive")
 
 def counter(
     spec: str, fields: Mapping[str, Any], input: tuple[int, ...], outputs: int, fusion: str = "spec"
-) -> rows.Count:
+) -> rows.CountedNetwork:
     """Counts of two networks that need no file: a hash each, and sizes that follow the input's."""
     pixels = math.prod(input[1:])
-    return rows.Count(HASHES[spec], 1000 + outputs, 10 * pixels, 12 * pixels, pixels)
+    return rows.CountedNetwork(HASHES[spec], Count(1000 + outputs, 10 * pixels, 12 * pixels, pixels))
 
 
-def gather(*records: Any) -> list[rows.Reported]:
-    return rows.gather([LITE, NAIVE], records, counter)
+def match(*records: Any) -> list[rows.Reported]:
+    return rows.match_runs([LITE, NAIVE], records, counter)
 
 
 # Printed figures that no count gives, each with a note in its study.
@@ -42,27 +46,29 @@ UNREACHED = {
 
 
 def test_every_printed_cost_but_the_noted_ones_is_our_count_rounded() -> None:
-    reported = rows.gather(study.rows_to_train(map(study.load_ablation, ("table6", "table7"))), [])
+    reported = rows.match_runs(distinct_rows(map(load_ablation, ("table6", "table7"))), [])
     found = ablation.disagreements(reported)
     assert {(row.name, figure) for row, figure in found} == UNREACHED
     assert all(row.notes[figure] for row, figure in found)
 
 
 def test_a_row_is_counted_at_the_sizes_and_outputs_of_both_data_sets() -> None:
-    (row,) = rows.gather([Row("Lite-HRNet-18", "lite_hrnet_18")], [])
-    assert (row.coco.params, row.coco.paper) == (1_130_769, 215_202_112)  # known of the released code
-    assert (row.mpii.params, row.mpii.paper) == (1_130_728, 286_710_400)
+    (row,) = rows.match_runs([Row("Lite-HRNet-18", "lite_hrnet_18")], [])
+    coco, mpii = (row.counted[at].count for at in PAPER_INPUTS)
+    assert (coco.params, coco.paper) == (1_130_769, 215_202_112)  # known of the released code
+    assert (mpii.params, mpii.paper) == (1_130_728, 286_710_400)
 
 
 def test_fields_of_a_row_change_what_is_counted() -> None:
-    (row,) = rows.gather([Row("F with ratio 4", "lite_hrnet_18_spatial_only", {"spatial_ratio": 4})], [])
-    assert round(row.coco.params / 1e6, 3) == 0.995  # known of the released code's ratio
-    assert (f"{row.coco.paper / 2**20:.2f}", f"{row.mpii.paper / 2**20:.2f}") == ("190.71", "254.06")
+    (row,) = rows.match_runs([Row("F with ratio 4", "lite_hrnet_18_spatial_only", {"spatial_ratio": 4})], [])
+    coco, mpii = (row.counted[at].count for at in PAPER_INPUTS)
+    assert round(coco.params / 1e6, 3) == 0.995  # known of the released code's ratio
+    assert (f"{coco.paper / 2**20:.2f}", f"{mpii.paper / 2**20:.2f}") == ("190.71", "254.06")
 
 
 def test_the_mean_and_the_sample_deviation_are_taken_over_seeds() -> None:
     runs = [record("lite", HASHES["lite"], seed=seed, pck=pck) for seed, pck in ((1, 50.0), (2, 52.0), (3, 57.0))]
-    row, other = gather(*runs)
+    row, other = match(*runs)
     (measured,) = row.measured.values()
     spread = measured.score("ground_truth_boxes", "pck")
     assert spread is not None
@@ -73,7 +79,7 @@ def test_the_mean_and_the_sample_deviation_are_taken_over_seeds() -> None:
 
 
 def test_one_seed_has_no_deviation_and_an_undefined_score_is_left_out() -> None:
-    row, _ = gather(record("lite", HASHES["lite"]))
+    row, _ = match(record("lite", HASHES["lite"]))
     (measured,) = row.measured.values()
     assert measured.score("ground_truth_boxes", "pck") == rows.Spread(50.0, None, 1)
     assert measured.score("ground_truth_boxes", "APM") is None
@@ -83,13 +89,13 @@ def test_one_seed_has_no_deviation_and_an_undefined_score_is_left_out() -> None:
 def test_a_run_belongs_to_the_row_of_its_graph_whatever_it_was_called() -> None:
     renamed = record("mine", HASHES["naive"])
     changed_since = record("lite", "c" * 32)
-    lite, naive = gather(renamed, changed_since)
+    lite, naive = match(renamed, changed_since)
     assert not lite.measured
     assert [run.spec for measured in naive.measured.values() for run in measured.runs] == ["mine"]
 
 
 def test_a_run_that_failed_or_still_goes_on_is_not_measured() -> None:
-    lite, _ = gather(record("lite", HASHES["lite"], state="failed"), record("lite", HASHES["lite"], state="running"))
+    lite, _ = match(record("lite", HASHES["lite"], state="failed"), record("lite", HASHES["lite"], state="running"))
     assert not lite.measured
 
 
@@ -101,7 +107,7 @@ def test_runs_of_other_recipes_data_or_sizes_are_never_averaged() -> None:
         {"input": (3, 256, 192)},
         {"outputs": 16},
     ]
-    lite, _ = gather(*(record("lite", HASHES["lite"], **other) for other in others))
+    lite, _ = match(*(record("lite", HASHES["lite"], **other) for other in others))
     assert len(lite.measured) == len(others)
 
 
@@ -109,7 +115,7 @@ def test_of_two_records_of_one_seed_the_later_stands() -> None:
     early = record("lite", HASHES["lite"], date="2026-01-01", pck=10.0)
     late = record("lite", HASHES["lite"], date="2026-02-01", pck=70.0)
     for order in ((early, late), (late, early)):
-        lite, _ = gather(*order)
+        lite, _ = match(*order)
         (measured,) = lite.measured.values()
         assert [run.date for run in measured.runs] == ["2026-02-01"]
 
@@ -117,7 +123,7 @@ def test_of_two_records_of_one_seed_the_later_stands() -> None:
 def test_the_setting_with_the_most_training_comes_first() -> None:
     short = record("lite", HASHES["lite"], recipe="quick", samples=100)
     long = record("naive", HASHES["naive"], recipe="gpu", recipe_hash="r9" * 8, samples=9000)
-    assert [setting.recipe for setting in rows.settings(gather(short, long))] == ["gpu", "quick"]
+    assert [setting.recipe for setting in rows.settings_of(match(short, long))] == ["gpu", "quick"]
 
 
 @pytest.mark.parametrize(
@@ -129,48 +135,43 @@ def test_rounding_decides_whether_a_printed_figure_is_ours(value: float, publish
 
 
 def test_flat_records_hold_full_precision_and_one_line_for_each_setting() -> None:
-    reported = gather(record("lite", HASHES["lite"]), record("lite", HASHES["lite"], recipe_hash="r2" * 8, seed=7))
-    lines = flat.flat(reported, rows.settings(reported))
+    reported = match(record("lite", HASHES["lite"]), record("lite", HASHES["lite"], recipe_hash="r2" * 8, seed=7))
+    lines = flat.flat(reported, rows.settings_of(reported))
     assert [(line["model"], line.get("seeds")) for line in lines] == [("Lite", "1"), ("Lite", "7"), ("Naive", None)]
     assert lines[0]["coco_paper_flops"] == 12 * 256 * 192
     assert lines[0]["ground_truth_boxes_pck"] == 50.0
     assert lines[0]["published_ap"] is None
 
 
-def caption(*records: Any) -> str:
-    reported = gather(*records)
-    return " ".join(captions.scores_caption(reported, rows.settings(reported)[0]))
+def caption(*records: Any) -> list[str]:
+    """The caption's sentences."""
+    reported = match(*records)
+    (setting, *_) = rows.settings_of(reported)
+    return list(captions.scores_caption(reported, setting, find_task("pose").metrics))
 
 
-def test_the_caption_says_on_what_by_what_and_when_it_was_measured() -> None:
-    said = caption(*(record("lite", HASHES["lite"], seed=seed, date=f"2026-01-0{seed}") for seed in (1, 2)))
-    for part in (
-        "Data: synthetic quick, 1,000 people to train on and 200 to score",
-        "Recipe: quick",
-        "128×96",
-        "5,000 training samples each",
-        "Seeds: 1, 2; mean ± sample standard deviation",
-        "cpu: a processor (2 threads)",
-        "Date: 2026-01-01 to 2026-01-02",
-        "Not trained: Naive.",
-        "80 s a run",
-        "This scale ranks nothing",
-    ):
-        assert part in said, part
+def test_the_caption_holds_data_recipe_seeds_machine_and_dates() -> None:
+    made = caption(*(record("lite", HASHES["lite"], seed=seed, date=f"2026-01-0{seed}") for seed in (1, 2)))
+    data, runs = made[:2]
+    for value in ("synthetic quick", "1,000", "200", "d1d1d1d1", "quick (r1r1r1r1)", "128×96", "5,000"):
+        assert value in data, value
+    for value in ("1, 2", "cpu: a processor (2 threads)", "80 s", "2026-01-01 to 2026-01-02"):
+        assert value in runs, value
+    assert any("Naive" in line for line in made[2:])
+    assert captions.TOO_SMALL_TO_RANK in made
 
 
-def test_only_the_quick_level_is_said_to_rank_nothing() -> None:
+def test_only_the_quick_level_is_too_small_to_rank() -> None:
     full = QUICK | {"kind": "synthetic full"}
-    said = caption(record("lite", HASHES["lite"], data=full), record("naive", HASHES["naive"], data=full))
-    assert "ranks nothing" not in said
-    assert "One seed shows no spread" in said
-    assert "Not trained" not in said
+    made = caption(record("lite", HASHES["lite"], data=full), record("naive", HASHES["naive"], data=full))
+    assert captions.TOO_SMALL_TO_RANK not in made
+    assert len(made) == 3  # data, runs, and that one seed shows no spread
+    assert not any("Lite" in line or "Naive" in line for line in made)
 
 
-def test_unequal_training_is_not_called_equal() -> None:
-    said = caption(record("lite", HASHES["lite"], samples=100), record("naive", HASHES["naive"], samples=200))
-    assert "100 training samples to 200" in said
-    assert "each" not in said.split("Recipe")[1].split(".")[0]
+def test_the_caption_of_unequal_training_has_both_numbers_of_samples() -> None:
+    made = caption(record("lite", HASHES["lite"], samples=100), record("naive", HASHES["naive"], samples=200))
+    assert re.findall(r"(\d+) training samples( to \d+| each)?", made[0]) == [("100", " to 200")]
 
 
 def test_a_summary_has_its_scores_and_seconds() -> None:
@@ -210,9 +211,8 @@ def test_every_file_that_is_no_record_is_named(tmp_path: Path) -> None:
 
 def test_reports_never_import_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from archlab.ablation import report, study\n"
-        "from archlab.ablation import rows\n"
-        "report.document(study.load('table6'), []), report.document(study.load('table1'), [])\n"
+        "import sys; from archlab.ablation import load, report\n"
+        "report.study_tables(load.load_study('table6'), []), report.study_tables(load.load_study('table1'), [])\n"
         "assert not {'torch', 'cv2', 'optuna', 'pycocotools', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
     )
     import subprocess
@@ -222,5 +222,5 @@ def test_reports_never_import_torch() -> None:
 
 
 def test_the_hash_that_rows_are_matched_by_is_the_networks_own() -> None:
-    count = rows.count("lite_hrnet_18", {}, (3, 128, 96), 17)
+    count = rows.count_network("lite_hrnet_18", {}, (3, 128, 96), 17)
     assert count.hash == archlab.spec_hash(archlab.load("lite_hrnet_18", input=(3, 128, 96)))

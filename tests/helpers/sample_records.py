@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import archlab
 from archlab.training.runs import Record
 
 QUICK = {
@@ -61,6 +62,11 @@ def record(spec: str, spec_hash: str, **given: Any) -> Record:
         "date": "2026-01-02",
     }
     return Record(**(values | given))
+
+
+def run_of(spec: str, **given: Any) -> Record:
+    """A finished run of a built-in network, under its own hash."""
+    return record(spec, archlab.spec_hash(archlab.load(spec, input=(3, 128, 96), outputs=17)), **given)
 
 
 def write_records(folder: Path, *records: Record) -> Path:

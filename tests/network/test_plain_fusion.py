@@ -151,8 +151,8 @@ def test_a_recipe_with_plain_fusion_trains_that_network_and_its_runs_are_found(t
 
     from helpers import tiny
 
-    from archlab.ablation import study
-    from archlab.ablation.rows import gather
+    from archlab.ablation.load import load_ablation
+    from archlab.ablation.rows import match_runs
     from archlab.training.recipe import in_recipe, recipe_hash
     from archlab.training.run import train
     from archlab.training.runs import read_record
@@ -169,8 +169,8 @@ def test_a_recipe_with_plain_fusion_trains_that_network_and_its_runs_are_found(t
     assert [record.spec_hash for record in records] == [archlab.spec_hash(s) for s in (spec, plain_fusion(spec))]
     assert "sum: plain" in (runs[1] / "spec.yaml").read_text()
     assert in_recipe(in_recipe(spec, recipes[1]), recipes[1]) == plain_fusion(spec)
-    loaded = study.load_ablation(tmp_path / "one.yaml")
-    (row,) = gather(loaded.rows, records)
+    loaded = load_ablation(tmp_path / "one.yaml")
+    (row,) = match_runs(loaded.rows, records)
     assert [(setting.recipe_hash, measured.runs) for setting, measured in row.measured.items()] == [
         (recipe_hash(recipe), (record,)) for recipe, record in zip(recipes, records, strict=True)
     ]

@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import archlab
-from archlab.ablation import report, rows, scatter, study
+from archlab.ablation import rows, scatter
+from archlab.ablation.captions import TOO_SMALL
+from archlab.ablation.load import distinct_rows, load_ablation, load_study
+from archlab.ablation.report import write_report
 from archlab.report import scatter_plot as plots
 from archlab.report.labels import Box, place
 from archlab.report.pareto import Panel, Point, pareto
 
-SPECS = [row.spec for row in study.rows_to_train(map(study.load_ablation, ("table6", "table7")))]
+SPECS = [row.spec for row in distinct_rows(map(load_ablation, ("table6", "table7")))]
 
 
 def runs(*seeds: int) -> list[rows.Record]:
@@ -33,9 +36,9 @@ def runs(*seeds: int) -> list[rows.Record]:
 
 
 def figure4(*records: rows.Record) -> list[Panel]:
-    trained = study.rows_to_train(map(study.load_ablation, ("table6", "table7")))
-    loaded = study.load("figure4")
-    return scatter.panels(loaded, rows.gather(trained, records))
+    trained = distinct_rows(map(load_ablation, ("table6", "table7")))
+    loaded = load_study("figure4")
+    return scatter.panels(loaded, rows.match_runs(trained, records))
 
 
 def test_the_published_fronts_are_the_papers() -> None:
@@ -49,7 +52,7 @@ def test_published_and_measured_points_never_share_a_panel() -> None:
     panels = figure4(*runs(1))
     assert [(panel.measured, len(panel.points)) for panel in panels] == [(False, 6), (False, 6), (True, 9), (True, 9)]
     assert all(("Measured" in panel.title) == panel.measured for panel in panels)
-    assert all("ranks nothing" in panel.remark for panel in panels if panel.measured)
+    assert all((TOO_SMALL in panel.remark) == panel.measured for panel in panels)
 
 
 def test_without_runs_only_the_published_panels_are_drawn() -> None:
@@ -130,7 +133,7 @@ def test_no_label_of_the_figure_overlaps_a_label_or_a_point(dpi: int) -> None:
 
 def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
     records = write_records(tmp_path / "records", *runs(1))
-    paths = report.report("figure4", records, tmp_path)
+    paths = write_report("figure4", records, tmp_path)
     assert [path.name for path in paths] == ["figure4.png", "figure4.svg"]
     with Image.open(paths[0]) as image:
         assert image.size[0] == 2100
@@ -138,7 +141,7 @@ def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time
     root = ElementTree.parse(paths[1]).getroot()
     assert root.tag.endswith("svg")
     before = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in report.report("figure4", records, tmp_path)] == before
+    assert [path.read_bytes() for path in write_report("figure4", records, tmp_path)] == before
 
 
 def test_points_of_one_cost_and_score_can_be_drawn() -> None:

@@ -1,4 +1,4 @@
-"""The page of a campaign: what was measured, what may be concluded from it, and how what is missing is run."""
+"""The page of a campaign: its measurements, what may be concluded from them, and how to run what is missing."""
 
 from __future__ import annotations
 
@@ -7,55 +7,54 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from archlab.ablation import rows as rowing
 from archlab.ablation.campaign import cost
 from archlab.ablation.campaign.tables import tables
-from archlab.ablation.campaign.text import CONCLUSIONS, how, status
+from archlab.ablation.campaign.text import CONCLUSIONS, how_to_run, status
 from archlab.ablation.campaign.verdicts import Judged, judge
-from archlab.ablation.rows import Reported, Setting, gather, settings
+from archlab.ablation.rows import Reported, Setting, count_network, match_runs, settings_of
 from archlab.ablation.study import Campaign, networks
 from archlab.core.files import write_text
 from archlab.report.statistics import Interval
-from archlab.report.tables import Document, comma_separated, section, title
+from archlab.report.tables import TableSet, comma_separated, section, title
 from archlab.training.runs import Record
 
 
-def write(study: Campaign, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
-    """Write `NAME.md` and `NAME.csv`; the files written."""
+def write_page(study: Campaign, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+    """Write `NAME.md` and `NAME.csv` and return the files."""
     judged, rows = _judged(study, records, plugin)
-    made = _document(study, judged, rows)
-    wanted = cost.wanted(study, partial(rowing.count, plugin=plugin))
+    made = _tables(study, judged, rows)
+    wanted = cost.wanted(study, partial(count_network, plugin=plugin))
     paths = [out / f"{study.name}.md", out / f"{study.name}.csv"]
     write_text(paths[0], markdown(study, judged, rows, wanted, records))
     write_text(paths[1], comma_separated(made))
     return paths
 
 
-def document(
+def campaign_tables(
     study: Campaign, records: Sequence[Record], *, plugin: Sequence[str] = (), only: Sequence[Setting] = ()
-) -> Document:
-    """The tables of a campaign, of every setting that anything was measured in or of some."""
+) -> TableSet:
+    """Return the tables of a campaign, for every setting that any network was measured in or for those in `only`."""
     judged, rows = _judged(study, records, plugin)
-    return _document(study, [each for each in judged if not only or each.setting in only], rows)
+    return _tables(study, [each for each in judged if not only or each.setting in only], rows)
 
 
 def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -> tuple[list[Judged], list[Reported]]:
-    rows = gather(networks(study), records, partial(rowing.count, plugin=plugin))
-    return [judge(study, rows, setting) for setting in settings(rows)], rows
+    rows = match_runs(networks(study), records, partial(count_network, plugin=plugin))
+    return [judge(study, rows, setting) for setting in settings_of(rows)], rows
 
 
-def _document(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> Document:
+def _tables(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> TableSet:
     made = [table for each in judged for table in tables(study, each, rows)]
     records = [record for each in judged for record in flat(each)]
-    return Document(study.name, study.title, study.source, tuple(made), tuple(records))
+    return TableSet(study.name, study.title, study.source, tuple(made), tuple(records))
 
 
 def markdown(
     study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported], wanted: cost.Wanted, records: Sequence[Record]
 ) -> str:
-    """The whole page; what a small scale gave is left to the CSV once there is better."""
-    head = title(_document(study, (), ()))
-    parts = [*head, *status(study, judged, wanted, records), *study.notes, *how(study, wanted, records)]
+    """Return the page. Once there are larger runs, those too small to rank networks are in the CSV file only."""
+    head = title(_tables(study, (), ()))
+    parts = [*head, *status(study, judged, wanted, records), *study.notes, *how_to_run(study, wanted, records)]
     own = any(wanted.fits(each.setting) for each in judged)
     for each in (each for each in judged if each.ranks or not own):
         parts += [section(table) for table in tables(study, each, rows)]
@@ -64,10 +63,10 @@ def markdown(
 
 
 def flat(judged: Judged) -> list[dict[str, Any]]:
-    """Everything at full precision, a record for each row, control, claim and order."""
+    """Return all figures at full precision: a record for each row, control, claim and order."""
     setting = judged.setting
     head = {"recipe": setting.recipe, "recipe_hash": setting.recipe_hash, "data": setting.data,
-            "data_fingerprint": setting.data_fingerprint, "boxes": judged.boxes, "ranks": judged.ranks}  # fmt: skip
+            "data_fingerprint": setting.data_fingerprint, "boxes": judged.view.key, "ranks": judged.ranks}  # fmt: skip
     controls = {each.control.spec: each.shown for each in judged.controls}
     made: list[dict[str, Any]] = [
         head

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from archlab.ablation.campaign.text import can_judge
 from archlab.ablation.campaign.verdicts import Judged, JudgedClaim, JudgedControl, Line
-from archlab.ablation.captions import RANKS_NOTHING, data_line, device_line
-from archlab.ablation.measured import BOX_WORDS
-from archlab.ablation.rows import BOXES, Reported
+from archlab.ablation.captions import TOO_SMALL_TO_RANK, data_line, device_line
+from archlab.ablation.rows import Reported, runs_in
 from archlab.ablation.study import Campaign
 from archlab.report.statistics import Interval
 from archlab.report.tables import EMPTY, Cell, Column, Table, number, signed
 
 
 def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Table]:
-    """Those that have anything to say."""
+    """Return the tables of scores, controls and claims in one setting; no table of controls or claims without any."""
     where = f"recipe {judged.setting.recipe}, {judged.setting.data}"
     made = [_scores(study, judged, rows, where)]
     made += [_controls(study, judged, where)] if judged.controls else []
@@ -35,7 +34,7 @@ def _scores(study: Campaign, judged: Judged, rows: Sequence[Reported], where: st
         Column("AP", "Published, COCO val"),
         Column("minus reference", "Published, COCO val"),
     ]
-    both = judged.boxes == BOXES[0] and any(line.detector for line in judged.lines)
+    both = any(line.detector and line.detector != line.ap for line in judged.lines)
     if both:
         columns.insert(4, Column("mean", "AP, detector boxes"))
     body = []
@@ -49,21 +48,19 @@ def _scores(study: Campaign, judged: Judged, rows: Sequence[Reported], where: st
 
 
 def _scores_caption(judged: Judged, rows: Sequence[Reported]) -> list[str]:
-    """Whose boxes, which data, recipe, seeds and devices; what is missing; what a guess without a network has."""
+    """Return boxes, data, recipe, seeds and machines, the score of the mean pose, and the networks that are missing."""
     setting = judged.setting
-    runs = [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
+    runs = runs_in(rows, setting)
     seeds = _listed(sorted({run.seed for run in runs}))
     guess = next((run.baseline["mean_pose"].get("AP") for run in runs if run.baseline.get("mean_pose")), None)
-    floor = "" if guess is None else f" The training people's mean pose, without a network, has {guess:.1f}."
-    lines = [f"AP, 0 to 100, in {BOX_WORDS[judged.boxes]}.{floor} {data_line(setting, runs)}"]
+    floor = "" if guess is None else f" The mean pose of the training people, without a network: {guess:.1f}."
+    lines = [f"AP, 0 to 100, in {judged.view.title}.{floor} {data_line(setting, runs)}"]
     lines.append(f"{'Seeds' if ',' in seeds else 'Seed'}: {seeds}. {device_line(runs)}")
     if len({run.samples for run in runs}) > 1:
-        lines.append(
-            "The runs did not see equally many samples, so that their differences are not of the networks alone."
-        )
+        lines.append("The runs differ in their number of samples, so differences are not due to the networks alone.")
     if missing := [line.row.name for line in judged.lines if not line.by_seed]:
         lines.append(f"Not measured: {'; '.join(missing)}.")
-    return lines + ([] if judged.ranks else [RANKS_NOTHING])
+    return lines + ([] if judged.ranks else [TOO_SMALL_TO_RANK])
 
 
 def _score_cells(line: Line, reference: Line) -> list[str]:
@@ -84,14 +81,14 @@ def _score_cells(line: Line, reference: Line) -> list[str]:
 
 def _order_text(judged: Judged) -> str:
     if judged.order is None:
-        return "Order: not measured; it takes two rows that share a seed."
+        return "Order: not measured; this needs two rows that share a seed."
     found = judged.order
     chance = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     text = (
         f"Order of the {found.n} measured rows by mean AP against the paper's: Kendall's tau-b {signed(found.tau, 2)}, "
-        f"two-sided permutation {chance} (how often chance alone gives a tau as far from 0)."
+        f"two-sided permutation {chance} (how often random orders give a tau as far from 0)."
     )
-    return text if judged.ranks else f"{text} At this scale that shows that it is computed, and nothing else."
+    return text if judged.ranks else f"{text} With runs this small it shows only that it can be computed."
 
 
 def _controls(study: Campaign, judged: Judged, where: str) -> Table:
@@ -106,8 +103,8 @@ def _controls(study: Campaign, judged: Judged, where: str) -> Table:
     body = tuple(tuple(map(Cell, _control_cells(each))) for each in judged.controls)
     name = judged.line(study.reference).row.name
     caption = (
-        f"Differences are from {name}, by seed. A control is shown if the mean reaches the margin and the interval "
-        "excludes zero. If the data cannot show these, it cannot judge an ablation.",
+        f"Differences from {name}, by seed. A control is shown if the mean reaches the margin and the interval "
+        "excludes zero. Data that does not show the controls cannot judge an ablation.",
         can_judge(judged),
     )
     return Table(f"Controls: {where}", columns, body, caption)
@@ -126,7 +123,7 @@ def _control_cells(each: JudgedControl) -> list[str]:
 
 def _claims(judged: Judged, where: str) -> Table:
     columns = (
-        Column("The paper says", align="l"),
+        Column("Claim of the paper", align="l"),
         Column("where", align="l"),
         Column("better − worse", align="l"),
         Column("printed"),
@@ -137,14 +134,12 @@ def _claims(judged: Judged, where: str) -> Table:
     )
     body = tuple(tuple(map(Cell, _claim_cells(each))) for each in judged.claims)
     caption = [
-        "Differences of AP. Held: the whole interval is above zero, be the difference as large as printed or not; "
-        "not held: below it; undecided: it straddles zero, or there is but one seed.",
+        "Differences of AP. Held: the whole interval is above zero, whether or not the difference is as large as "
+        "printed. Not held: the whole interval is below zero. Undecided: it contains zero, or there is only one seed.",
     ]
     near = {each.claim.within for each in judged.claims if each.claim.within is not None}
-    caption += [
-        f"Comparable (≈) is taken for a difference within {points:g} AP; the paper names none." for points in near
-    ]
-    caption += [] if judged.ranks else ["At this scale nothing is decided, whatever the differences."]
+    caption += [f"Comparable (≈): a difference of at most {points:g} AP; the paper gives no limit." for points in near]
+    caption += [] if judged.ranks else ["With runs this small no claim is decided, whatever the differences."]
     return Table(f"Claims: {where}", columns, body, tuple(caption))
 
 

@@ -1,4 +1,4 @@
-"""A campaign judged in one setting, as plain data: differences by seed, controls, claims, and the order of the rows."""
+"""A campaign judged in one setting, as plain data: differences by seed, controls, claims and the order of the rows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from archlab.ablation.captions import ranks_nothing
-from archlab.ablation.rows import BOXES, Reported, Setting
+from archlab.ablation.captions import too_small_to_rank
+from archlab.ablation.rows import Reported, Setting, runs_in
 from archlab.ablation.study import Campaign, Claim, Control, Row
 from archlab.report.statistics import Agreement, Interval, agreement, interval
+from archlab.tasks import find_task
+from archlab.tasks.metrics import View
 
 Verdict = Literal["held", "not held", "undecided", "not measured"]
 Shown = Literal["shown", "not shown", "undecided", "not measured"]
@@ -18,9 +20,9 @@ VERDICTS: tuple[Verdict, ...] = ("held", "not held", "undecided", "not measured"
 
 @dataclass(frozen=True)
 class Line:
-    """One network: its AP by seed, the mean, and the mean of its differences from the reference, seed by seed.
+    """One network: its AP by seed, the mean, and the mean difference from the reference over the seeds of both.
 
-    detector: the mean AP in detector boxes, where it was scored in them besides.
+    detector: the mean AP in detector boxes, if it was also scored in them.
     """
 
     row: Row
@@ -32,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class JudgedControl:
-    """Whether the data shows a control as far from the reference as it must be."""
+    """Whether the data shows a control's margin from the reference."""
 
     control: Control
     difference: Interval | None
@@ -41,7 +43,7 @@ class JudgedControl:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with its two rows, what is printed and what is measured of better minus worse, AP."""
+    """A claim with its two rows, and the printed and measured AP of better minus worse."""
 
     claim: Claim
     better: Row
@@ -53,10 +55,13 @@ class JudgedClaim:
 
 @dataclass(frozen=True)
 class Judged:
-    """All of it; `boxes` says whose, `ranks` whether the scale is one that may rank anything."""
+    """A campaign in one setting.
+
+    view: whose scores are judged. ranks: whether the runs are large enough to rank networks.
+    """
 
     setting: Setting
-    boxes: str
+    view: View
     ranks: bool
     lines: tuple[Line, ...]
     controls: tuple[JudgedControl, ...]
@@ -68,7 +73,7 @@ class Judged:
 
     @property
     def can_judge(self) -> bool | None:
-        """Whether every control is shown; None while one is not decided."""
+        """Whether every control is shown; None while one is undecided."""
         found = [each.shown for each in self.controls]
         if "not shown" in found:
             return False
@@ -76,20 +81,21 @@ class Judged:
 
 
 def judge(study: Campaign, rows: Sequence[Reported], setting: Setting) -> Judged:
-    """Judge what was measured in one setting; `rows` are the campaign's networks, its controls last."""
-    boxes = _boxes(rows, setting)
-    found = [_by_seed(row, setting, boxes) for row in rows]
+    """Judge the runs of one setting. rows: the campaign's networks, its controls last."""
+    views: Sequence[View] = find_task(setting.task).views
+    view = _view(rows, views, setting)
+    found = [_by_seed(row, setting, view.key) for row in rows]
     (reference,) = (values for row, values in zip(rows, found, strict=True) if row.row.spec == study.reference)
     lines = [
-        Line(row.row, values, _mean(values), paired(values, reference), _mean(_by_seed(row, setting, BOXES[1])))
+        Line(row.row, values, _mean(values), paired(values, reference), _mean(_by_seed(row, setting, views[-1].key)))
         for row, values in zip(rows, found, strict=True)
     ]
     named = {line.row.spec: line for line in lines[: len(study.rows)]}
-    ranks = not ranks_nothing(setting)
+    ranks = not too_small_to_rank(setting)
     controls = zip(study.controls, lines[len(study.rows) :], strict=True)
     return Judged(
         setting,
-        boxes,
+        view,
         ranks,
         tuple(lines),
         tuple(JudgedControl(each, line.difference, shown(each, line.difference, ranks)) for each, line in controls),
@@ -103,12 +109,12 @@ def _mean(values: Mapping[int, float]) -> Interval | None:
 
 
 def paired(values: Mapping[int, float], others: Mapping[int, float]) -> Interval | None:
-    """values - others over the seeds that both have."""
+    """Return the interval of values - others over the seeds that both have."""
     return interval([value - others[seed] for seed, value in values.items() if seed in others])
 
 
 def shown(control: Control, difference: Interval | None, ranks: bool = True) -> Shown:
-    """A control is shown if the mean difference reaches its margin and the interval lies on its side of zero."""
+    """Return `shown` if the mean difference reaches the control's margin and the interval is on its side of zero."""
     if difference is None:
         return "not measured"
     sign = 1 if control.side == "above" else -1
@@ -119,7 +125,7 @@ def shown(control: Control, difference: Interval | None, ranks: bool = True) -> 
 
 
 def verdict(claim: Claim, difference: Interval | None, ranks: bool = True) -> Verdict:
-    """Held or not held where the whole interval says so; undecided otherwise, from one seed, or on a small scale.
+    """Return the verdict of the whole interval; `undecided` for one seed or if the runs are too small to rank networks.
 
     "Better" holds above zero and fails below; "comparable" holds within -+`within` and fails outside.
     """
@@ -135,15 +141,14 @@ def verdict(claim: Claim, difference: Interval | None, ranks: bool = True) -> Ve
     return "not held" if outside else "undecided"
 
 
-def _boxes(rows: Sequence[Reported], setting: Setting) -> str:
-    """Ground-truth boxes where anything was scored in them: they leave the made-up detector out of it."""
-    runs = [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
-    return next((kind for kind in BOXES if any(run.scores.get(kind) for run in runs)), BOXES[0])
+def _view(rows: Sequence[Reported], views: Sequence[View], setting: Setting) -> View:
+    """Return the first view with scores: ground-truth boxes before those of a synthetic detector."""
+    runs = runs_in(rows, setting)
+    return next((view for view in views if any(run.scores.get(view.key) for run in runs)), views[0])
 
 
-def _by_seed(row: Reported, setting: Setting, boxes: str) -> dict[int, float]:
-    runs = row.measured[setting].runs if setting in row.measured else ()
-    found = {run.seed: run.scores.get(boxes, {}).get("AP") for run in runs}
+def _by_seed(row: Reported, setting: Setting, view: str) -> dict[int, float]:
+    found = {run.seed: run.scores.get(view, {}).get("AP") for run in runs_in([row], setting)}
     return {seed: ap for seed, ap in sorted(found.items()) if ap is not None}
 
 
@@ -162,7 +167,7 @@ def _claim(claim: Claim, lines: Mapping[str, Line], ranks: bool) -> JudgedClaim:
 
 
 def _order(lines: Sequence[Line]) -> Agreement | None:
-    """Our order of the rows by mean AP against the paper's, over the seeds that all measured rows share."""
+    """Compare our order of the rows by mean AP with the paper's, over the seeds that all measured rows share."""
     known = [line for line in lines if line.by_seed and line.row.published.ap is not None]
     if len(known) < 2:
         return None

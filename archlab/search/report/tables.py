@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archlab.report.correlation import Correlation
-from archlab.report.tables import EMPTY, Cell, Column, Document, Table
+from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet
 from archlab.search.report.analysis import Analysis, AtRung
 from archlab.search.report.bands import Bounded
 from archlab.search.report.correlations import Pairing, rank_correlations
@@ -19,7 +19,7 @@ from archlab.search.results import Candidate
 KINDS = {"rung": "lower rung", "seed": "other seed", "proxy": "zero-cost proxy", "cost": "cost"}
 
 
-def document(analysis: Analysis) -> Document:
+def document(analysis: Analysis) -> TableSet:
     """The tables in the order in which a report shows them."""
     result = analysis.result
     made = [
@@ -29,7 +29,7 @@ def document(analysis: Analysis) -> Document:
         correlations(analysis),
     ]
     tables = tuple(table for table in made if table and table.rows)
-    return Document(result.study, result.title, result.space, tables, tuple(records(analysis)))
+    return TableSet(result.study, result.title, result.space, tables, tuple(records(analysis)))
 
 
 def ends(analysis: Analysis) -> tuple[AtRung, ...]:
@@ -160,11 +160,11 @@ def _words(name: str) -> str:
     return f"{quantity(first).label} at {rest}" if rest else quantity(first).label
 
 
-def front_document(analysis: Analysis) -> Document:
+def front_document(analysis: Analysis) -> TableSet:
     """The records of the front's members alone."""
     result = analysis.result
     held = tuple(record for record in records(analysis) if record["on_front"])
-    return Document(f"{result.study}_front", result.title, result.space, (), held)
+    return TableSet(f"{result.study}_front", result.title, result.space, (), held)
 
 
 def in_order(analysis: Analysis) -> list[Candidate]:

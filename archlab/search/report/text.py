@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from archlab.ablation.captions import RANKS_NOTHING, plural
+from archlab.ablation.captions import TOO_SMALL_TO_RANK, plural
 from archlab.report.tables import sentence_list
 from archlab.search.report.analysis import Analysis
 from archlab.search.report.estimates import COUNTED, Certainty, Domination, all_known, dominations, known, vector
@@ -95,7 +95,7 @@ def may_not(analysis: Analysis) -> Iterator[str]:
     result = analysis.result
     data = re.findall(r"\w+", result.data)
     if "quick" in data:
-        yield RANKS_NOTHING
+        yield TOO_SMALL_TO_RANK
     if "synthetic" in data:
         yield "The data is synthetic: an order found here is not an order on COCO or MPII."
     single = sum(len(c.seeds) < 2 for c in analysis.front)

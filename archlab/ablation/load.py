@@ -1,0 +1,118 @@
+"""Loading studies by name or path, with `same_as` rows and relative paths resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Row, Study, UnitComplexity, items_of
+from archlab.core import builtin
+from archlab.core.errors import InputError, Problem, nearest
+from archlab.yamlio import Item, parse, read
+
+
+def load_study(study: str | Path | Study) -> Study:
+    """Return a study by its name (`table6`) or path, its `same_as` rows filled in. A loaded study is returned as it is.
+
+    Raises InputError with every problem found.
+    """
+    if not isinstance(study, str | Path):
+        return study
+    path = builtin.find(study, "studies", "*.yaml", "study")
+    loaded, item = _read(path)
+    if isinstance(loaded, UnitComplexity):
+        return loaded
+    resolved: list[Row] = []
+    problems: list[Problem] = []
+    for row, place in zip(loaded.rows, items_of(item), strict=True):
+        try:
+            resolved.append(_resolved(row, place, path))
+        except InputError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise InputError(problems)
+    loaded = replace(loaded, rows=tuple(resolved))
+    return _resolve_campaign(loaded, path) if isinstance(loaded, Campaign) else loaded
+
+
+def load_ablation(study: str | Path | Study) -> Ablation:
+    """Return a study of kind `ablation`. Raises InputError for one of another kind."""
+    loaded = load_study(study)
+    if not isinstance(loaded, Ablation):
+        raise InputError(Problem(f"{loaded.name} is of kind {loaded.kind}; expected an ablation", field="study"))
+    return loaded
+
+
+def study_names() -> list[str]:
+    """Return the names of the built-in studies, without the searches."""
+    found = builtin.names("studies", "*.yaml")
+    return [name for name, path in found.items() if read(path).entries["kind"].value != SEARCH]
+
+
+def distinct_rows(studies: Iterable[Ablation]) -> list[Row]:
+    """Return the rows of some studies, each network once, in order of first appearance."""
+    kept: dict[tuple[str, str], Row] = {}
+    for study in studies:
+        for row in study.rows:
+            kept.setdefault((row.spec, repr(sorted(row.fields.items()))), row)
+    return list(kept.values())
+
+
+def _read(path: Path) -> tuple[Study, Item]:
+    """Return a study as its file has it, and the file's item."""
+    item = read(path)
+    return replace(parse(item, _kind(item)), name=path.stem), item
+
+
+def _kind(item: Item) -> type[Study]:
+    kind = item.value.get("kind") if isinstance(item.value, dict) else None
+    if kind is None:
+        raise InputError(item.problem(f"a study needs a kind: {', '.join(KINDS)}", "kind"))
+    if kind.value == SEARCH:
+        rule = f"{Path(item.file).stem} is a search: `archlab search` runs it and writes its report"
+        raise InputError(kind.problem(rule, "kind"))
+    if not isinstance(kind.value, str) or kind.value not in KINDS:
+        raise InputError(
+            kind.problem(f"no kind of study is called {kind.shown()}{nearest(str(kind.value), KINDS)}", "kind")
+        )
+    return KINDS[kind.value]
+
+
+def _spec_path(spec: str, study: Path) -> str:
+    """Return a spec's path relative to the study's folder where that file exists; any other spec unchanged."""
+    there = study.parent / spec
+    return str(there) if spec.endswith((".yaml", ".yml")) and there.is_file() else spec
+
+
+def _resolve_campaign(study: Campaign, path: Path) -> Campaign:
+    """Resolve the paths of controls, reference and claims, so that they name specs as the resolved rows do."""
+    return replace(
+        study,
+        reference=_spec_path(study.reference, path),
+        controls=tuple(replace(each, spec=_spec_path(each.spec, path)) for each in study.controls),
+        claims=tuple(
+            replace(each, better=_spec_path(each.better, path), worse=_spec_path(each.worse, path))
+            for each in study.claims
+        ),
+    )
+
+
+def _resolved(row: Row, place: Item, path: Path) -> Row:
+    """Return the row with its spec's path resolved, or the row that it is `same_as`."""
+    if not row.same_as:
+        return replace(row, spec=_spec_path(row.spec, path))
+    study_name, _, spec = row.same_as.partition("/")
+    sibling = path.parent / f"{study_name}.yaml"
+    if not spec or not sibling.is_file():
+        hint = nearest(study_name, sorted(other.stem for other in path.parent.glob("*.yaml")))
+        raise InputError(
+            place.problem(f"{row.same_as!r} is not STUDY/SPEC of a study in the same folder{hint}", "rows.same_as")
+        )
+    other, _ = _read(sibling)
+    rows = {} if isinstance(other, UnitComplexity) else {each.spec: each for each in other.rows if each.spec}
+    if spec not in rows:
+        raise InputError(
+            place.problem(f"no row of {study_name} has the spec {spec!r}{nearest(spec, rows)}", "rows.same_as")
+        )
+    return _resolved(rows[spec], place, sibling)

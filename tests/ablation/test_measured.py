@@ -1,0 +1,115 @@
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+from helpers.sample_records import run_of
+from helpers.tables import cells
+
+from archlab.ablation.captions import NOT_TRAINED, PUBLISHED
+from archlab.ablation.load import load_ablation, load_study
+from archlab.ablation.report import study_tables
+from archlab.report import tables
+from archlab.report.tables import TableSet
+from archlab.training.runs import Record
+
+
+def table6(*records: Record) -> TableSet:
+    loaded = load_ablation("table6")
+    return study_tables(loaded, records)
+
+
+def test_csv_of_an_ablation_keeps_counts_to_the_unit() -> None:
+    lines = list(csv.DictReader(io.StringIO(tables.comma_separated(table6(run_of("lite_hrnet_18"))))))
+    (lite,) = [line for line in lines if line["spec"] == "lite_hrnet_18"]
+    assert (lite["coco_paper_flops"], lite["mpii_paper_flops"]) == ("215202112", "286710400")
+    assert (lite["published_ap"], lite["ground_truth_boxes_AP"], lite["seeds"]) == ("64.8", "20.0", "1")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_terminal_form_keeps_to_its_width_where_single_groups_fit(width: int) -> None:
+    text = tables.terminal(table6(run_of("lite_hrnet_18")).tables[:1], max(width, 90)).plain
+    assert max(map(len, text.splitlines())) <= max(width, 90)
+    assert text.count("Lite-HRNet-30") >= 1
+
+
+def test_a_table_too_wide_for_the_terminal_repeats_its_names() -> None:
+    document = table6(run_of("lite_hrnet_18"))
+    narrow, wide = (tables.terminal(document.tables[:1], width).plain for width in (90, 250))
+    assert narrow.count("Small HRNet-W16") > wide.count("Small HRNet-W16") == 1
+
+
+def test_costs_stand_beside_the_printed_ones_with_their_difference() -> None:
+    document = table6()
+    coco = "MFLOPs, COCO 256×192"
+    assert cells(document, "Cost", coco, "as paper, 2²⁰")["Lite-HRNet-18"] == "205.23"
+    assert cells(document, "Cost", coco, "printed")["Lite-HRNet-18"] == "205.2"
+    assert cells(document, "Cost", coco, "diff.")["Lite-HRNet-18"] == "+0.03"
+    assert cells(document, "Cost", "MFLOPs, MPII 256×256", "diff.")["Wider Naive Lite-HRNet-18"] == "−4.12"
+    assert cells(document, "Cost", "Parameters, 10⁶", "diff.")["Naive Lite-HRNet-18"] == "+0.060"
+    assert re.findall(r"(\d+) of the (\d+)", document.tables[0].caption[0]) == [("19", "21")]
+
+
+def test_misprints_are_remarked_on_where_they_stand() -> None:
+    table = table6().tables[0]
+    remarked = {row[0].text: cell.text for row in table.rows for cell in row if cell.note}
+    assert remarked == {"Naive Lite-HRNet-18": "0.7", "Wider Naive Lite-HRNet-18": "418.7"}
+
+
+def test_published_scores_stand_in_columns_of_their_own() -> None:
+    document = table6(run_of("lite_hrnet_18", seed=1, pck=50.0), run_of("lite_hrnet_18", seed=2, pck=51.0))
+    measured = "Measured, ground-truth boxes"
+    assert cells(document, "Scores", measured, "PCK")["Lite-HRNet-18"] == "50.5 ± 0.7"
+    assert cells(document, "Scores", measured, "AP")["Lite-HRNet-18"] == "20.0 ± 0.0"
+    assert cells(document, "Scores", "", "seeds")["Lite-HRNet-18"] == "2"
+    assert cells(document, "Scores", "Published, COCO val", "AP")["Lite-HRNet-18"] == "64.8"
+    groups = {column.group for column in document.tables[1].columns}
+    assert groups == {"", measured, "Published, COCO val", "Published, MPII val"}
+
+
+def test_a_row_without_a_run_shows_a_dash_and_is_listed() -> None:
+    document = table6(run_of("lite_hrnet_18"))
+    found = cells(document, "Scores", "Measured, ground-truth boxes", "PCK")
+    assert [name for name, text in found.items() if text != "-"] == ["Lite-HRNet-18", "Mean pose, no network"]
+    (line,) = [line for line in document.tables[1].caption if line.startswith("Not trained:")]
+    assert "Small HRNet-W16" in line
+    assert "Lite-HRNet-18," not in line.replace("Naive Lite-HRNet-18,", "")
+
+
+def test_the_mean_pose_is_what_there_is_to_beat() -> None:
+    found = cells(table6(run_of("lite_hrnet_18")), "Scores", "Measured, ground-truth boxes", "PCK")
+    assert found["Mean pose, no network"] == "15.0"
+
+
+def test_scores_in_detector_boxes_have_columns_only_where_there_are_any() -> None:
+    both = run_of("lite_hrnet_18")
+    both.scores["detector_boxes"] = dict(both.scores["ground_truth_boxes"], AP=17.0)
+    document = table6(both)
+    assert cells(document, "Scores", "Measured, detector boxes", "AP")["Lite-HRNet-18"] == "17.0"
+    assert cells(document, "Scores", "Measured, detector boxes", "AP")["Mean pose, no network"] == "-"
+
+
+def test_each_setting_has_a_table_of_its_own() -> None:
+    document = table6(run_of("lite_hrnet_18"), run_of("lite_hrnet_30", recipe="gpu", recipe_hash="r7" * 8))
+    headings = [table.heading for table in document.tables]
+    assert headings == ["Cost", "Scores: recipe gpu, synthetic quick", "Scores: recipe quick, synthetic quick"]
+
+
+def test_without_runs_the_table_says_that_nothing_was_trained() -> None:
+    document = table6()
+    assert document.tables[1].caption == (NOT_TRAINED, PUBLISHED)
+    assert all("Measured" not in column.group for column in document.tables[1].columns)
+
+
+def test_measured_and_published_scores_are_said_not_to_compare() -> None:
+    assert PUBLISHED in table6(run_of("lite_hrnet_18")).tables[1].caption
+
+
+def test_a_study_without_published_figures_has_no_columns_for_them(tmp_path: Path) -> None:
+    text = "kind: ablation\ntitle: T\nsource: S\nrows:\n  - {name: Mine, spec: lite_hrnet_18}\n"
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    document = study_tables(load_study(tmp_path / "mine.yaml"), [run_of("lite_hrnet_18")])
+    heads = [f"{column.group} {column.name}" for table in document.tables for column in table.columns]
+    assert not [head for head in heads if "ublished" in head or "printed" in head or "diff" in head]
+    assert "ublished" not in tables.markdown(document)
