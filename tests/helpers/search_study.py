@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +141,8 @@ def commands(folder: Path) -> Iterator[Start]:
             process.communicate()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 90.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 300.0) -> None:
+    """Wait on a condition; the deadline only ends what hangs."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -166,19 +168,48 @@ def number_of(worker: str) -> int:
     return int(worker.rsplit(":", 2)[1])
 
 
-def worker_in_training(tiny: Tiny, study: Callable[[], optuna.Study]) -> int:
-    """The process of a living worker whose trial has a checkpoint, once there is one."""
-    found: list[int] = []
+def workers(study: optuna.Study) -> dict[str, str]:
+    """The hash of the candidate that each worker is trying, by the worker's name."""
+    running = [trial.user_attrs for trial in study.get_trials(deepcopy=False) if trial.state.name == "RUNNING"]
+    return {each["worker"]: each["candidate"]["hash"] for each in running if "candidate" in each}
+
+
+def training(tiny: Tiny, study: optuna.Study) -> list[str]:
+    """The living workers of this machine whose trials have checkpoints."""
     runs = tiny.out / "tiny" / "runs"
+    saved = {run.spec_hash for run in find_runs(runs) if (runs / run.fingerprint / "checkpoint.pt").is_file()}
+    return [worker for worker, network in workers(study).items() if network in saved and lives(worker)]
 
-    def look() -> bool:
-        for trial in study().get_trials(deepcopy=False):
-            worker = trial.user_attrs.get("worker", "::")
-            if trial.state.name == "RUNNING" and "candidate" in trial.user_attrs and lives(worker):
-                mine = [r for r in find_runs(runs) if r.spec_hash == trial.user_attrs["candidate"]["hash"]]
-                if any((runs / r.fingerprint / "checkpoint.pt").is_file() for r in mine):
-                    found.append(number_of(worker))
-        return bool(found)
 
-    wait_for(look)
+def frozen(look: Callable[[optuna.Study], list[str]], study: Callable[[], optuna.Study]) -> int:
+    """Return the process of a worker that `look` finds, stopped while its trial runs, so that it cannot end the trial."""
+    found: list[int] = []
+
+    def caught() -> bool:
+        for worker in look(study()):
+            process = number_of(worker)
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+                wait_for(lambda: status(process, "State")[:1] in "TZX")  # noqa: B023  called before the next
+                if worker in workers(study()):
+                    found.append(process)
+                    return True
+                os.kill(process, signal.SIGCONT)
+        return False
+
+    wait_for(caught)
     return found[0]
+
+
+def status(process: int, field: str) -> str:
+    """A field of what Linux says of a process, empty once there is no such process."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return ""
+    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(f"{field}:"))
+
+
+def is_asked_to_end(process: int) -> bool:
+    """Whether SIGTERM waits for a stopped process."""
+    return bool(int(status(process, "ShdPnd") or "0", 16) >> (signal.SIGTERM - 1) & 1)

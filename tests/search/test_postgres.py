@@ -19,7 +19,7 @@ from pathlib import Path
 import optuna
 import pytest
 from helpers import search_study
-from helpers.search_study import Start, Tiny, check_exact, number_of, processes_of, wait_for, worker_in_training
+from helpers.search_study import Start, Tiny, check_exact, frozen, number_of, processes_of, training, wait_for, workers
 from optuna.storages import BaseStorage
 
 from archlab.core.errors import InputError
@@ -112,20 +112,13 @@ def test_a_worker_killed_on_one_of_two_machines_is_found_by_its_silence(
     there = start([*other, *command, "--jobs", "2"])
     study = study_in(storage)
 
-    def of_the_other() -> list[int]:
-        return [
-            number_of(t.user_attrs["worker"])
-            for t in study.get_trials(deepcopy=False)
-            if t.state.name == "RUNNING"
-            and t.user_attrs.get("worker", "").startswith("elsewhere ")
-            and "candidate" in t.user_attrs
-        ]
+    def of_the_other(study: optuna.Study) -> list[str]:
+        return [worker for worker in workers(study) if worker.startswith("elsewhere ")]
 
-    wait_for(of_the_other)
-    killed = of_the_other()[0]
+    killed = frozen(of_the_other, lambda: study)
     there.kill()  # with its coordinator, so that nobody on that machine sees it go
     os.kill(killed, signal.SIGKILL)
-    _, told = here.communicate(timeout=120)
+    _, told = here.communicate(timeout=300)
     assert here.returncode == 0, told
     finished = check_exact(study, 8)
     lost = [t for t in study.get_trials() if is_lost(t) and number_of(t.user_attrs["worker"]) == killed]
@@ -146,15 +139,15 @@ def test_a_search_whose_server_is_restarted_midway_goes_on_to_exact_totals(
     command = tiny.command("--storage", server.url, "--jobs", "2", "--trials", "6")
     first = start(command)
     study = study_in(storage)
-    worker_in_training(tiny, lambda: study)
+    wait_for(lambda: training(tiny, study))
     server.stop("immediate")
     server.start()
-    _, told = first.communicate(timeout=120)
+    _, told = first.communicate(timeout=300)
     if first.returncode:
         assert "the same command goes on from here" in told
     assert "Traceback" not in told
     again = start(command)
-    _, told = again.communicate(timeout=120)
+    _, told = again.communicate(timeout=300)
     assert again.returncode == 0, told
     check_exact(study, 6)
 
@@ -195,7 +188,7 @@ def test_optuna_dashboard_opens_a_study_unchanged(
     searching = start(
         [*tiny.command("--worker", "--trials", "3"), *(["--storage", server.url] if kept == "database" else [])]
     )
-    assert searching.wait(timeout=120) == 0
+    assert searching.wait(timeout=300) == 0
     before = tiny.journal.read_bytes() if kept == "journal" else b""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

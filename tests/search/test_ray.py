@@ -7,11 +7,12 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from helpers import search_study
-from helpers.search_study import Start, Tiny, check_exact, number_of, processes_of, wait_for, worker_in_training
+from helpers.search_study import Start, Tiny, check_exact, frozen, number_of, processes_of, training, wait_for
 
 from archlab.core.errors import InputError
 from archlab.core.ray import engine
@@ -73,9 +74,9 @@ def test_ray_places_workers_and_one_that_is_killed_is_replaced(
     before = ray_processes()
     process = start(tiny.command("--engine", "ray", "--jobs", "2", "--trials", "6"), around)
     wait_for(tiny.is_begun)
-    killed = worker_in_training(tiny, tiny.opened)
+    killed = frozen(partial(training, tiny), tiny.opened)
     os.kill(killed, signal.SIGKILL)
-    _, told = process.communicate(timeout=180)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told
     assert "exit code -9" in told
     study = tiny.opened()
@@ -91,7 +92,7 @@ def test_a_file_as_storage_is_refused_by_a_cluster_of_two_machines(
 ) -> None:
     command = [sys.executable, "-c", TWO_NODES, str(tiny.study), str(tiny.data)]
     process = start(command, around)
-    told, errors = process.communicate(timeout=180)
+    told, errors = process.communicate(timeout=300)
     assert "told: " in told, errors
     assert "--storage: 2 machines of a cluster cannot share a file: name a PostgreSQL database" in told
 

@@ -7,12 +7,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from helpers import search_study
 from helpers.paths import REPOSITORY
-from helpers.search_study import Start, Tiny, check_exact, number_of, processes_of, wait_for, worker_in_training
+from helpers.search_study import (
+    Start,
+    Tiny,
+    check_exact,
+    frozen,
+    is_asked_to_end,
+    number_of,
+    processes_of,
+    training,
+    wait_for,
+)
 
 from archlab.search import run as explore
 from archlab.search.recovery import counts, history, is_lost, outcome
@@ -78,7 +89,7 @@ def test_killed_workers_and_coordinators_leave_totals_exact(
     tiny: Tiny, start: Start, claimer: subprocess.Popen[str]
 ) -> None:
     first = start(tiny.command("--jobs", "4", "--trials", "8"))
-    killed = [worker_in_training(tiny, tiny.opened)]
+    killed = [frozen(partial(training, tiny), tiny.opened)]
     os.kill(killed[0], signal.SIGKILL)
     claimed = killed_with_the_claim(claimer)
     wait_for(lambda: counts(tiny.opened())[0] >= 1)
@@ -89,9 +100,9 @@ def test_killed_workers_and_coordinators_leave_totals_exact(
 
     wanted = len(kept) + 6  # however many the first finished, some are left to be killed in
     second = start(tiny.command("--jobs", "4", "--trials", str(wanted)))
-    killed.append(worker_in_training(tiny, tiny.opened))
+    killed.append(frozen(partial(training, tiny), tiny.opened))
     os.kill(killed[1], signal.SIGKILL)
-    _, told = second.communicate(timeout=120)
+    _, told = second.communicate(timeout=300)
     assert second.returncode == 0, told
     assert "exit code -9" in told
     assert f"{wanted}/{wanted}, 0 s left, best pck" in told
@@ -128,9 +139,11 @@ def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at
     tiny.write("recipe.yaml", ("iterations: 6", "iterations: 50"))
     stopped = start(tiny.command("--jobs", "2"))
     wait_for(tiny.is_begun)
-    worker_in_training(tiny, tiny.opened)
+    worker = frozen(partial(training, tiny), tiny.opened)
     stopped.send_signal(signal.SIGTERM)
-    _, told = stopped.communicate(timeout=60)
+    wait_for(lambda: is_asked_to_end(worker))
+    os.kill(worker, signal.SIGCONT)
+    _, told = stopped.communicate(timeout=300)
     assert stopped.returncode == 130, told
     assert "stopped by SIGTERM; the same command goes on from here" in told
     assert not processes_of(tiny.folder)
@@ -140,7 +153,7 @@ def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at
     assert waiting >= 1
     both = [start(tiny.command("--jobs", "2", "--trials", "8")) for _ in range(2)]
     for process in both:
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=300)
         assert process.returncode == 0, told
     check_exact(tiny.opened(), 8)
     result = explore.result_of(tiny.options(trials=8))

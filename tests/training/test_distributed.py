@@ -91,7 +91,7 @@ def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def torchrun(folder: Path, *arguments: str) -> None:
     with started(folder, *arguments) as made:
-        _, errors = made.communicate(timeout=100)
+        _, errors = made.communicate(timeout=300)
     assert made.returncode == 0, errors
 
 
@@ -143,7 +143,7 @@ def ended(folder: Path, root: Path, number: int, at: int) -> str:
                 os.kill(process, number)
         else:
             made.send_signal(number)  # torchrun hands it on
-        _, errors = made.communicate(timeout=100)
+        _, errors = made.communicate(timeout=300)
         assert made.returncode != 0
     return errors
 

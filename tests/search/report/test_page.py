@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers.browser import Page, chromium, executable
 from helpers.search_results import make_result
+from helpers.search_study import wait_for
 from PIL import Image
 
 import archlab
@@ -279,10 +280,7 @@ def test_the_yaml_that_the_page_shows_builds_the_same_network(folder: Path, brow
     browser.open(folder / "search.html", width=1280, height=900)
     browser.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     browser.click("#copy")
-    assert (
-        browser.run("new Promise(done => setTimeout(() => done(document.querySelector('#copy').textContent), 100))")
-        == "Copied"
-    )
+    wait_for(lambda: browser.text("#copy") == "Copied")
     (tmp_path / "copied.yaml").write_text(browser.run("navigator.clipboard.readText()"))
     assert archlab.spec_hash(archlab.load(tmp_path / "copied.yaml")) in browser.text("#panel-kind")
 

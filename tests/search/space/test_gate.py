@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import itertools
+import math
 from collections import defaultdict
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 import archlab
 from archlab.core.errors import InputError
 from archlab.counting.fast import tally
+from archlab.search.space import gate as gates
 from archlab.search.space.gate import MISFIT, Gate, check, key_of
 from archlab.search.space.points import enumerate_points, neighbours, sample
 from archlab.search.space.space import load_space
@@ -109,13 +111,15 @@ def test_shapes_that_do_not_fit_are_refused_with_the_rule(tmp_path):
     assert "a width of 7 has no halves" in found.refused
 
 
-def test_an_unsatisfiable_limit_is_reported_with_the_nearest_miss_in_time():
+def test_an_unsatisfiable_limit_is_reported_with_the_nearest_miss_once_patience_ends(monkeypatch):
     space = load_space("lite_hrnet")
     space.limits["params"] = type(space.limits["params"])(max=1000.0)
-    start = time.monotonic()
+    seconds = itertools.count()
+    monkeypatch.setattr(gates.time, "monotonic", lambda: float(next(seconds)))
+    gate = Gate(space)
     with pytest.raises(InputError) as caught:
-        Gate(space).sample(Random(0), patience=2.0)
-    assert time.monotonic() - start < 10
+        gate.sample(Random(0), patience=20.0)
+    assert gate.tried == 21  # a look a second, and the first beyond its patience is the last
     message = str(caught.value)
     assert "candidates passes; the nearest miss, by " in message
     assert "params is " in message
@@ -160,7 +164,7 @@ def test_rare_candidates_are_found_by_a_walk_from_the_nearest_miss():
     band = type(space.limits["macs"])
     space.limits.update(macs=band(min=2.19e8, max=2.2e8), params=band(min=1.1e6, max=1.12e6))
     gate = Gate(space)
-    found = {gate.sample(Random(seed)).key for seed in range(5)}
+    found = {gate.sample(Random(seed), patience=math.inf).key for seed in range(5)}
     assert len(found) == 5
 
 

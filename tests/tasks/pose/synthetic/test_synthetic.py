@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -304,7 +305,7 @@ generate(Path({str(tmp_path / "set")!r}), level="full", train=3, val=1, seed=0, 
 """
     pytest.importorskip("resource", reason="limits on file size are POSIX's")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "File too large" in done.stderr
+    assert os.strerror(errno.EFBIG) in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -321,14 +322,14 @@ if __name__ == "__main__":
     killed = subprocess.Popen(
         [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob(".set.*/train2017/*")):
         assert time.monotonic() < deadline, "no picture was drawn"
         time.sleep(0.02)
     killed.kill()
     assert killed.stdout
     with killed.stdout as alive:  # held open by every process of the generation
-        assert select.select([alive], [], [], 20)[0], "its processes go on"
+        assert select.select([alive], [], [], 300)[0], "its processes go on"
         assert alive.read() == b""
     killed.wait()
     (left,) = tmp_path.glob(".set.*")
