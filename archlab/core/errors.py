@@ -40,6 +40,11 @@ class InputError(ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems in the order of their files, lines and columns, each once."""
+    return sorted(dict.fromkeys(problems), key=lambda each: (each.file, each.line, each.column))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for a name close to a known one, else the known names if they are few."""
     known = list(known)

@@ -1,139 +1,241 @@
-"""From what a file says to declared nodes: the stages form and the nodes form, problems gathered on the way."""
+"""From what a file says to declared nodes: a reader for each form of a network.
+
+The readers go on after a mistake; see `uses`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from archlab import yamlio
-from archlab.blocks import registry
 from archlab.blocks.basic import gather
-from archlab.blocks.wiring import Arguments
-from archlab.core.errors import Problem, nearest
-from archlab.network.spec import IMAGE, Declared, Repeat, SpecForm, StagesForm
+from archlab.blocks.wiring import Shape
+from archlab.core.errors import nearest
+from archlab.network.spec import IMAGE, LAST, Declared, Repeat, StagesForm, branch_widths
+from archlab.network.uses import BlockReader, Declaration, Use
 from archlab.yamlio import Item
 
 NODE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+MOST_STAGES = 6
+HEAT_MAPS = "heat_maps"
 
 
-@dataclass(frozen=True)
-class Use:
-    """A block with checked arguments."""
+def declare(blocks: BlockReader, form: Mapping[str, Any]) -> Declaration:
+    """Return the nodes of either form with the last layer, adding what is wrong to the reader's problems.
 
-    block: str
-    function: Callable[..., Any]
-    arguments: Arguments
-    item: Item
+    form: the fields of SpecForm that are sound, by name.
+    """
+    written = [name for name in ("stages", "nodes") if blocks.document.entries.get(name, Item(None)).value]
+    _check_form(blocks, form, written)
+    made = [_READERS[name](blocks, form).read() for name in written]
+    nodes, end, input = made[0] if len(made) == 1 else Declaration([], None, None)
+    if "last" in form:
+        item = form["last"] or replace(blocks.document, value=HEAT_MAPS)
+        use = blocks.use(item, LAST, {"outputs": form.get("outputs")})
+        if "outputs" in form:
+            blocks.declare(nodes, LAST, use, [(end, None)])
+    return Declaration(nodes, LAST, input)
 
 
-Uses = dict[tuple[int, int, str, str], tuple[Item, Item | None, Use]]
-"""Blocks that were checked once, by the identity of what stands in the file; the Items are kept, so that it stays."""
-MOST_USES = 20_000
+def _check_form(blocks: BlockReader, form: Mapping[str, Any], written: Sequence[str]) -> None:
+    """Tell a file with both forms or none, and fields of the other form. A misspelt name counts as its form."""
+    if len(written) == 2 or not (written or {"stages", "nodes"} - set(form)):
+        blocks.problems.append(blocks.document.problem("a network has either `stages:` or `nodes:`", "stages"))
+    for name in _OTHERS[written[0]] if len(written) == 1 else ():
+        if form.get(name) is not None:
+            blocks.problems.append(blocks.at(name).problem(f"`{name}:` does not go with `{written[0]}:`", name))
 
 
-@dataclass
-class Declarer:
-    """Turns forms into declared nodes, gathering problems; what is in `uses` is not checked again."""
+class StagesReader:
+    """Reads `stem`, `stages` and `head`: a high-resolution network."""
 
-    blocks: registry.Table
-    document: Item
-    problems: list[Problem] = field(default_factory=list)
-    uses: Uses | None = None
+    def __init__(self, blocks: BlockReader, form: Mapping[str, Any]) -> None:
+        self.blocks, self.form = blocks, form
+        self.item = blocks.at("stages")
+        whole = form.get("stages")
+        self.stages = vars(whole) if whole else yamlio.parse_partly(self.item, StagesForm, "stages").sound
+        modules = self.stages.get("modules")
+        self.count = len(modules) if modules is not None and 1 <= len(modules) <= MOST_STAGES else None
+        self.width_rule = self._width_rule()
 
-    def check_form(self, form: SpecForm) -> None:
-        if bool(form.stages) == bool(form.nodes):
-            self.problems.append(self.document.problem("a network has either `stages:` or `nodes:`", "stages"))
-        for name in ("stem", "head") if form.nodes else ("output",):
-            if getattr(form, name) is not None:
-                other = "nodes" if form.nodes else "stages"
-                at = self.document.entries[name]
-                self.problems.append(at.problem(f"`{name}:` does not go with `{other}:`", name))
-        if form.stages:
-            multiple = 4 * 2 ** len(form.stages.modules)
-            if any(side % multiple for side in form.input[1:]):
-                resolutions = len(form.stages.modules) + 1
-                self.problems.append(self._at("input").problem(
-                    f"height and width must be multiples of {multiple}, so that the maps of {resolutions} resolutions "
-                    f"fit each other; found {form.input[1]}x{form.input[2]}", "input"))  # fmt: skip
-
-    def stages(self, form: SpecForm) -> tuple[list[Declared], str]:
-        assert form.stages is not None
+    def read(self) -> Declaration:
         nodes: list[Declared] = []
-        at = IMAGE
-        stems = self._many(form.stem, "stem")
-        for i, item in enumerate(stems):
-            if use := self.use(item, "stem"):
-                at = self._add(nodes, "stem" if len(stems) == 1 else f"stem.{i}", use, at)
-        for index in range(len(form.stages.modules)):
-            at = self._stage(nodes, form.stages, index, at)
-        for i, item in enumerate(self._many(form.head, "head")):
-            if use := self.use(item, "head"):
-                at = self._add(nodes, "head" if i == 0 else f"head.{i}", use, at)
-        return nodes, at
+        self._check_lengths()
+        at = self._chain(nodes, "stem", IMAGE)
+        for index in range(self.count or max(1, *map(len, self._lists().values()))):
+            at = self._stage(nodes, index, at)
+        return Declaration(nodes, self._chain(nodes, "head", at), self._input())
 
-    def _stage(self, nodes: list[Declared], form: StagesForm, index: int, at: str) -> str:
-        stage, widths = f"stage{index + 2}", form.widths(index)
-        repeat = form.repeat if isinstance(form.repeat, int) else form.repeat[index]
-        joint = self.use(_entry(form.transition, index), "stages.transition", {"widths": widths})
-        units = self._units(_entry(form.unit, index), len(widths))
-        fuse = self.use(_entry(form.fusion, index), "stages.fusion")
-        if joint:
-            at = self._add(nodes, f"{stage}.transition", joint, at)
-        for module in range(form.modules[index]):
-            for unit in range(repeat):
-                at = self._unit(nodes, f"{stage}.module{module}.unit{unit}", units, at)
-            if fuse:
-                at = self._add(nodes, f"{stage}.module{module}.fusion", fuse, at)
+    def _chain(self, nodes: list[Declared], name: str, at: str | None) -> str | None:
+        """Declare the blocks of `stem` or `head`, one after the other."""
+        if name not in self.form:
+            return None
+        item = self.form[name]
+        if item is None:
+            self.blocks.problems.append(self.blocks.document.problem(f"`stages:` needs a `{name}:`", name))
+            return None
+        items = item.value if isinstance(item.value, tuple) else (item,)
+        for i, each in enumerate(items):
+            alone = len(items) == 1 or (name == "head" and i == 0)
+            at = self._add(nodes, name if alone else f"{name}.{i}", self.blocks.use(each, name), at)
         return at
 
-    def _units(self, item: Item, branches: int) -> Use | list[Use] | None:
-        """One block for all branches, or a list with one a branch."""
-        if not isinstance(item.value, tuple):
-            return self.use(item, "stages.unit")
-        if len(item.value) == branches:
-            return [use for entry in item.value if (use := self.use(entry, "stages.unit"))]
-        rule = f"one block a branch: expected {branches}, found {len(item.value)}"
-        self.problems.append(item.problem(rule, "stages.unit"))
+    def _stage(self, nodes: list[Declared], index: int, at: str | None) -> str | None:
+        stage, widths = f"stage{index + 2}", self._widths(index)
+        joint = self._use("transition", index, {"widths": widths})
+        units = self._units(index)
+        fuse = self._use("fusion", index)
+        modules, repeat = self._number("modules", index), self._number("repeat", index)
+        at = self._add(nodes, f"{stage}.transition", joint, at)
+        for module in range(modules or 1):
+            for unit in range(repeat or 1):
+                at = self._unit(nodes, f"{stage}.module{module}.unit{unit}", units, at)
+            at = self._add(nodes, f"{stage}.module{module}.fusion", fuse, at if repeat else None)
+        return at if modules else None
+
+    def _units(self, index: int) -> Use | list[Use | None] | None:
+        """Return one block for all branches, or a list with one for each branch."""
+        item = self._entry("unit", index)
+        if item is None or not isinstance(item.value, tuple):
+            return self._use("unit", index)
+        uses = [self.blocks.use(each, "stages.unit") for each in item.value]
+        if len(uses) == index + 2:
+            return uses
+        rule = f"one block a branch: expected {index + 2}, found {len(uses)}"
+        self.blocks.problems.append(item.problem(rule, "stages.unit"))
         return None
 
-    def _unit(self, nodes: list[Declared], name: str, units: Use | list[Use] | None, at: str) -> str:
-        """The maps of blocks that stand for one branch each are gathered again under `name`."""
+    def _unit(
+        self, nodes: list[Declared], name: str, units: Use | list[Use | None] | None, at: str | None
+    ) -> str | None:
+        """Declare a unit; the maps of blocks for single branches are gathered under `name`."""
         if not isinstance(units, list):
-            return self._add(nodes, name, units, at) if units else at
-        made = [(f"{name}.branch{branch}", None) for branch in range(len(units))]
-        for branch, use in enumerate(units):
-            nodes.append(self.declare(made[branch][0], use, [(at, branch)]))
-        nodes.append(self.declare(name, Use("gather", gather, (), self.document), made))
-        return name
+            return self._add(nodes, name, units, at)
+        made = [
+            self.blocks.declare(nodes, f"{name}.branch{branch}", use, [(at, branch)])
+            for branch, use in enumerate(units)
+        ]
+        together = Use("gather", gather, (), self.blocks.document)
+        return self.blocks.declare(nodes, name, together, [(each, None) for each in made])
 
-    def nodes(self, form: SpecForm) -> tuple[list[Declared], str]:
-        """Nodes in the order of the file; `name` of a node repeated n times means its last copy, `name.{n-1}`."""
-        written = form.nodes or {}
-        for name, item in written.items():
-            if not NODE_NAME.fullmatch(name) or name in (IMAGE, "last"):
-                self.problems.append(item.key_problem(
-                    f"a node's name is letters, digits and _, and neither {IMAGE!r} nor 'last'",
-                    f"nodes.{name}"))  # fmt: skip
-        copies = {name: self._copies(name, item) for name, item in written.items()}
-        ends = {IMAGE: IMAGE} | {name: list(labels)[-1] for name, labels in copies.items()}
+    def _add(self, nodes: list[Declared], name: str, use: Use | None, at: str | None) -> str:
+        return self.blocks.declare(nodes, name, use, [(at, None)])
+
+    def _use(self, name: str, index: int, given: Mapping[str, Any] | None = None) -> Use | None:
+        item = self._entry(name, index)
+        return None if item is None else self.blocks.use(item, f"stages.{name}", given)
+
+    def _entry(self, name: str, index: int) -> Item | None:
+        """Return a stage's own entry of a list, or what stands for all stages."""
+        item: Item | None = self.stages.get(name)
+        if item is None or not isinstance(item.value, tuple):
+            return item
+        return item.value[index] if index < len(item.value) else None
+
+    def _number(self, name: str, index: int) -> int | None:
+        found = self.stages.get(name)
+        if found is None or isinstance(found, int):
+            return found
+        number: int | None = found[index] if index < len(found) else None
+        return number
+
+    def _widths(self, index: int) -> tuple[int, ...] | None:
+        width = self.stages.get("width")
+        if width is None or (not isinstance(width, int) and (self.count is None or self.width_rule)):
+            return None
+        return branch_widths(width, index)
+
+    def _lists(self) -> dict[str, Sequence[Any]]:
+        """Return the fields that are written as one entry a stage."""
+        lists: dict[str, Sequence[Any]] = {"": ()}
+        for name in ("unit", "fusion", "transition", "repeat"):
+            found = self.stages.get(name)
+            entries = found.value if isinstance(found, Item) else found
+            if isinstance(entries, tuple):
+                lists[name] = entries
+        return lists
+
+    def _check_lengths(self) -> None:
+        """Tell lists that do not fit the number of stages, and check the blocks of surplus entries."""
+        if self.count is None:
+            if "modules" in self.stages:
+                rule = f"a network has 1 to {MOST_STAGES} stages"
+                self._tell("modules", rule)
+            return
+        for name, entries in self._lists().items():
+            if name and len(entries) != self.count:
+                self._tell(name, f"one entry a stage: expected {self.count}, found {len(entries)}")
+            for entry in entries[self.count :] if name in ("unit", "fusion", "transition") else ():
+                for each in entry.value if isinstance(entry.value, tuple) else (entry,):
+                    self.blocks.use(each, f"stages.{name}", {"widths": None})
+        if self.width_rule:
+            self._tell("width", self.width_rule)
+
+    def _width_rule(self) -> str:
+        """Return the rule that the list of widths breaks, empty if none."""
+        width, count = self.stages.get("width", 1), self.count or 0
+        if isinstance(width, int):
+            return ""
+        if not width or isinstance(width[0], int):
+            return "" if len(width) == count + 1 else f"one width a branch: expected {count + 1}, found {len(width)}"
+        lengths, expected = [len(widths) for widths in width], list(range(2, count + 2))
+        rule = f"expected lists of {', '.join(map(str, expected))} widths, one list a stage; found lists of {lengths}"
+        return "" if lengths == expected else rule
+
+    def _tell(self, name: str, rule: str) -> None:
+        self.blocks.problems.append(self.item.entries[name].problem(rule, f"stages.{name}"))
+
+    def _input(self) -> Shape | None:
+        """Return the input, its sides rounded up to what the resolutions need, and tell sides that do not fit."""
+        input: Shape | None = self.form.get("input")
+        if input is None or self.count is None:
+            return input
+        multiple = 4 * 2**self.count
+        if any(side % multiple for side in input[1:]):
+            self.blocks.problems.append(self.blocks.at("input").problem(
+                f"height and width must be multiples of {multiple}, so that the maps of {self.count + 1} resolutions "
+                f"fit each other; found {input[1]}x{input[2]}", "input"))  # fmt: skip
+        return (input[0], *(-(-side // multiple) * multiple for side in input[1:]))
+
+
+class NodesReader:
+    """Reads `nodes` and `output`: any network, its nodes in the order of the file."""
+
+    def __init__(self, blocks: BlockReader, form: Mapping[str, Any]) -> None:
+        self.blocks, self.form = blocks, form
+        self.written: Mapping[str, Item] = form.get("nodes") or {}
+
+    def read(self) -> Declaration:
+        """Return the nodes; the name of a node repeated n times means its last copy, `name.{n-1}`."""
         nodes: list[Declared] = []
+        copies = {name: self._copies(name, item) for name, item in self.written.items()}
+        ends = {IMAGE: IMAGE} | {
+            name: list(labels)[-1] if labels and self._named(name) else None for name, labels in copies.items()
+        }
         above = IMAGE
-        for name, item in written.items():
+        for name, item in self.written.items():
             sources = self._sources(name, item, above, ends)
-            for label, own in copies[name].items():
-                if use := self.use(item, f"nodes.{name}", own=own):
-                    nodes.append(self.declare(label, use, [(source, None) for source in sources]))
-                    sources = [label]
+            for label, own in (copies[name] or {name: None}).items():
+                use = self.blocks.use(item, f"nodes.{name}", own=own)
+                known = sources is not None and ends[name] is not None
+                self.blocks.declare(nodes, label, use, [(source, None) for source in sources or ()] if known else None)
+                sources = [label]
             above = name
-        if form.output is not None and form.output not in written:
-            self.problems.append(self._at("output").problem(
-                f"no node is called {form.output!r}{nearest(form.output, written)}", "output"))  # fmt: skip
-        return nodes, ends.get(form.output or above, IMAGE)
+        return Declaration(nodes, self._output(above, ends), self.form.get("input"))
 
-    def _copies(self, name: str, item: Item) -> dict[str, Item | None]:
-        """Of every copy of a node its name and what its `repeat:` says differs in it."""
+    def _named(self, name: str) -> bool:
+        """Return whether a node may have this name; tell it if not."""
+        if NODE_NAME.fullmatch(name) and name not in (IMAGE, LAST):
+            return True
+        rule = f"a node's name is letters, digits and _, and neither {IMAGE!r} nor {LAST!r}"
+        self.blocks.problems.append(self.written[name].key_problem(rule, f"nodes.{name}"))
+        return False
+
+    def _copies(self, name: str, item: Item) -> dict[str, Item | None] | None:
+        """Return the name of each copy of a node and what `repeat:` changes in it; None if `repeat:` is wrong."""
         given, where = item.entries.get("repeat"), f"nodes.{name}.repeat"
         if given is None:
             return {name: None}
@@ -142,11 +244,14 @@ class Declarer:
         for key in ("from", "repeat"):
             wrong = [own.entries[key] for own in copies if own and key in own.entries]
             problems += [each.key_problem(f"a copy has no `{key}:` of its own", where) for each in wrong]
-        self.problems.extend(problems)
-        return {name if len(copies) == 1 else f"{name}.{i}": own for i, own in enumerate(copies)}
+        self.blocks.problems.extend(problems)
+        labels = {name if len(copies) == 1 else f"{name}.{i}": own for i, own in enumerate(copies)}
+        return None if problems else labels
 
-    def _sources(self, name: str, item: Item, above: str, ends: Mapping[str, str]) -> list[str]:
-        """What a node reads: the names of `from:`, or the node above."""
+    def _sources(
+        self, name: str, item: Item, above: str, ends: Mapping[str, str | None]
+    ) -> Sequence[str | None] | None:
+        """Return what a node reads: the nodes of `from:`, or the node above. None if `from:` is wrong."""
         where = f"nodes.{name}.from"
         given = item.entries.get("from")
         if given is None:
@@ -157,66 +262,26 @@ class Declarer:
             unknown = [n for n in names if n not in ends]
             problems = [given.problem(f"no node is called {n!r}{nearest(n, ends)}", where) for n in unknown]
             problems += [] if names else [given.problem("a node reads at least one other", where)]
-        self.problems.extend(problems)
-        return [] if problems else [ends[n] for n in names]
+        self.blocks.problems.extend(problems)
+        return None if problems else [ends[n] for n in names]
 
-    def use(
-        self, item: Item, where: str, given: Mapping[str, Any] | None = None, own: Item | None = None
-    ) -> Use | None:
-        """A checked block, from `name` or `{block: name, argument: value}`, changed to what is `own` to a copy of it.
-
-        `given` arguments come from elsewhere.
-        """
-        if self.uses is None:
-            return self._checked(item, where, given, own)
-        key = id(item), id(own), where, repr(given)
-        if key in self.uses:
-            return self.uses[key][2]
-        use = self._checked(item, where, given, own)
-        if use:
-            if len(self.uses) >= MOST_USES:
-                self.uses.clear()
-            self.uses[key] = item, own, use
-        return use
-
-    def _checked(self, item: Item, where: str, given: Mapping[str, Any] | None, own: Item | None) -> Use | None:
-        item = item if own is None else yamlio.overlay(item, own)
-        entries = dict(item.entries) if isinstance(item.value, dict) else {"block": item}
-        if where.startswith("nodes."):
-            entries = {name: entry for name, entry in entries.items() if name not in ("from", "repeat")}
-        name = entries.pop("block", None)
-        if name is None or not isinstance(name.value, str):
-            self.problems.append((name or item).problem("expected a block's name, or `{block: name, ...}`", where))
+    def _output(self, above: str, ends: Mapping[str, str | None]) -> str | None:
+        if "output" not in self.form or not self.written:
             return None
-        if name.value not in self.blocks:
-            hint = nearest(name.value, self.blocks)
-            self.problems.append(name.problem(f"no block is called {name.value!r}{hint}", where))
+        name = self.form["output"]
+        if name is None:
+            return ends[above]
+        if name not in self.written:
+            self.blocks.problems.append(self.blocks.at("output").problem(
+                f"no node is called {name!r}{nearest(name, self.written)}", "output"))  # fmt: skip
             return None
-        function = self.blocks[name.value]
-        asked = registry.keywords(function)
-        known = {k: yamlio.item_of(v, file=item.file) for k, v in (given or {}).items() if k in asked}
-        arguments, problems = yamlio.check_call(function, known | entries, where, item)
-        self.problems.extend(problems)
-        return None if problems else Use(name.value, function, tuple(sorted(arguments.items())), item)
-
-    def declare(self, name: str, use: Use, inputs: Iterable[tuple[str, int | None]]) -> Declared:
-        many = registry.takes_many(use.function)
-        return Declared(name, use.block, use.function, many, use.arguments, tuple(inputs), use.item)
-
-    def _add(self, nodes: list[Declared], name: str, use: Use, at: str) -> str:
-        nodes.append(self.declare(name, use, [(at, None)]))
-        return name
-
-    def _many(self, item: Item | None, where: str) -> list[Item]:
-        if item is None:
-            self.problems.append(self.document.problem(f"`stages:` needs a `{where}:`", where))
-            return []
-        return list(item.value) if isinstance(item.value, tuple) else [item]
-
-    def _at(self, name: str) -> Item:
-        return self.document.entries.get(name, self.document)
+        return ends[name]
 
 
-def _entry(item: Item, stage: int) -> Item:
-    """A stage's own entry of a per-stage list, or what stands for all stages."""
-    return item.value[stage] if isinstance(item.value, tuple) else item
+_READERS: dict[str, Callable[[BlockReader, Mapping[str, Any]], StagesReader | NodesReader]] = {
+    "stages": StagesReader,
+    "nodes": NodesReader,
+}
+"""A third form is one more class and its line here."""
+_OTHERS = {"stages": ("output",), "nodes": ("stem", "head")}
+"""Fields that belong to the other form."""

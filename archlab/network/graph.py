@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from archlab.blocks.wiring import Arguments, Leaf, Shape, Wired, WiringError, live, wire
-from archlab.core.errors import InputError, Problem
-from archlab.network.spec import IMAGE, Declared, Initialisation, Spec
+from archlab.core.errors import InputError, Problem, in_order
+from archlab.network.spec import IMAGE, LAST, Declared, Initialisation, Spec
 
 HASH_VERSION = 1
 Ref = tuple[int, int]  # (node, which of its outputs); node -1 is the image
@@ -112,12 +112,14 @@ def lay_out(
     `lay` lays a block down at its input shapes; `needs` says of a block and the outputs of it that are read what they
     need of it, and which inputs they read. Raises InputError for cycles and shapes that do not fit.
     """
-    laid = _laid(spec, _ordered(spec.nodes), lay)
+    laid, problems = _laid(spec.nodes, spec.input, lay)
+    problems += _end_problems(laid, spec.outputs)
+    if problems:
+        raise InputError(in_order(problems))
     position = {name: i for i, name in enumerate(laid)}
     nodes = tuple(laid.values())
     refs = tuple([_refs(declared, laid, position) for declared, _ in nodes])
     output = (position[spec.output], 0)
-    _check_output(spec, laid[spec.output][1])
     read, needed = _read([block for _, block in nodes], refs, output, needs)
     return Layout(nodes, refs, read, needed, output)
 
@@ -140,43 +142,58 @@ def assemble(spec: Spec) -> Graph:
     return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread)
 
 
-def _ordered(nodes: Sequence[Declared]) -> list[Declared]:
-    """In an order in which every node stands behind what it reads; a cycle is an InputError with its path."""
+def misfits(nodes: Sequence[Declared], input: Shape, outputs: int | None) -> list[Problem]:
+    """Return the problems of order and shape among nodes of which some may be missing.
+
+    A node whose inputs are missing or do not fit is not looked at, so a problem that follows from another is not told.
+    outputs: the channels that the last node must have, None if they are not known.
+    """
+    laid, problems = _laid(nodes, input, wire)
+    return problems if outputs is None else [*problems, *_end_problems(laid, outputs)]
+
+
+def _ordered(nodes: Sequence[Declared]) -> tuple[list[Declared], list[Problem]]:
+    """Return the nodes in an order in which each follows what it reads, and a problem for every circle.
+
+    The nodes of a circle stand in some order; none of them can be laid down.
+    """
     by_name = {node.name: node for node in nodes}
     done: dict[str, Declared] = {}
+    circling: set[str] = set()
+    problems = []
     for start in nodes:
         path = [start.name]
         while path:
             node = by_name[path[-1]]
-            waiting = [s for s, _ in node.inputs if s != IMAGE and s not in done]
+            waiting = [s for s, _ in node.inputs if s in by_name and s not in done and s not in circling]
             if node.name in done or not waiting:
                 done.setdefault(path.pop(), node)
             elif waiting[0] in path:
-                cycle = " <- ".join([*path[path.index(waiting[0]) :], waiting[0]])
-                raise InputError(
-                    node.item.problem(f"nodes read each other in a circle: {cycle}", f"nodes.{node.name}.from")
-                )
+                circle = path[path.index(waiting[0]) :]
+                circling.update(circle)
+                rule = f"nodes read each other in a circle: {' <- '.join([*circle, waiting[0]])}"
+                problems.append(node.item.problem(rule, f"nodes.{node.name}.from"))
             else:
                 path.append(waiting[0])
-    return list(done.values())
+    return list(done.values()), problems
 
 
 def _laid(
-    spec: Spec, nodes: Sequence[Declared], lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B]
-) -> dict[str, tuple[Declared, B]]:
-    """Every node laid down at its input shapes; problems of all nodes whose inputs could be made."""
+    nodes: Sequence[Declared],
+    image: Shape,
+    lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B],
+) -> tuple[dict[str, tuple[Declared, B]], list[Problem]]:
+    """Return every node whose inputs could be laid down, laid down at their shapes, and the problems of the others."""
     made: dict[str, tuple[Declared, B]] = {}
-    problems: list[Problem] = []
-    for node in nodes:
+    ordered, problems = _ordered(nodes)
+    for node in ordered:
         if all(source == IMAGE or source in made for source, _ in node.inputs):
             try:
-                shapes = _input_shapes(node, made, spec.input)
+                shapes = _input_shapes(node, made, image)
                 made[node.name] = node, lay(node.function, shapes, node.many, node.arguments)
             except WiringError as error:
                 problems.append(node.item.problem(f"{node.block}: {error}", node.name))
-    if problems:
-        raise InputError(problems)
-    return made
+    return made, problems
 
 
 def _input_shapes(node: Declared, made: Mapping[str, tuple[Declared, Laid]], image: Shape) -> tuple[Shape, ...]:
@@ -200,13 +217,16 @@ def _refs(node: Declared, made: Mapping[str, tuple[Declared, Laid]], position: M
     return tuple(refs)
 
 
-def _check_output(spec: Spec, last: Laid) -> None:
-    """A network gives one map of `outputs` channels."""
-    if len(last.out_shapes) != 1 or last.out_shapes[0][0] != spec.outputs:
-        found = ", ".join("x".join(map(str, shape)) for shape in last.out_shapes)
-        raise InputError(spec.document.problem(
-            f"the network must end in one map of {spec.outputs} channels, but ends in {found}; a head such as `finest` "
-            "chooses one of several maps", "output"))  # fmt: skip
+def _end_problems(made: Mapping[str, tuple[Declared, Laid]], outputs: int) -> list[Problem]:
+    """Tell a last node, if it could be laid down, that does not give one map of `outputs` channels."""
+    if LAST not in made:
+        return []
+    node, block = made[LAST]
+    if [shape[0] for shape in block.out_shapes] == [outputs]:
+        return []
+    found = ", ".join("x".join(map(str, shape)) for shape in block.out_shapes)
+    rule = f"the network must end in one map of {outputs} channels, but ends in {found}"
+    return [node.item.problem(f"{rule}; a head such as `finest` chooses one of several maps", "output")]
 
 
 def _read(

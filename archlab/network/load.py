@@ -12,9 +12,11 @@ from archlab.blocks import registry
 from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Shape
 from archlab.core import builtin
-from archlab.core.errors import InputError, nearest
-from archlab.network.declare import Declarer, Uses
-from archlab.network.spec import Spec, SpecForm
+from archlab.core.errors import InputError, Problem, in_order, nearest
+from archlab.network.declare import declare
+from archlab.network.graph import misfits
+from archlab.network.spec import LAST, Spec, SpecForm
+from archlab.network.uses import BlockReader, Uses
 from archlab.yamlio import Item
 
 
@@ -98,18 +100,19 @@ def resolve(
     name: str, document: Item, overrides: Mapping[str, Item], blocks: registry.Table, uses: Uses | None = None
 ) -> Spec:
     """Check a document and turn either form into declared nodes; `uses` remembers what was checked before."""
+    problems: list[Problem] = []
     for key, value in overrides.items():
-        document = yamlio.set_path(document, full_path(document, key, blocks), value)
-    form = yamlio.parse(document, SpecForm)
-    reader = Declarer(blocks, document, uses=uses)
-    nodes, output = reader.stages(form) if form.stages else reader.nodes(form)
-    last = reader.use(form.last or yamlio.item_of("heat_maps", file=document.file), "last", {"outputs": form.outputs})
-    if last:
-        nodes.append(reader.declare("last", last, [(output, None)]))
-    reader.check_form(form)
-    if reader.problems:
-        raise InputError(sorted(dict.fromkeys(reader.problems), key=lambda p: (p.file, p.line, p.column)))
-    return Spec(name, form.input, form.outputs, form.initialisation, tuple(nodes), "last", document)
+        try:
+            document = yamlio.set_path(document, full_path(document, key, blocks), value)
+        except InputError as error:
+            problems += error.problems
+    form = yamlio.parse_partly(document, SpecForm)
+    reader = BlockReader(blocks, document, [*problems, *form.problems], uses)
+    nodes, _, input = declare(reader, form.sound)
+    if form.value is None or reader.problems:
+        wired = [] if input is None else misfits(nodes, input, form.sound.get("outputs"))
+        raise InputError(in_order([*reader.problems, *wired]))
+    return Spec(name, form.value.input, form.value.outputs, form.value.initialisation, tuple(nodes), LAST, document)
 
 
 def at_input(spec: Spec, input: Shape) -> Spec:

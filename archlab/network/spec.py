@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
 from archlab import yamlio
 from archlab.blocks.wiring import Arguments, Shape
-from archlab.core.errors import Problem
 from archlab.yamlio import AtLeast, Item, Length
 
 IMAGE = "input"
+LAST = "last"
 Width = Annotated[int, AtLeast(1)]
-Count = Annotated[int, AtLeast(1)]
-Repeat = Count | Annotated[tuple[Item, ...], Length(1)]
+Positive = Annotated[int, AtLeast(1)]
+Repeat = Positive | Annotated[tuple[Item, ...], Length(1)]
 
 
 @dataclass(frozen=True)
@@ -35,42 +35,23 @@ class StagesForm:
     """
 
     width: Width | tuple[Width, ...] | tuple[tuple[Width, ...], ...]
-    modules: tuple[Count, ...]
+    modules: tuple[Positive, ...]
     unit: Item
     fusion: Item
     transition: Item
-    repeat: Count | tuple[Count, ...] = 2
-
-    def problems(self, item: Item) -> Iterator[Problem]:
-        """Lists whose lengths do not fit the number of stages."""
-        count = len(self.modules)
-        if not 1 <= count <= 6:
-            yield item.entries["modules"].problem("a network has 1 to 6 stages", "stages.modules")
-        for name in ("unit", "fusion", "transition", "repeat"):
-            given = item.entries.get(name)
-            if given is not None and isinstance(given.value, tuple) and len(given.value) != count:
-                yield given.problem(f"one entry a stage: expected {count}, found {len(given.value)}", f"stages.{name}")
-        yield from self._width_problems(item.entries["width"], count)
-
-    def _width_problems(self, item: Item, count: int) -> Iterator[Problem]:
-        if isinstance(self.width, int):
-            return
-        if isinstance(self.width[0], int):
-            if len(self.width) != count + 1:
-                yield item.problem(f"one width a branch: expected {count + 1}, found {len(self.width)}", "stages.width")
-            return
-        lengths = [len(widths) for widths in self.width if isinstance(widths, tuple)]
-        if lengths != list(range(2, count + 2)):
-            expected = ", ".join(map(str, range(2, count + 2)))
-            rule = f"lists of {expected} widths, one list a stage; found lists of {lengths}"
-            yield item.problem(f"expected {rule}", "stages.width")
+    repeat: Positive | tuple[Positive, ...] = 2
 
     def widths(self, stage: int) -> tuple[int, ...]:
-        """Channels of the branches of a stage, fine to coarse; stages count from 0."""
-        if isinstance(self.width, int):
-            return tuple(self.width * 2**s for s in range(stage + 2))
-        chosen = self.width[stage]
-        return chosen if isinstance(chosen, tuple) else tuple(w for w in self.width if isinstance(w, int))[: stage + 2]
+        """Return the channels of a stage's branches, fine to coarse; stages count from 0."""
+        return branch_widths(self.width, stage)
+
+
+def branch_widths(width: int | Sequence[int] | Sequence[Sequence[int]], stage: int) -> tuple[int, ...]:
+    """Return the channels of a stage's branches, fine to coarse, from any form of `width`; stages count from 0."""
+    if isinstance(width, int):
+        return tuple(width * 2**s for s in range(stage + 2))
+    own = width[stage]
+    return tuple(own) if isinstance(own, Sequence) else tuple(w for w in width if isinstance(w, int))[: stage + 2]
 
 
 @dataclass(frozen=True)
@@ -97,8 +78,8 @@ class SpecForm:
 
     version: Literal[1]
     extends: str | None = None
-    input: tuple[Count, Count, Count] = (3, 256, 192)
-    outputs: Count = 17
+    input: tuple[Positive, Positive, Positive] = (3, 256, 192)
+    outputs: Positive = 17
     initialisation: Initialisation = Initialisation()
     stem: Item | None = None
     stages: StagesForm | None = None

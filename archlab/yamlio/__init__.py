@@ -5,7 +5,7 @@ from archlab.yamlio.items import Item, item_of, item_of_text, read, read_text, s
 from archlab.yamlio.plain import dump, to_plain
 from archlab.yamlio.rules import Above, AtLeast, AtMost, Constraint, Length, MultipleOf, OneOf
 from archlab.yamlio.schema import json_schema
-from archlab.yamlio.typed import check_call, convert, parse
+from archlab.yamlio.typed import Partial, check_call, convert, parse, parse_partly
 
 __all__ = [
     "Above",
@@ -16,6 +16,7 @@ __all__ = [
     "Length",
     "MultipleOf",
     "OneOf",
+    "Partial",
     "check_call",
     "convert",
     "dump",
@@ -24,6 +25,7 @@ __all__ = [
     "json_schema",
     "overlay",
     "parse",
+    "parse_partly",
     "read",
     "read_text",
     "scalar",

@@ -9,12 +9,12 @@ import keyword
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union
 
-from archlab.core.errors import InputError, Problem, nearest
+from archlab.core.errors import InputError, Problem, close, in_order, nearest
 from archlab.yamlio.items import Item, scalar
 from archlab.yamlio.rules import annotated, choices
 
@@ -29,6 +29,38 @@ class Argument:
     name: str
     hint: Any
     default: Callable[[], Any] | None  # None: it must be given
+
+
+@dataclass(frozen=True)
+class Partial(Generic[T]):
+    """What a mapping gives for a dataclass, also where it has problems.
+
+    value: the dataclass, None if there are problems.
+    sound: the fields whose values are known, by their names in Python, defaults included. A field that is wrong is left
+      out, and so is one that is absent while an unknown name is close to it: the name may be a misspelling of it.
+    """
+
+    value: T | None
+    sound: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+
+
+def parse_partly(item: Item, cls: type[T], field: str = "") -> Partial[T]:
+    """Read a dataclass from a mapping and go on after problems.
+
+    With it a reader reports the problems of several files, or of what the sound fields name, in one InputError:
+    `raise InputError(in_order([*partial.problems, *others]))`. For a nested dataclass that is not among the sound
+    fields, call this again on its Item.
+    field: the dotted path of `item`.
+    """
+    assert dataclasses.is_dataclass(cls), f"no dataclass: {cls!r}"
+    problems: list[Problem] = []
+    if not isinstance(item.value, dict):
+        _mismatch(item, cls, field, problems)
+        return Partial(None, {}, tuple(problems))
+    values = _fill(arguments_of(cls), item.value, item, field, problems)
+    made = None if problems else _made(cls, values, item, problems)
+    return Partial(None if problems else typing.cast(T, made), values, tuple(in_order(problems)))
 
 
 def parse(item: Item, cls: type[T]) -> T:
@@ -51,19 +83,25 @@ def convert(item: Item, hint: Any, field: str = "") -> tuple[Any, list[Problem]]
     """
     problems: list[Problem] = []
     value = _convert(item, hint, field, problems)
-    return value, sorted(problems, key=lambda each: (each.file, each.line, each.column))
+    return value, in_order(problems)
 
 
 def check_call(
-    function: Callable[..., Any], arguments: Mapping[str, Item], where: str = "", item: Item | None = None
+    function: Callable[..., Any],
+    arguments: Mapping[str, Item],
+    where: str = "",
+    item: Item | None = None,
+    hidden: Collection[str] = (),
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The keyword-only arguments of a function from Items, defaults filled in, and the problems.
+    """Return the keyword-only arguments of a function that are sound, defaults included, and the problems.
 
-    Of a class, every argument of its constructor counts. `where` is the dotted path of the call, `item` what stands
-    there: a missing argument is reported at its place. Where there are problems, the values are not all there.
+    All arguments of a class's constructor count.
+    where: the dotted path of the call.
+    item: what stands there; a missing argument is reported at its place.
+    hidden: arguments that are given elsewhere but not known; each has no value and no problem.
     """
     problems: list[Problem] = []
-    values = _fill(arguments_of(function), arguments, item or Item(None), where, problems)
+    values = _fill(arguments_of(function), arguments, item or Item(None), where, problems, hidden)
     return values, problems
 
 
@@ -134,16 +172,29 @@ def _is_argument(parameter: inspect.Parameter, target: object) -> bool:
 
 
 def _fill(
-    wanted: tuple[Argument, ...], given: Mapping[str, Item], where: Item, field: str, problems: list[Problem]
+    wanted: tuple[Argument, ...],
+    given: Mapping[str, Item],
+    where: Item,
+    field: str,
+    problems: list[Problem],
+    hidden: Collection[str] = (),
 ) -> dict[str, Any]:
+    """Return the values that are sound; an absent field that an unknown name may mean is neither sound nor missing."""
     keys = [each.key for each in wanted]
+    meant = set(hidden)
     for key, item in given.items():
         if key not in keys:
             problems.append(item.key_problem(f"unknown field{nearest(key, keys)}", _joined(field, key)))
+            meant.add(close(key, keys) or "")
     values = {}
     for each in wanted:
         if each.key in given:
-            values[each.name] = _convert(given[each.key], each.hint, _joined(field, each.key), problems)
+            before = len(problems)
+            value = _convert(given[each.key], each.hint, _joined(field, each.key), problems)
+            if len(problems) == before:
+                values[each.name] = value
+        elif each.key in meant:
+            continue
         elif each.default is not None:
             values[each.name] = each.default()
         else:
@@ -319,6 +370,11 @@ def _dataclass(item: Item, cls: Any, field: str, problems: list[Problem]) -> Any
     values = _fill(arguments_of(cls), item.value, item, field, problems)
     if len(problems) > before:
         return None
+    return _made(cls, values, item, problems)
+
+
+def _made(cls: Any, values: Mapping[str, Any], item: Item, problems: list[Problem]) -> Any:
+    """Return the dataclass, adding what breaks a rule between its fields to the problems."""
     made = cls(**values)
     rules: Callable[[Item], Iterable[Problem]] | None = getattr(made, "problems", None)
     problems.extend(rules(item) if rules else ())

@@ -16,9 +16,9 @@ from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.counting.count import MEBI, Count
 from archlab.network import load as specfile
-from archlab.network.declare import Uses
 from archlab.network.differences import with_widths
 from archlab.network.spec import Spec
+from archlab.network.uses import Uses
 from archlab.search.space import encode
 from archlab.search.space.document import INACTIVE, Point, Slot, build
 from archlab.search.space.vary import Parameter, Reader, Varied

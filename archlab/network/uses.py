@@ -1,0 +1,111 @@
+"""Uses of blocks in a network's file: each checked against its block's signature, and declared as a node.
+
+Readers go on after a mistake. What a mistake hides is None: a use of a block, or the node that another reads. A node is
+declared only if its block and its inputs are known, and what reads an undeclared node is not wired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from archlab import yamlio
+from archlab.blocks import registry
+from archlab.blocks.wiring import Arguments, Shape
+from archlab.core.errors import Problem, nearest
+from archlab.network.spec import Declared
+from archlab.yamlio import Item
+
+MOST_USES = 20_000
+
+
+@dataclass(frozen=True)
+class Use:
+    """A block with checked arguments."""
+
+    block: str
+    function: Callable[..., Any]
+    arguments: Arguments
+    item: Item
+
+
+Uses = dict[tuple[int, int, str, str], tuple[Item, Item | None, Use]]
+"""Uses checked before, by the identity of their Items; the Items are kept, so that no other takes their place."""
+
+Source = tuple[str | None, int | None]
+"""The node that is read, None if a mistake hides it, and which of its maps, None for all."""
+
+
+class Declaration(NamedTuple):
+    """The nodes that are known. `end`: the last of them; `input`: (C, H, W); each None if a mistake hides it."""
+
+    nodes: list[Declared]
+    end: str | None
+    input: Shape | None
+
+
+@dataclass
+class BlockReader:
+    """Checks uses of blocks and gathers problems; a use in `uses` is not checked again."""
+
+    blocks: registry.Table
+    document: Item
+    problems: list[Problem] = field(default_factory=list)
+    uses: Uses | None = None
+
+    def use(
+        self, item: Item, where: str, given: Mapping[str, Any] | None = None, own: Item | None = None
+    ) -> Use | None:
+        """Return a checked block, from `name` or `{block: name, argument: value}`; None if its arguments are not known.
+
+        given: arguments that come from elsewhere in the file, None if a mistake hides the value.
+        own: what one copy of the node changes.
+        """
+        if self.uses is None:
+            return self._checked(item, where, given, own)
+        key = id(item), id(own), where, repr(given)
+        if key in self.uses:
+            return self.uses[key][2]
+        before = len(self.problems)
+        use = self._checked(item, where, given, own)
+        if use and len(self.problems) == before:
+            if len(self.uses) >= MOST_USES:
+                self.uses.clear()
+            self.uses[key] = item, own, use
+        return use
+
+    def _checked(self, item: Item, where: str, given: Mapping[str, Any] | None, own: Item | None) -> Use | None:
+        item = item if own is None else yamlio.overlay(item, own)
+        entries = dict(item.entries) if isinstance(item.value, dict) else {"block": item}
+        if where.startswith("nodes."):
+            entries = {name: entry for name, entry in entries.items() if name not in ("from", "repeat")}
+        name = entries.pop("block", None)
+        if name is None or not isinstance(name.value, str):
+            self.problems.append((name or item).problem("expected a block's name, or `{block: name, ...}`", where))
+            return None
+        if name.value not in self.blocks:
+            hint = nearest(name.value, self.blocks)
+            self.problems.append(name.problem(f"no block is called {name.value!r}{hint}", where))
+            return None
+        function = self.blocks[name.value]
+        asked = registry.keywords(function)
+        given = {k: v for k, v in (given or {}).items() if k in asked and k not in entries}
+        known = {k: yamlio.item_of(v, file=item.file) for k, v in given.items() if v is not None}
+        hidden = [k for k, v in given.items() if v is None]
+        arguments, problems = yamlio.check_call(function, known | entries, where, item, hidden)
+        self.problems.extend(problems)
+        complete = len(arguments) == len(asked)
+        return Use(name.value, function, tuple(sorted(arguments.items())), item) if complete else None
+
+    def declare(self, nodes: list[Declared], name: str, use: Use | None, inputs: Iterable[Source] | None) -> str:
+        """Append a node if its block and inputs are known; return its name."""
+        known = None if inputs is None else [(source, which) for source, which in inputs if source is not None]
+        if use and known is not None and len(known) == len(list(inputs or ())):
+            many = registry.takes_many(use.function)
+            nodes.append(Declared(name, use.block, use.function, many, use.arguments, tuple(known), use.item))
+        return name
+
+    def at(self, name: str) -> Item:
+        """Return a field of the document, the document itself if it has no such field."""
+        return self.document.entries.get(name, self.document)
