@@ -22,7 +22,7 @@ from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
 from archlab.core.errors import InputError, Problem
-from archlab.core.processes import Command, default_jobs, finished, tail, tell, threads_each
+from archlab.core.processes import CommandLine, default_jobs, finished, tail, tell, threads_each
 from archlab.core.progress import Advance, progress
 from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import TableSet, terminal
@@ -189,7 +189,7 @@ class _Overall:
             self._percent, self._done = max(percent, self._percent), done
 
 
-def _command(job: TrainingJob, planned: _Trainings) -> Command:
+def _command(job: TrainingJob, planned: _Trainings) -> CommandLine:
     """Return the command that trains one job in a process of its own."""
     options, threads = planned.options, threads_each(planned.at_once, len(planned.missing))
     command = [sys.executable, "-m", "archlab.cli.worker", "train", job.row.spec, "--recipe", job.setup.name]
@@ -198,7 +198,7 @@ def _command(job: TrainingJob, planned: _Trainings) -> Command:
     command += [text for module in options.plugin for text in ("--plugin", module)]
     command += ["--device", options.device] if options.device else []
     command += [] if job.setup.recipe.threads else ["--threads", str(threads)]
-    return Command(tuple(command), options.out / job.fingerprint / "log.txt", {"OMP_NUM_THREADS": str(threads)})
+    return CommandLine(tuple(command), options.out / job.fingerprint / "log.txt", {"OMP_NUM_THREADS": str(threads)})
 
 
 def _report(studies: Sequence[Study], planned: _Trainings) -> list[Path]:

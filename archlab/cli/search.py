@@ -14,7 +14,7 @@ from archlab.cli.parser import Command, Parser
 from archlab.core import notes
 
 if TYPE_CHECKING:
-    from archlab.search.run import Options
+    from archlab.search.options import SearchOptions
 
 
 def search(o: argparse.Namespace) -> int:
@@ -27,12 +27,12 @@ def search(o: argparse.Namespace) -> int:
     return run.worker(search_options(o)) if o.worker else run.search(search_options(o))
 
 
-def search_options(o: argparse.Namespace) -> Options:
+def search_options(o: argparse.Namespace) -> SearchOptions:
     """Return how a search is run, from the command's arguments."""
-    from archlab.search.run import Options
+    from archlab.search.options import SearchOptions
 
     plugin = tuple(o.plugin)
-    return Options(o.study, o.trials, o.jobs, o.storage, o.data, o.device, o.searches, plugin, o.engine, o.grace)
+    return SearchOptions(o.study, o.trials, o.jobs, o.storage, o.data, o.device, o.searches, plugin, o.engine, o.grace)
 
 
 def search_arguments(p: Parser) -> None:

@@ -15,7 +15,7 @@ from archlab.core.notes import note
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandLine:
     """A command line to run as a process.
 
     log: the file that its output is appended to.
@@ -42,7 +42,7 @@ class Engine(Protocol):
         """Return the number of machines."""
 
     def finished(
-        self, commands: Iterable[Command], *, at_once: int, tick: Callable[[], None], every_seconds: float
+        self, commands: Iterable[CommandLine], *, at_once: int, tick: Callable[[], None], every_seconds: float
     ) -> Generator[tuple[int, int], None, None]:
         """Run the commands as the function `finished` does."""
 
@@ -68,13 +68,17 @@ class Processes:
         return 1
 
     def finished(
-        self, commands: Iterable[Command], *, at_once: int, tick: Callable[[], None], every_seconds: float
+        self, commands: Iterable[CommandLine], *, at_once: int, tick: Callable[[], None], every_seconds: float
     ) -> Generator[tuple[int, int], None, None]:
         return finished(commands, at_once=at_once, tick=tick, every_seconds=every_seconds)
 
 
 def finished(
-    commands: Iterable[Command], *, at_once: int, tick: Callable[[], None] = lambda: None, every_seconds: float = 0.5
+    commands: Iterable[CommandLine],
+    *,
+    at_once: int,
+    tick: Callable[[], None] = lambda: None,
+    every_seconds: float = 0.5,
 ) -> Generator[tuple[int, int], None, None]:
     """Run the commands in order, `at_once` at a time; yield (number of the command, exit code) as each ends.
 
@@ -102,7 +106,7 @@ def finished(
         _stop(running.values())
 
 
-def run(command: Command) -> int:
+def run(command: CommandLine) -> int:
     """Run a command and return its exit code; on an exception, terminate it and wait for it."""
     process = _start(command)
     try:
@@ -111,7 +115,7 @@ def run(command: Command) -> int:
         _stop([process])
 
 
-def _start(command: Command) -> subprocess.Popen[bytes]:
+def _start(command: CommandLine) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own: Ctrl-C reaches only this process, which ends the others in order."""
     command.log.parent.mkdir(parents=True, exist_ok=True)
     with command.log.open("ab") as log:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from archlab.core.errors import InputError, Problem
-from archlab.core.processes import Command, Engine, Processes, run
+from archlab.core.processes import CommandLine, Engine, Processes, run
 
 EngineName = Literal["processes", "ray"]
 SMALLEST_SHARE = 1e-4
@@ -37,7 +37,7 @@ class Ray:
         return sum(node["Alive"] for node in self._ray.nodes())
 
     def finished(
-        self, commands: Iterable[Command], *, at_once: int, tick: Callable[[], None], every_seconds: float
+        self, commands: Iterable[CommandLine], *, at_once: int, tick: Callable[[], None], every_seconds: float
     ) -> Generator[tuple[int, int], None, None]:
         waiting, running = enumerate(commands), dict[Any, int]()
         start = self._ray.remote(max_retries=0, max_calls=1, **self._share(at_once))(run).remote

@@ -75,11 +75,12 @@ def result_of(
     if storage is None and not folder.is_dir():
         begin = f"`archlab search {study}` begins it, and --searches says where it lies"
         raise InputError(Problem(f"there is no study of this search: {begin}", file=str(folder)))
-    from archlab.search import run as explore  # after what is wrong at once is told: it brings PyTorch and Optuna
+    from archlab.search.options import SearchOptions
+    from archlab.search.run import result_of as collected  # last, since it imports PyTorch and Optuna
 
-    options = explore.Options(study, storage=storage, data=data, out=searches, plugin=plugin)
+    options = SearchOptions(study, storage=storage, data=data, out=searches, plugin=plugin)
     try:
-        return explore.result_of(options)
+        return collected(options)
     except InputError as error:
         if (kept := folder / "result.json").is_file():
             here = Problem("what it had found can be read from here", file=str(kept))

@@ -49,7 +49,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Search:
-    """A search with its space, its recipe and its rungs read."""
+    """A search that was read from `path`, with its space, its recipe and its rungs."""
 
     name: str
     form: SearchForm
@@ -57,6 +57,7 @@ class Search:
     recipe: Recipe
     rungs: tuple[Fidelity, ...]
     outputs: int | None
+    path: Path
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -139,7 +140,7 @@ class _Loader:
         assert space
         space = replace(space, limits={**space.limits, **form.limits})
         form = replace(form, references=references)
-        return Search(self.path.stem, form, space, recipe, tuple(rungs), at["outputs"])
+        return Search(self.path.stem, form, space, recipe, tuple(rungs), at["outputs"], self.path)
 
     def tried(self, place: Item, where: str, load: Callable[..., T], *given: Any, **named: Any) -> T | None:
         """Return what `load` reads, or None after noting its problems, at their own places or where it is named."""

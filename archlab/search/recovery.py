@@ -1,4 +1,4 @@
-"""The trials of a study: which of them count, which were lost with their worker, and trying these again."""
+"""The trials of a study: which are finished, which were lost with their worker, and the retry of the lost ones."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 MOST_DEATHS = 4
-"""Of its workers; then a candidate is recorded failed."""
+"""Deaths of its workers after which a candidate is recorded as failed."""
 EXCUSED = "excused"
-"""The attribute of a trial that its worker gave back in order."""
+"""The attribute of a trial that its worker gave up in order, which does not count as a death."""
 CANDIDATE, WORKER, REASON = "candidate", "worker", "reason"
 Outcome = Literal["complete", "stopped", "failed"]
 
 
 def worker_name() -> str:
-    """This process, so that another can tell whether it still lives: machine, number and the time of its start."""
+    """Return an identity of this process that others can check: machine, process number and start time."""
     return f"{_machine()}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
 def lives(worker: str) -> bool | None:
-    """Whether that process is there; None of one on another machine."""
+    """Return whether that process is alive; None for one on another machine."""
     machine, number, start = worker.rsplit(":", 2)
     if machine != _machine():
         return None
@@ -34,7 +34,7 @@ def lives(worker: str) -> bool | None:
 
 
 def _machine() -> str:
-    """The host and, where Linux has several on one, the space that its process numbers are of."""
+    """Return the host and, on Linux, the process namespace, since one host can have several."""
     try:
         return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
@@ -42,7 +42,7 @@ def _machine() -> str:
 
 
 def _start_of(process: int) -> str:
-    """Clock ticks from the machine's start to the process', by which a number that was given again is told."""
+    """Return the process's start in clock ticks since boot, which identifies a re-used process number."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     except OSError:
@@ -52,7 +52,7 @@ def _start_of(process: int) -> str:
 
 
 def _answers(process: int) -> str:
-    """Without /proc (macOS), whether there is a process of that number at all."""
+    """Without /proc (macOS), return whether a process of that number exists."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -63,7 +63,7 @@ def _answers(process: int) -> str:
 
 
 def outcome(trial: FrozenTrial) -> Outcome | None:
-    """What became of a trial; None of one that is not finished or whose worker was lost, which counts for nothing."""
+    """Return the outcome of a trial; None if it is not finished or was lost with its worker."""
     if trial.state == TrialState.COMPLETE:
         return "complete"
     if trial.state == TrialState.PRUNED:
@@ -72,7 +72,7 @@ def outcome(trial: FrozenTrial) -> Outcome | None:
 
 
 def counts(study: optuna.Study) -> tuple[int, int, int]:
-    """How many trials are finished, are running, and wait to be tried again."""
+    """Return how many trials are finished, running, and waiting for a retry."""
     trials = study.get_trials(deepcopy=False)
     finished = sum(outcome(trial) is not None for trial in trials)
     states = [trial.state for trial in trials]
@@ -80,11 +80,11 @@ def counts(study: optuna.Study) -> tuple[int, int, int]:
 
 
 def sweep(study: optuna.Study) -> None:
-    """Fail the trials whose worker is gone, and queue every lost one that nobody tries again; under the study's lock.
+    """Fail the trials whose worker died, and queue every lost trial that is not retried yet; under the study's lock.
 
-    A worker of this machine is gone when its process is, at once; one of another when its heartbeat stops, which only
-    a database has. One without a name died while it held the lock. What a sweep that was itself killed left undone,
-    the next one does.
+    A worker on this machine is dead as soon as its process is gone; one on another machine when its heartbeat stops,
+    which only a database records. A running trial without a worker's name was left by one that died while it held the
+    lock. If a sweep is killed, the next one completes it.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         worker = trial.user_attrs.get(WORKER)
@@ -101,29 +101,29 @@ def sweep(study: optuna.Study) -> None:
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Whether its worker was lost with it; one that was killed before it had a candidate was never a trial."""
+    """Return whether a trial was lost with its worker; without a candidate it never was a trial."""
     return trial.state == TrialState.FAIL and not trial.user_attrs.get(REASON) and CANDIDATE in trial.user_attrs
 
 
 def history(trial: FrozenTrial) -> list[int]:
-    """The numbers of the lost trials that this one tries again, by the name that Optuna gives them."""
+    """Return the numbers of the lost trials that this one retries, as Optuna records them."""
     return list(trial.system_attrs.get("retry_history", []))
 
 
 def _try_again(study: optuna.Study, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
-    """Queue a lost trial, with what it said; after MOST_DEATHS it is its own fault that its workers die."""
+    """Queue a lost trial with its attributes; after MOST_DEATHS deaths it is recorded as failed."""
     before = [*history(trial), trial.number]
     deaths = sum(not trials[number].user_attrs.get(EXCUSED) for number in before)
-    said = {name: value for name, value in trial.user_attrs.items() if name not in (WORKER, EXCUSED)}
+    attributes = {name: value for name, value in trial.user_attrs.items() if name not in (WORKER, EXCUSED)}
     state = TrialState.WAITING
     if deaths >= MOST_DEATHS:
-        state, said[REASON] = TrialState.FAIL, f"its worker died {deaths} times"
+        state, attributes[REASON] = TrialState.FAIL, f"its worker died {deaths} times"
     study.add_trial(
         create_trial(
             state=state,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs=said,
+            user_attrs=attributes,
             system_attrs={**trial.system_attrs, "failed_trial": before[0], "retry_history": before},
         )
     )

@@ -1,4 +1,4 @@
-"""Where a study is kept, by Optuna: a journal beside its runs or a database; the lock by which workers take turns."""
+"""Where Optuna stores a study, a journal file beside its runs or a database, and the lock that workers share."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from archlab.core.errors import InputError, Problem, nearest
 
 GRACE_SECONDS = 60
 BEATS = 6
-"""Heartbeats of a worker within the time after which it is taken for lost."""
+"""Heartbeats of a worker within the grace period."""
 DATABASES = ("postgresql", "sqlite")
+NOT_HERE = "the study cannot be stored here"
 
 
 @dataclass(frozen=True)
 class StudyStorage:
-    """A storage: the file of a journal, or the URL of a database, and the folder of the study's runs.
+    """The storage of a study: a journal file or the URL of a database, and the folder of the study's runs.
 
-    `grace`: a worker of another machine from which a database has not heard for so many seconds is lost.
+    grace: seconds without a heartbeat before a worker on another machine is considered dead.
     """
 
     url: str
@@ -38,7 +39,7 @@ class StudyStorage:
 
     @property
     def shown(self) -> str:
-        """It, without a password."""
+        """Return the URL without its password."""
         return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.url)
 
     @property
@@ -47,49 +48,92 @@ class StudyStorage:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a file, which workers of other machines cannot share."""
+        """Return whether it is a file, which workers on other machines cannot share."""
         return not self.is_database or self.url.startswith("sqlite")
 
     def open(self, *, create: bool = True) -> BaseStorage:
-        """Raises InputError if the database cannot be used, or the file cannot be written or is no journal.
+        """Open the storage.
 
-        With `create=False` also if the file is not there.
+        Raises InputError if the database cannot be used, if the file cannot be written or is no journal, and without
+        `create` if the file does not exist.
         """
         if not self.is_database:
             return self._journal(Path(self.url), create)
+        with self._usable():
+            return self._database(_with_driver(self.url))
+
+    def peek(self, name: str) -> optuna.Study | None:
+        """Return the study of this name to read, None if there is none; nothing is written.
+
+        Raises InputError if the storage cannot be read.
+        """
+        if self.is_database:
+            with self._usable():
+                backend = self._tables()
+        else:
+            path = Path(self.url)
+            backend = self._reading(path, JournalFileOpenLock(str(path))) if path.is_file() else None
+        if backend is None or name not in optuna.study.get_all_study_names(backend):
+            return None
+        return optuna.load_study(study_name=name, storage=backend)
+
+    def _database(self, url: str) -> BaseStorage:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return RDBStorage(
+                url,
+                engine_kwargs=_engine(url),
+                heartbeat_interval=max(1, self.grace // BEATS),
+                grace_period=self.grace,
+            )
+
+    def _tables(self) -> BaseStorage | None:
+        """Open the database if it has Optuna's tables."""
+        import sqlalchemy
+
         url = _with_driver(self.url)
+        file = sqlalchemy.engine.make_url(url).database
+        if url.startswith("sqlite") and not (file and Path(file).is_file()):
+            return None
+        engine = sqlalchemy.create_engine(url, **_engine(url))
+        return self._database(url) if sqlalchemy.inspect(engine).has_table("studies") else None
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Raise InputError for whatever the database raises inside the block."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return RDBStorage(
-                    url,
-                    engine_kwargs=_engine(url),
-                    heartbeat_interval=max(1, self.grace // BEATS),
-                    grace_period=self.grace,
-                )
+            yield
+        except InputError:
+            raise
         except Exception as error:
-            told = _database_words(error)
-            raise InputError(Problem(f"the database cannot be used: {told}", "--storage", self.shown)) from None
+            reason = _database_words(error)
+            raise InputError(Problem(f"the database cannot be used: {reason}", "--storage", self.shown)) from None
 
     def _journal(self, path: Path, create: bool) -> BaseStorage:
         if not create and not path.is_file():
-            raise InputError(Problem("no study is kept here", "--storage", str(path)))
+            raise InputError(Problem("no study is stored here", "--storage", str(path)))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path.with_suffix(".lock"), mends=path)
+        except OSError as error:
+            raise InputError(Problem(f"{NOT_HERE}: {error.strerror}", "--storage", str(path))) from None
+        return self._reading(path, FileLock(path.with_suffix(".lock"), mends=path))
+
+    def _reading(self, path: Path, lock: JournalFileOpenLock) -> BaseStorage:
+        """Open a journal whose writers hold `lock`."""
+        try:
             return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
         except OSError as error:
-            told = f"the study cannot be kept here: {error.strerror}"
-        except Exception as error:  # whatever the lines of a file that is no journal make Optuna do
-            told = f"not a journal of Optuna's: {type(error).__name__}: {error}"
-        raise InputError(Problem(told, "--storage", str(path)))
+            rule = f"{NOT_HERE}: {error.strerror}"
+        except Exception as error:  # Optuna raises anything for a file that is no journal
+            rule = f"not an Optuna journal: {type(error).__name__}: {error}"
+        raise InputError(Problem(rule, "--storage", str(path)))
 
     @contextmanager
     def alone(self, storage: BaseStorage, name: str) -> Iterator[None]:
-        """Hold the study's lock: one worker at a time counts, proposes and claims. It ends with its process.
+        """Hold the study's lock, so that one worker at a time counts, proposes and claims; it ends with its process.
 
-        An advisory lock of the database where there is PostgreSQL, so that workers of many machines take turns; else
-        a lock of a file beside the storage's, so that those of one machine do.
+        PostgreSQL has an advisory lock, shared by all machines. Otherwise it is the lock of a file beside the storage,
+        shared by the workers of one machine.
         """
         if isinstance(storage, RDBStorage) and storage.engine.dialect.name == "postgresql":
             with _advisory_lock(storage, name):
@@ -109,7 +153,7 @@ class StudyStorage:
 
 @contextmanager
 def _advisory_lock(storage: RDBStorage, name: str) -> Iterator[None]:
-    """Of the session, and so gone with it; where it cannot be given back, since that was lost, the block fails."""
+    """Hold a lock of the database session, which ends with it. The block fails if the session is lost."""
     import sqlalchemy
 
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
@@ -122,7 +166,7 @@ def _advisory_lock(storage: RDBStorage, name: str) -> Iterator[None]:
 
 
 def _with_driver(url: str) -> str:
-    """The URL with the driver that is installed where it names none; InputError for a database that is not known."""
+    """Return the URL with an installed driver if it names none. Raises InputError for an unknown database."""
     scheme, rest = url.split("://", 1)
     name, _, driver = scheme.partition("+")
     name = {"postgres": "postgresql"}.get(name, name)
@@ -131,13 +175,13 @@ def _with_driver(url: str) -> str:
     if name == "postgresql" and not driver:
         drivers = [each for each in ("psycopg", "psycopg2") if importlib.util.find_spec(each)]
         if not drivers:
-            raise InputError(Problem("PostgreSQL needs a driver: pip install 'archlab[postgres]'", "--storage"))
+            raise InputError(Problem("PostgreSQL needs a driver; run pip install 'archlab[postgres]'", "--storage"))
         driver = drivers[0]
     return f"{name}{'+' if driver else ''}{driver}://{rest}"
 
 
 def _engine(url: str) -> dict[str, Any]:
-    """SQLite waits for other writers. A server's connections are tried before use, and it notices lost machines."""
+    """Return engine settings: SQLite waits for other writers; a server's connections are tested before use."""
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": 60}}
     alive = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
@@ -145,24 +189,24 @@ def _engine(url: str) -> dict[str, Any]:
 
 
 def _database_words(error: Exception) -> str:
-    """The first line of the driver's own message."""
+    """Return the first line of the driver's own message."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
 
 
 def database_errors() -> tuple[type[Exception], ...]:
-    """What is raised where a database does not answer any more."""
+    """Return the errors that are raised if a database no longer answers."""
     import sqlalchemy.exc
 
     return (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError)
 
 
 class FileLock(JournalFileOpenLock):
-    """A lock that the system takes back when its process ends, however that dies; Optuna's own wait for 30 seconds.
+    """A file lock that the system releases when its process ends in any way; Optuna's own take 30 seconds.
 
-    With `mends`, a journal whose last line was torn by a kill or a full disk loses that line when the lock is taken,
-    or what is appended next would make it unreadable for good. Nobody has read a line without an end.
+    mends: a journal whose last line may have been cut off by a kill or a full disk. The lock removes such a line when
+    it is acquired; otherwise the next append would make the journal unreadable. Readers ignore an unfinished line.
     """
 
     def __init__(self, path: Path, *, mends: Path | None = None) -> None:
@@ -190,7 +234,7 @@ class FileLock(JournalFileOpenLock):
 
 
 def _mend(path: Path) -> None:
-    """Cut off what stands after the last line's end."""
+    """Remove what follows the last line end."""
     with path.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end == 0:

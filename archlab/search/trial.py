@@ -60,7 +60,11 @@ def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
     assert found.spec is not None
     assert found.cost is not None
     costs = {name: metric(found.cost) for name, metric in METRICS.items()}
-    return {"hash": archlab.spec_hash(found.spec), "point": search.space.labels(found.point), "cost": costs}
+    return {
+        "hash": found.hash or archlab.spec_hash(found.spec),
+        "point": search.space.labels(found.point),
+        "cost": costs,
+    }
 
 
 def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, cost: Mapping[str, float]) -> list[float]:

@@ -1,10 +1,10 @@
-"""A worker: claims one trial after the other, trains its candidate, until the study has as many as were asked for."""
+"""A worker: claims one trial after another and trains its candidate until enough trials are finished."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,66 +23,69 @@ from archlab.training.runs import circumstances
 
 IDLE_SECONDS = 0.5
 GPU_LOST = "CUDA error"
-"""In PyTorch's message of an error after which a process cannot use its GPU; memory that does not suffice is none."""
+"""Part of PyTorch's message when a process can no longer use its GPU; running out of memory is no such error."""
 ABOUT = "archlab"
-"""The study's attribute that says what it is a search of."""
+"""The attribute in which a study describes its search."""
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Session:
-    """A study open in this process."""
+    """A study that is open in this process, by the Optuna storage `backend`."""
 
     search: Search
     study: optuna.Study
     sampler: GatedSampler
-    place: StudyStorage
-    storage: BaseStorage
+    storage: StudyStorage
+    backend: BaseStorage
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold the study's lock."""
+        return self.storage.alone(self.backend, self.search.name)
 
 
-def open_study(search: Search, place: StudyStorage, *, data: str, create: bool = True) -> Session:
-    """The search's study in its storage, made if it is not there.
+def open_study(search: Search, storage: StudyStorage, *, data: str, create: bool = True) -> Session:
+    """Open the search's study in its storage; create it if it does not exist.
 
-    Raises InputError if the storage cannot be used, or holds a study of this name that archlab did not make, or one
-    that searches something else: each of the parts that differ is named. `data` is the fingerprint of the data.
+    data: the fingerprint of the data.
+
+    Raises InputError if the storage cannot be used, or if it holds a study of this name that archlab did not make or
+    that searches something else; the error names each part that differs.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = GatedSampler(search.space, search.form.sampler, search.form.seed)
-    storage = place.open(create=create)
-    with place.alone(storage, search.name):
-        known = optuna.study.get_all_study_names(storage)
+    backend = storage.open(create=create)
+    with storage.alone(backend, search.name):
+        known = optuna.study.get_all_study_names(backend)
         if search.name not in known and not create:
             found = f"; it holds {', '.join(known)}" if known else ""
-            raise InputError(Problem(f"holds no study {search.name!r}{found}", "--storage", place.shown))
+            raise InputError(Problem(f"holds no study {search.name!r}{found}", "--storage", storage.shown))
         study = optuna.create_study(
             study_name=search.name,
-            storage=storage,
+            storage=backend,
             sampler=sampler,
             directions=search.directions,
             load_if_exists=True,
         )
-        _check(study, search, place, search.parts(data))
-    return Session(search, study, sampler, place, storage)
+        if rule := mismatch(study, search, search.parts(data)):
+            raise InputError(Problem(rule, "--storage", storage.shown))
+        if ABOUT not in study.user_attrs:
+            _describe(study, search, search.parts(data))
+    return Session(search, study, sampler, storage, backend)
 
 
-def _check(study: optuna.Study, search: Search, place: StudyStorage, parts: dict[str, Any]) -> None:
-    """Write down what the study searches if that is not said yet, else InputError if it is something else."""
+def mismatch(study: optuna.Study, search: Search, parts: dict[str, Any]) -> str:
+    """Return why a study cannot be resumed as this search, empty if it can; only these `parts` are compared."""
     about = study.user_attrs.get(ABOUT)
-    told = ""
-    if about is None and (study.get_trials(deepcopy=False) or _directions(study) != search.directions):
-        told = f"holds a study {search.name!r} that archlab did not make"
-    elif about is None:
-        _describe(study, search, parts)
-    elif about.get("format") != FORMAT:
-        told = f"the study is of format {about.get('format')}; this archlab reads {FORMAT}"
-    elif about["parts"] != parts:
-        changed = [name for name in parts if about["parts"].get(name) != parts[name]]
-        told = (
-            f"this study was begun with another {', another '.join(changed)}; a search under a new name, or in a new "
-            "place, begins a new one"
-        )
-    if told:
-        raise InputError(Problem(told, "--storage", place.shown))
+    if about is None:
+        foreign = study.get_trials(deepcopy=False) or _directions(study) != search.directions
+        return f"holds a study {search.name!r} that archlab did not make" if foreign else ""
+    if about.get("format") != FORMAT:
+        return f"the study has format {about.get('format')}; this archlab reads format {FORMAT}"
+    changed = [name for name in parts if about["parts"].get(name) != parts[name]]
+    if not changed:
+        return ""
+    return f"the study was begun with another {', another '.join(changed)}; use a new name or a new storage"
 
 
 def _directions(study: optuna.Study) -> list[str]:
@@ -97,16 +100,16 @@ def _describe(study: optuna.Study, search: Search, parts: dict[str, Any]) -> Non
 
 
 def work(session: Session, bench: Bench, trials: int) -> None:
-    """Finish trials until the study has so many, together with all other workers; wait for theirs, should one die.
+    """Finish trials, together with all other workers, until the study has `trials` of them.
 
-    Under the study's lock a worker sweeps, counts, and claims: a trial to be tried again, or a new candidate. So there
-    are never more trials than asked for, and never two of one network. What is not the candidate's fault, as a full
-    disk, a lost database or a request to stop, goes to the caller, and the trial is tried again. SystemExit too where a
-    candidate that failed took the GPU with it.
+    Under the study's lock a worker sweeps, counts and claims a trial: one to retry, or a new candidate. So there are
+    never more trials than requested, and never two of the same network. A worker without a trial waits, in case
+    another one dies. An error that is not the candidate's fault (a full disk, a lost database, a request to stop) is
+    raised, and the trial is retried. Raises SystemExit if a failed candidate made the GPU unusable.
     """
     while True:
         with ExitStack() as claim:
-            claim.enter_context(session.place.alone(session.storage, session.search.name))
+            claim.enter_context(session.alone())
             sweep(session.study)
             finished, running, _ = counts(session.study)
             if finished >= trials:
@@ -118,7 +121,7 @@ def work(session: Session, bench: Bench, trials: int) -> None:
 
 
 def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
-    """One trial; `claim` is let go as soon as it is known which network it is of."""
+    """Run one trial; `claim` is closed as soon as its network is known."""
     mine: list[optuna.Trial] = []
     failed: list[CandidateError] = []
 
@@ -135,7 +138,7 @@ def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
         except optuna.TrialPruned:
             raise
         except BaseException:
-            with suppress(Exception):  # a full disk may not even take this
+            with suppress(Exception):  # a full disk may not even store this
                 trial.set_user_attr(EXCUSED, True)
             raise
 
@@ -144,24 +147,24 @@ def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
         if not (mine and _was_taken(session.study, mine[0])):
             raise
-    except (SystemExit, KeyboardInterrupt):  # Optuna leaves a trial running where its process is asked to end
+    except (SystemExit, KeyboardInterrupt):  # Optuna leaves the trial of a stopped process running
         with suppress(Exception):
             session.study.tell(mine[0], state=TrialState.FAIL)
         raise
     finally:
         release_memory()
     if failed and GPU_LOST in str(failed[0]):
-        raise SystemExit("this GPU answers no more in this process; another worker goes on")
+        raise SystemExit("this process can no longer use its GPU; another worker takes over")
 
 
 def _was_taken(study: optuna.Study, trial: optuna.Trial) -> bool:
-    """Whether a trial was taken for lost while it was trained here, and another tries it again."""
+    """Return whether a trial was considered lost while it was trained here, so that another worker retries it."""
     now = study._storage.get_trial(trial._trial_id)
     return now.state == TrialState.FAIL and EXCUSED not in now.user_attrs
 
 
 def _claimed(session: Session, trial: optuna.Trial) -> Checked:
-    """The candidate of a trial: proposed now, or, of one that is tried again, what its parameters say."""
+    """Return the candidate of a trial: proposed now, or given by the parameters of a trial that is retried."""
     trial.set_user_attr(WORKER, worker_name())
     space, sampler = session.search.space, session.sampler
     choices = {p.name: len(p.labels) - 1 for p in space.parameters if len(p.labels) > 1}

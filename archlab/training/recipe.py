@@ -216,15 +216,27 @@ def in_recipe(spec: Spec, recipe: Recipe) -> Spec:
     return plain_fusion(spec) if recipe.fusion == "plain" else spec
 
 
-def ensure_data(recipe: Recipe, root: Path | None) -> Path:
-    """The data folder: `root`, which must be there, else the recipe's embedded one under ./data, made on first use."""
+def data_folder(recipe: Recipe, root: Path | None) -> Path:
+    """Return the data folder: `root`, which must exist, else that of the recipe's own data, which may not exist yet.
+
+    Raises InputError if there is neither.
+    """
     if root is not None:
         if not root.is_dir():
             raise InputError(Problem("no such data folder", "--data", str(root)))
         return root
     if recipe.data is None:
         raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
+    return DATA / recipe.data.folder
+
+
+def ensure_data(recipe: Recipe, root: Path | None) -> Path:
+    """Return the data folder as `data_folder` does; generate the recipe's own data if it does not exist yet."""
+    folder = data_folder(recipe, root)
+    if root is not None:
+        return folder
     from archlab.tasks.pose.synthetic import generate
 
     wanted = recipe.data
-    return generate(DATA / wanted.folder, level=wanted.level, train=wanted.train, val=wanted.val, seed=wanted.seed)
+    assert wanted
+    return generate(folder, level=wanted.level, train=wanted.train, val=wanted.val, seed=wanted.seed)

@@ -19,7 +19,7 @@ from archlab.ablation.load import load_ablation, load_study
 from archlab.ablation.run import AblationOptions, ablate
 from archlab.cli.app import main
 from archlab.core.errors import InputError
-from archlab.core.processes import Command, finished
+from archlab.core.processes import CommandLine, finished
 from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.sets import labelled_keypoints
@@ -52,8 +52,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def python(code: str, log: Path) -> Command:
-    return Command((sys.executable, "-c", code), log)
+def python(code: str, log: Path) -> CommandLine:
+    return CommandLine((sys.executable, "-c", code), log)
 
 
 def wait_for(condition: object, seconds: float = 300.0) -> None:
@@ -95,7 +95,9 @@ def test_no_more_tasks_run_at_once_than_asked_for(tmp_path: Path) -> None:
 
 
 def test_tasks_get_what_is_added_to_their_environment(tmp_path: Path) -> None:
-    task = Command((sys.executable, "-c", "import os; print(os.environ['ADDED'])"), tmp_path / "log", {"ADDED": "yes"})
+    task = CommandLine(
+        (sys.executable, "-c", "import os; print(os.environ['ADDED'])"), tmp_path / "log", {"ADDED": "yes"}
+    )
     assert list(finished([task], at_once=1, every_seconds=0.01)) == [(0, 0)]
     assert (tmp_path / "log").read_text().strip() == "yes"
 

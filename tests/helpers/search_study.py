@@ -14,8 +14,8 @@ from pathlib import Path
 
 import optuna
 
+from archlab.search.options import SearchOptions
 from archlab.search.recovery import counts, lives, outcome
-from archlab.search.run import Options
 from archlab.tasks.pose.synthetic import generate
 from archlab.training.runs import find_runs
 
@@ -85,8 +85,8 @@ class Tiny:
             text = text.replace(old, new)
         path.write_text(text)
 
-    def options(self, **said: object) -> Options:
-        return Options(**{"study": str(self.study), "data": self.data, "out": self.out, "device": "cpu", **said})  # type: ignore[arg-type]
+    def options(self, **said: object) -> SearchOptions:
+        return SearchOptions(**{"study": str(self.study), "data": self.data, "out": self.out, "device": "cpu", **said})  # type: ignore[arg-type]
 
     def command(self, *more: str) -> list[str]:
         places = ["--data", str(self.data), "--out", str(self.out), "--device", "cpu"]
@@ -97,7 +97,7 @@ class Tiny:
         return self.journal.is_file() and b"tiny" in self.journal.read_bytes()
 
     def opened(self) -> optuna.Study:
-        return optuna.load_study(study_name="tiny", storage=self.options().place("tiny").open(create=False))
+        return optuna.load_study(study_name="tiny", storage=self.options().study_storage("tiny").open(create=False))
 
 
 def make(folder: Path, data: Path) -> Tiny:

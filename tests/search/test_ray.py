@@ -30,7 +30,7 @@ cluster.add_node(num_cpus=1)
 import os
 os.environ["RAY_ADDRESS"] = cluster.address
 try:
-    explore.search(explore.Options(sys.argv[1], data=Path(sys.argv[2]), device="cpu", engine="ray"))
+    explore.search(explore.SearchOptions(sys.argv[1], data=Path(sys.argv[2]), device="cpu", engine="ray"))
 except InputError as error:
     print("told:", error)
 finally:

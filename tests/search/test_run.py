@@ -32,14 +32,14 @@ from archlab.training.runs import find_runs
 
 CLAIMER = """
 import sys
-from archlab.search import run as explore
+from archlab.search.options import open_search
 sys.path.insert(0, {tests!r})
 from helpers.search_study import Tiny
 from pathlib import Path
-session = explore._opened(Tiny(Path({folder!r}), Path({data!r})).options()).session
+session = open_search(Tiny(Path({folder!r}), Path({data!r})).options()).session
 print("ready", flush=True)
 sys.stdin.readline()
-with session.place.alone(session.storage, "tiny"):
+with session.alone():
     print(session.study.ask().number, flush=True)
     sys.stdin.read()
 """
@@ -145,7 +145,7 @@ def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at
     os.kill(worker, signal.SIGCONT)
     _, told = stopped.communicate(timeout=300)
     assert stopped.returncode == 130, told
-    assert "stopped by SIGTERM; the same command goes on from here" in told
+    assert "stopped by SIGTERM; run the same command" in told
     assert not processes_of(tiny.folder)
     finished, running, waiting = counts(tiny.opened())
     assert running == 0

@@ -100,8 +100,8 @@ def test_a_lock_ends_with_its_process_and_lets_one_in_at_a_time(tmp_path: Path) 
         ("mysql://host/db", "--storage: no database is called 'mysql' (known: postgresql, sqlite)"),
         ("postgres+nothing://host/db", "the database cannot be used: "),
         ("sqlite:////no/such/folder/s.db", "--storage: the database cannot be used: unable to open database file"),
-        ("{file}/study.journal", "the study cannot be kept here: File exists"),
-        ("{file}", "not a journal of Optuna's"),
+        ("{file}/study.journal", "the study cannot be stored here: File exists"),
+        ("{file}", "not an Optuna journal"),
     ],
 )
 def test_a_storage_that_cannot_be_used_says_why(url: str, told: str, tmp_path: Path) -> None:
@@ -114,12 +114,12 @@ def test_a_storage_that_cannot_be_used_says_why(url: str, told: str, tmp_path: P
 
 def test_postgresql_without_a_driver_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"PostgreSQL needs a driver: pip install 'archlab\[postgres\]'"):
+    with pytest.raises(InputError, match=r"pip install 'archlab\[postgres\]'"):
         StudyStorage("postgresql://host/db", tmp_path).open()
 
 
 def test_a_study_that_is_only_looked_for_makes_no_file(place: StudyStorage) -> None:
-    with pytest.raises(InputError, match="no study is kept here"):
+    with pytest.raises(InputError, match="no study is stored here"):
         place.open(create=False)
     assert not Path(place.url).parent.exists()
 

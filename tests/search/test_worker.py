@@ -17,8 +17,9 @@ from helpers.search_study import Tiny, check_exact
 from archlab.core.errors import InputError
 from archlab.search import run as explore
 from archlab.search import trial as one_trial
+from archlab.search.dispatch import NO_USE
+from archlab.search.options import SearchOptions
 from archlab.search.recovery import counts, history, is_lost
-from archlab.search.run import NO_USE, Options
 from archlab.training.runs import find_runs, held
 
 BLOCKS = '''
@@ -107,7 +108,7 @@ def test_a_full_disk_is_nobodys_trial(
     explore.worker(tiny.options(trials=1))
     request.getfixturevalue("file_limit")
     assert explore.worker(tiny.options(trials=3)) == NO_USE
-    assert "this worker ends, and its trial is tried again" in capsys.readouterr().err
+    assert "this worker ends, and its trial is retried" in capsys.readouterr().err
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
     study = tiny.opened()
     (lost,) = (trial for trial in study.get_trials() if is_lost(trial))
@@ -189,7 +190,7 @@ def test_a_space_with_nothing_left_ends_the_search_and_keeps_what_it_has(
     tiny.write("tiny.yaml", ("trials: 8", "trials: 2"))
     assert explore.search(tiny.options(trials=5, jobs=1)) == 1
     told = capsys.readouterr().err
-    assert "no other network passes: all 3 that were found are taken" in told
+    assert "all 3 that do are taken" in told
     assert told.count("a worker ended with exit code 2") == 1
     assert len(check_exact(tiny.opened(), 3)) == 3
     assert (tiny.out / "tiny" / "search.html").is_file()
@@ -199,7 +200,7 @@ def test_a_worker_ends_with_the_candidate_that_took_its_gpu(tiny: Tiny, monkeypa
     monkeypatch.setattr(
         one_trial, "train", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("CUDA error: misaligned"))
     )
-    with pytest.raises(SystemExit, match="another worker goes on"):
+    with pytest.raises(SystemExit, match="another worker takes over"):
         explore.worker(tiny.options(trials=2))
     (failed,) = check_exact(tiny.opened(), 1)
     assert failed.user_attrs["reason"] == "RuntimeError: CUDA error: misaligned"
@@ -264,7 +265,7 @@ def test_other_data_is_refused(tiny: Tiny, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("directions", [["maximize", "minimize"], ["minimize"]])
 def test_a_study_that_archlab_did_not_make_is_refused(directions: list[str], tiny: Tiny) -> None:
-    storage = tiny.options().place("tiny").open()
+    storage = tiny.options().study_storage("tiny").open()
     foreign = optuna.create_study(study_name="tiny", storage=storage, directions=directions)
     foreign.tell(foreign.ask(), [1.0] * len(directions))
     with pytest.raises(InputError, match="holds a study 'tiny' that archlab did not make"):
@@ -275,14 +276,14 @@ def test_a_study_of_another_format_is_refused(tiny: Tiny) -> None:
     explore.worker(tiny.options(trials=1))
     study = tiny.opened()
     study.set_user_attr("archlab", {**study.user_attrs["archlab"], "format": 2})
-    with pytest.raises(InputError, match="the study is of format 2; this archlab reads 1"):
+    with pytest.raises(InputError, match="format 2; this archlab reads format 1"):
         explore.search(tiny.options())
 
 
 def test_a_study_that_was_never_begun_is_named_beside_those_that_are_there(tiny: Tiny) -> None:
-    with pytest.raises(InputError, match="no study is kept here"):
+    with pytest.raises(InputError, match="no study is stored here"):
         explore.result_of(tiny.options())
-    optuna.create_study(study_name="another", storage=tiny.options().place("tiny").open())
+    optuna.create_study(study_name="another", storage=tiny.options().study_storage("tiny").open())
     with pytest.raises(InputError, match="holds no study 'tiny'; it holds another"):
         explore.result_of(tiny.options())
 
@@ -290,15 +291,15 @@ def test_a_study_that_was_never_begun_is_named_beside_those_that_are_there(tiny:
 def test_counts_below_one_are_all_told_at_once(tiny: Tiny) -> None:
     with pytest.raises(InputError) as told:
         explore.search(tiny.options(trials=0, jobs=-1))
-    assert str(told.value) == "--trials: at least 1, found 0\n--jobs: at least 1, found -1"
+    assert str(told.value) == "--trials: must be at least 1, found 0\n--jobs: must be at least 1, found -1"
 
 
 def test_an_unknown_search_is_hinted_at() -> None:
     with pytest.raises(InputError, match="lite_hrnet_quick"):
-        explore.search(Options("lite_hrnet_quik"))
+        explore.search(SearchOptions("lite_hrnet_quik"))
 
 
 def test_a_place_that_cannot_be_written_is_told(tiny: Tiny) -> None:
     (tiny.folder / "file").write_text("")
-    with pytest.raises(InputError, match="the study cannot be kept here"):
+    with pytest.raises(InputError, match="the study cannot be stored here"):
         explore.search(tiny.options(out=tiny.folder / "file"))

@@ -1,4 +1,4 @@
-"""What a candidate must pass before it is trained: shapes that fit, limits that hold, a network not seen before."""
+"""The check before training: shapes that fit, costs within the limits, and a network that is new."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from archlab.search.space.space import METRICS, Space
 
 IMAGE: Ref = (-1, 0)
 MISFIT = 1e9
-"""The excess of a candidate whose shapes do not fit together: no limit is missed by so much."""
-
-
+"""The excess of a candidate whose shapes do not fit: more than any limit is missed by."""
 SMALL = 2_000
-"""A space of so few points is gone through as a whole, others are drawn from DRAWS times at most."""
+"""A space of at most this many points is enumerated; from a larger one, at most DRAWS points are drawn."""
 DRAWS = 20_000
 WALK_EVERY = 500
 
 
 class Checked(NamedTuple):
-    """A point and what the gate says of it. `excess`: the sum of the shares by which it breaks limits, 0 if it passes.
+    """A point and the result of its check.
 
-    `key` is equal for points of the same network; `refused` says why it does not pass, empty if it does.
+    key: equal for points of the same network.
+    excess: the sum of the shares by which it exceeds limits; 0 if it passes.
+    refused: why it does not pass; empty if it does.
+    hash: the canonical hash of its network; empty unless an exact `Gate` computed it.
     """
 
     point: Point
@@ -44,10 +45,11 @@ class Checked(NamedTuple):
     key: str
     excess: float
     refused: str
+    hash: str = ""
 
 
 def check(space: Space, point: Point) -> Checked:
-    """Shapes and limits of a point, without building or tracing anything."""
+    """Check the shapes and limits of a point, without building or tracing its network."""
     try:
         spec = space.spec(point)
         count, layout = tally(spec)
@@ -62,10 +64,10 @@ def check(space: Space, point: Point) -> Checked:
 
 
 def key_of(spec: Spec, layout: Layout[Piece, Count]) -> str:
-    """Equal for layouts of equal blocks that read each other alike, whatever the nodes are called.
+    """Return a key that is equal for layouts of equal blocks with equal connections, whatever their nodes are called.
 
-    Blocks of one map count map by map, so that it does not matter whether a list of them or one for all was written.
-    Where two keys are equal, so are the canonical hashes, which go on to the leaf operators; this is what is fast.
+    A block of one map counts once per map, so a list of such blocks and a single entry for all maps give the same key.
+    Equal keys imply equal canonical hashes. The key is faster: it stops at blocks, the hash reads leaf operators.
     """
     sources, output = _ungathered(layout)
     numbers: dict[Ref, str] = {IMAGE: "image"}
@@ -91,7 +93,7 @@ def key_of(spec: Spec, layout: Layout[Piece, Count]) -> str:
 
 
 def _ungathered(layout: Layout[Piece, Count]) -> tuple[list[list[Ref]], Ref]:
-    """What every node reads, and the output, with nodes that only gather seen through."""
+    """Return what every node reads, and the output, with nodes that only gather maps replaced by what they gather."""
     through: dict[Ref, Ref] = {}
     sources: list[list[Ref]] = []
     for at, ((node, _), refs) in enumerate(zip(layout.nodes, layout.refs, strict=True)):
@@ -109,11 +111,13 @@ def _text(block: str, arguments: Arguments) -> str:
 
 @dataclass
 class Gate:
-    """Finds candidates that pass, none of them twice; `tried` counts all that were looked at.
+    """Finds candidates that pass the check, each network once.
 
-    `known` are keys of networks that are taken. With `exact` what passes is told apart by its canonical hash too, at
-    some 8 ms each, since choices that come to the same, such as ratios of a weighting that is not there, have keys of
-    their own; `hashes` are those that are taken. A space in which nothing passes is reported by the nearest miss.
+    known: keys of the networks seen so far.
+    exact: also remove duplicates by canonical hash, about 8 ms per candidate. Points can differ in settings that have
+        no effect, for example the ratio of a weighting that is switched off.
+    hashes: canonical hashes seen so far.
+    tried, repeated: how many candidates were checked, and how many that passed were duplicates.
     """
 
     space: Space
@@ -124,41 +128,41 @@ class Gate:
     repeated: int = 0
 
     def passes(self, point: Point) -> Checked | None:
-        """The point, if it passes and is new; it is known from then on."""
-        found = self.look(point)
-        return found if self._is_new(found) else None
+        """Return the candidate if it passes and is new; from then on it is known."""
+        return self._new(self.look(point))
 
     def look(self, point: Point) -> Checked:
+        """Check a point and count it."""
         found = check(self.space, point)
         self.tried += 1
         return found
 
     def nearby(self, point: Point, random: Random, *, tries: int) -> Checked | None:
-        """A new candidate that passes, on a way of one or two changes a step that never goes further off.
+        """Return a new candidate that passes, found by a walk from `point` whose excess never rises; None without one.
 
-        Two, since where two limits hold each other there is often no single one left.
+        A step changes one or two choices, since between two opposed limits a single change often does not help.
         """
         here = self.look(point)
         for _ in range(tries):
-            if self._is_new(here):
-                return here
+            if found := self._new(here):
+                return found
             there = self.look(mutate(self.space, here.point, random, changes=random.choice((1, 2))))
             if there.excess <= here.excess:
                 here = there
         return None
 
     def sample(self, random: Random, *, patience: float = 30.0) -> Checked:
-        """A new candidate by chance: evenly from what passes while draws find it, else on a way from the best miss.
+        """Return a random new candidate that passes: a uniform draw, else a walk from the nearest miss.
 
-        Raises InputError with the nearest miss where DRAWS draws, or all points of a small space, or `patience`
-        seconds find none.
+        Raises InputError with the nearest miss if DRAWS draws, all points of a small space, or `patience` seconds of
+        search give none.
         """
         end = time.monotonic() + patience
         best: Checked | None = None
         for tried, point in enumerate(self._draws(random), start=1):
             found = self.look(point)
-            if self._is_new(found):
-                return found
+            if new := self._new(found):
+                return new
             if best is None or found.excess < best.excess:
                 best = found
             if tried % WALK_EVERY == 0 and (near := self.nearby(best.point, random, tries=WALK_EVERY)):
@@ -176,24 +180,25 @@ class Gate:
         else:
             yield from (sample(self.space, random) for _ in range(DRAWS))
 
-    def _is_new(self, found: Checked) -> bool:
+    def _new(self, found: Checked) -> Checked | None:
+        """Return what passes and is new, with its hash if the gate is exact."""
         if found.excess:
-            return False
+            return None
         taken = found.key in self.known
         self.known.add(found.key)
         if self.exact and not taken:
             assert found.spec is not None
-            network = assemble(found.spec).hash
-            taken = network in self.hashes
-            self.hashes.add(network)
+            found = found._replace(hash=assemble(found.spec).hash)
+            taken = found.hash in self.hashes
+            self.hashes.add(found.hash)
         self.repeated += taken
-        return not taken
+        return None if taken else found
 
     def _nothing(self, best: Checked) -> Problem:
         if not best.excess:
-            message = f"no other network passes: all {len(self.known)} that were found are taken"
+            message = f"no further network passes; all {len(self.known)} that do are taken"
         elif best.cost is None:
-            message = f"no candidate's shapes fit together, of {self.tried} tried: {best.refused}"
+            message = f"no candidate has shapes that fit, of {self.tried} tried: {best.refused}"
         else:
             message = f"none of {self.tried} candidates passes; the nearest miss, by {best.excess:.1%}: {best.refused}"
         choices = ", ".join(f"{name} {label}" for name, label in self.space.labels(best.point).items())

@@ -81,7 +81,7 @@ def sample(gate: Gate, count: int, *, seed: int) -> Iterator[Sampled]:
         found = gate.sample(random)
         assert found.spec is not None
         assert found.cost is not None
-        key = archlab.spec_hash(found.spec)
+        key = found.hash or archlab.spec_hash(found.spec)
         spec = replace(found.spec, name=f"{gate.space.name}_{key[:NAMED_BY]}")
         yield Sampled(spec, key, found.cost, gate.space.labels(found.point))
 

@@ -1,0 +1,94 @@
+"""How a search is run, and the search that these options open: its study, its data and its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from archlab.core.errors import InputError, Problem
+from archlab.core.ray import EngineName
+from archlab.search.collect import RunFolders
+from archlab.search.load import Search, load_search
+from archlab.search.recovery import counts, sweep
+from archlab.search.storage import GRACE_SECONDS, StudyStorage
+from archlab.search.worker import Session, open_study
+from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
+from archlab.training.recipe import ensure_data
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a search is run.
+
+    study: its name or file.
+    trials, jobs: finished trials in total and workers at once; None for the search's own and one per core or GPU.
+    storage: the URL of a database; None for a file in the search's folder, `out`/NAME.
+    data: the data folder; None for the data that the recipe generates.
+    plugin: modules with blocks or data sets.
+    grace: seconds without a heartbeat before a worker on another machine is considered dead.
+    """
+
+    study: str
+    trials: int | None = None
+    jobs: int | None = None
+    storage: str | None = None
+    data: Path | None = None
+    device: str | None = None
+    out: Path = Path("searches")
+    plugin: tuple[str, ...] = ()
+    engine: EngineName = "processes"
+    grace: int = GRACE_SECONDS
+
+    def check(self) -> None:
+        """Raise InputError with all counts below 1."""
+        given = {"--trials": self.trials, "--jobs": self.jobs, "--grace": self.grace}
+        problems = [
+            Problem(f"must be at least 1, found {n}", name) for name, n in given.items() if n is not None and n < 1
+        ]
+        if problems:
+            raise InputError(problems)
+
+    def load(self) -> Search:
+        return load_search(self.study, data=self.data, plugin=self.plugin)
+
+    def study_storage(self, name: str) -> StudyStorage:
+        """Return where the study of this name is stored."""
+        folder = self.out / name
+        return StudyStorage(self.storage or str(folder / "study.journal"), folder, self.grace)
+
+
+@dataclass(frozen=True)
+class ActiveSearch:
+    """A search that is being run: its open study, its data folder, and the trials to finish in total."""
+
+    options: SearchOptions
+    search: Search
+    session: Session
+    root: Path
+    trials: int
+
+    @property
+    def folder(self) -> Path:
+        return self.session.storage.folder
+
+    @property
+    def runs(self) -> RunFolders:
+        return RunFolders(self.folder / "runs", data_fingerprint(self.root, self.search.recipe.dataset))
+
+    @property
+    def finished(self) -> int:
+        return counts(self.session.study)[0]
+
+    def sweep(self) -> None:
+        """Retry the trials whose workers died, under the study's lock."""
+        with self.session.alone():
+            sweep(self.session.study)
+
+
+def open_search(o: SearchOptions, *, create: bool = True) -> ActiveSearch:
+    """Read a search and open its study; without `create`, raise InputError if the study does not exist."""
+    found = o.load()
+    root = ensure_data(found.recipe, o.data)
+    data = data_fingerprint(root, found.recipe.dataset)
+    session = open_study(found, o.study_storage(found.name), data=data, create=create)
+    return ActiveSearch(o, found, session, root, o.trials or found.form.trials)
