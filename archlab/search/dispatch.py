@@ -123,7 +123,7 @@ def _log(active: ActiveSearch, slot: int) -> Path:
 def _worker(active: ActiveSearch, slot: int, placing: Placing) -> CommandLine:
     o = active.options
     arguments = ["search", o.study, "--worker", "--trials", str(active.trials)]
-    arguments += ["--out", str(o.out), "--data", str(active.root), "--grace", str(o.grace)]
+    arguments += ["--searches", str(o.out), "--data", str(active.root), "--grace", str(o.grace)]
     arguments += ["--storage", o.storage] if o.storage else []
     return _command(active, arguments, _log(active, slot), slot, placing)
 

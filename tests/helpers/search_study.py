@@ -89,7 +89,7 @@ class Tiny:
         return SearchOptions(**{"study": str(self.study), "data": self.data, "out": self.out, "device": "cpu", **said})  # type: ignore[arg-type]
 
     def command(self, *more: str) -> list[str]:
-        places = ["--data", str(self.data), "--out", str(self.out), "--device", "cpu"]
+        places = ["--data", str(self.data), "--searches", str(self.out), "--device", "cpu"]
         return [sys.executable, "-m", "archlab", "search", str(self.study), *places, *more]
 
     def is_begun(self) -> bool:
