@@ -38,8 +38,8 @@ def test_the_installed_package_finds_its_networks_studies_and_recipes_from_any_f
     assert (installed / "archlab" / "_shipped" / "search_spaces" / "lite_hrnet" / "base.yaml").is_file()
     reported = run(installed, tmp_path, "report", "table2")
     assert reported.returncode == 0, reported.stderr
-    assert (tmp_path / "reports" / "table2.md").is_file()
-    assert str(REPOSITORY) not in (tmp_path / "reports" / "table2.md").read_text()
+    assert (tmp_path / "results" / "table2.md").is_file()
+    assert str(REPOSITORY) not in (tmp_path / "results" / "table2.md").read_text()
 
 
 def test_the_package_carries_its_licence_and_no_tests(installed):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_json
-from archlab.training.runs import Record, read_record
+from archlab.training.runs import Record, circumstances, read_record
+
+COMMITTED = Path("reports")
+"""The folder of the reports and records that come with a clone."""
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -36,3 +41,62 @@ def keep_records(runs: Iterable[Path], folder: Path) -> list[Path]:
         kept.append(folder / f"{values['fingerprint']}.json")
         write_json(kept[-1], values)
     return kept
+
+
+def copy_records(fingerprints: Iterable[str], sources: Sequence[Path], folder: Path) -> None:
+    """Copy the records of some runs from the first source that has them to `folder`, unless they are there."""
+    for name in (f"{fingerprint}.json" for fingerprint in fingerprints):
+        found = next((source / name for source in sources if (source / name).is_file()), None)
+        if found and not (folder / name).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(found, folder / name)
+
+
+def is_tracked(folder: Path) -> bool:
+    """Return whether git tracks any file in the folder."""
+    if not folder.is_dir():
+        return False
+    try:
+        found = subprocess.run(
+            ["git", "ls-files", "--", "."], cwd=folder, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return bool(found.stdout.strip())
+
+
+def check_records(records: Iterable[Record], reports: Path) -> None:
+    """Raise InputError naming every record that a tracked folder of reports must not contain.
+
+    Reports in version control must be reproducible, so their records come from clean commits only.
+    """
+    if is_tracked(reports):
+        _raise_for(
+            Problem(f"made from {_shown(record.commit)}; {_RULE}", file=f"{record.fingerprint}.json")
+            for record in records
+            if not _is_clean(record.commit)
+        )
+
+
+def check_checkout(reports: Path) -> None:
+    """Raise InputError if runs of this checkout must not be reported in a tracked folder."""
+    commit = circumstances()["commit"]
+    if is_tracked(reports) and not _is_clean(commit):
+        raise InputError(Problem(f"this checkout is at {_shown(commit)}; {_RULE}", "--reports", str(reports)))
+
+
+_RULE = "reports in version control take runs of clean commits only (--allow-dirty overrides this)"
+
+
+def _is_clean(commit: str | None) -> bool:
+    return commit is not None and not commit.endswith("-dirty")
+
+
+def _shown(commit: str | None) -> str:
+    return "no commit" if commit is None else f"commit {commit[:8]} with changes"
+
+
+def _raise_for(problems: Iterable[Problem]) -> None:
+    found = list(problems)
+    if found:
+        raise InputError(found)

@@ -10,7 +10,7 @@ from archlab.ablation import rows, scatter, structure, units
 from archlab.ablation.campaign import page
 from archlab.ablation.load import distinct_rows, load_ablation, load_study
 from archlab.ablation.measured import ablation_tables
-from archlab.ablation.records import read_records
+from archlab.ablation.records import check_records, read_records
 from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
 from archlab.core.files import write_text
 from archlab.report import tables
@@ -18,16 +18,26 @@ from archlab.report.pareto import Panel
 from archlab.training.runs import Record
 
 
-def write_report(study: Study | str | Path, records: Path, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+def write_report(
+    study: Study | str | Path,
+    records: Path,
+    out: Path,
+    *,
+    plugin: Sequence[str] = (),
+    allow_dirty: bool = False,
+) -> list[Path]:
     """Write a study's report to the folder `out` and return the files.
 
     Tables are `NAME.md`, `.csv` and `.tex`, a plot is `NAME.png` and `.svg`, a campaign is a page (`NAME.md`) and its
     figures (`NAME.csv`).
     records: the folder of run records. Without it, or without a run of a network, its measured scores stay empty.
     plugin: modules with blocks or tasks that the study's networks use.
+    allow_dirty: accept records of uncommitted changes even if `out` is under version control.
     """
     study = load_study(study)
     known = read_records(records)
+    if not allow_dirty and isinstance(study, Ablation | Campaign | Scatter):
+        check_records(known, out)
     if isinstance(study, Scatter):
         return write_plot(study, known, out, plugin=plugin)
     if isinstance(study, Campaign):

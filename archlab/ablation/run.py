@@ -17,7 +17,7 @@ from archlab.ablation.estimate import Estimate, TrainingSize, estimate, spell
 from archlab.ablation.jobs import TrainingJob, TrainingSetup, make_jobs, make_setups, trainable_studies
 from archlab.ablation.load import load_study
 from archlab.ablation.measured import ablation_tables, summary
-from archlab.ablation.records import keep_records, read_records
+from archlab.ablation.records import COMMITTED, check_checkout, check_records, copy_records, keep_records, read_records
 from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
@@ -40,8 +40,9 @@ class AblationOptions:
     seeds: replace the recipe's seed. jobs: runs at once; by default one per CPU core, or one on an accelerator.
     device: by default the best available. plugin: modules with blocks or tasks of the user.
     out: the folder of run folders. reports: the folder of tables, plots and records.
-    reuse_records: a run whose record is in `reports`/records counts as done even if its folder is not in `out`, so that
-    an ablation can continue on another machine.
+    reuse_records: a run whose record is in `reports`/records, or in reports/records of a clone, counts as done even if
+    its folder is not in `out`, so that an ablation can continue on another machine.
+    allow_dirty: accept runs of uncommitted changes even if `reports` is under version control.
     dry_run: print what would run and for how long, and change nothing.
     """
 
@@ -52,8 +53,9 @@ class AblationOptions:
     device: str | None = None
     plugin: Sequence[str] = ()
     out: Path = Path("runs")
-    reports: Path = Path("reports")
+    reports: Path = Path("results")
     reuse_records: bool = False
+    allow_dirty: bool = False
     dry_run: bool = False
 
     def check(self) -> None:
@@ -66,7 +68,13 @@ class AblationOptions:
 
     @property
     def records(self) -> Path:
+        """The folder of the records behind the reports."""
         return self.reports / "records"
+
+    @property
+    def reused(self) -> tuple[Path, ...]:
+        """The folders of records that count as done."""
+        return (self.records, COMMITTED / "records") if self.reuse_records else ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,9 @@ def ablate(studies: Sequence[str | Path | Study], options: AblationOptions = Abl
     Raises InputError before anything is trained.
     """
     options.check()
+    if not options.allow_dirty:
+        check_checkout(options.reports)
+        check_records(read_records(options.records), options.reports)
     loaded = [load_study(study) for study in studies]
     planned = _plan(loaded, options, make_data=False)
     if options.dry_run:
@@ -142,7 +153,7 @@ def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool
     chosen = [(study, options.recipe or study.recipe) for study in trainable_studies(studies)]
     setups = make_setups((recipe for _, recipe in chosen), options.data, make_data=make_data)
     jobs = make_jobs([(study, setups[recipe]) for study, recipe in chosen], options.seeds, options.plugin)
-    kept = read_records(options.records) if options.reuse_records else []
+    kept = [record for folder in options.reused for record in read_records(folder)]
     return _Trainings(jobs, {record.fingerprint: record for record in kept}, options)
 
 
@@ -150,6 +161,7 @@ def _train(planned: _Trainings) -> list[TrainingJob]:
     """Train the missing runs and return those that failed."""
     options = planned.options
     keep_records((options.out / job.fingerprint for job in planned.jobs if job.finished(options.out)), options.records)
+    copy_records((job.fingerprint for job in planned.jobs if planned.record(job)), options.reused, options.records)
     tell(planned.counted())
     jobs = planned.missing
     for setup in {job.setup.name: job.setup for job in jobs if job.refitted}.values():
@@ -213,7 +225,9 @@ def _report(studies: Sequence[Study], planned: _Trainings) -> list[Path]:
         for each in _tables(study, records, [*settings], options.plugin):
             console.print(f"{each.source}: {each.title}", style="bold")
             console.print(terminal(each.tables, console.width), soft_wrap=True)
-        paths = write_report(study, options.records, options.reports, plugin=options.plugin)
+        paths = write_report(
+            study, options.records, options.reports, plugin=options.plugin, allow_dirty=options.allow_dirty
+        )
         for path in paths:
             tell(f"wrote {path}")
         written += paths

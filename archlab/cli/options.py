@@ -72,10 +72,10 @@ def study(parser: Parser, *, help: str, old: str | None = None) -> None:
     folder(parser, "searches", old=old)
 
 
-def folder(parser: Parser, what: str, *, old: str | None = None) -> None:
-    """Add `--WHAT`, the folder of runs, searches or reports. old: its old flag."""
-    parser.add_argument(f"--{what}", type=Path, default=Path(what), metavar="DIR",
-                        help=f"folder of {what} (default: {what})")  # fmt: skip
+def folder(parser: Parser, what: str, *, old: str | None = None, default: str = "") -> None:
+    """Add `--WHAT`, the folder of runs, searches or reports. old: its old flag. default: if not WHAT."""
+    parser.add_argument(f"--{what}", type=Path, default=Path(default or what), metavar="DIR",
+                        help=f"folder of {what} (default: {default or what})")  # fmt: skip
     if old:
         renamed(parser, old, f"--{what}", type=Path)
 

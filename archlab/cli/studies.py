@@ -20,7 +20,7 @@ def ablate(o: argparse.Namespace) -> int:
 
     options = AblationOptions(
         recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, device=o.device, plugin=o.plugin, out=o.runs,
-        reports=o.reports, reuse_records=o.reuse_records, dry_run=o.dry_run,
+        reports=o.reports, reuse_records=o.reuse_records, allow_dirty=o.allow_dirty, dry_run=o.dry_run,
     )  # fmt: skip
     return run(o.studies, options).exit_code
 
@@ -35,10 +35,11 @@ def ablate_arguments(p: Parser) -> None:
     p.add_argument("--jobs", type=options.whole, metavar="N",
                    help="runs at a time (default: one per core, or one on a GPU)")  # fmt: skip
     p.add_argument("--reuse-records", action="store_true",
-                   help="count a record in REPORTS/records as done even if its run folder is missing")  # fmt: skip
+                   help="count runs with a record in REPORTS/records or reports/records as done")  # fmt: skip
+    _allow_dirty(p)
     p.add_argument("--dry-run", action="store_true", help="print what would run, and for how long; write nothing")
     options.folder(p, "runs", old="--out")
-    options.folder(p, "reports")
+    options.folder(p, "reports", default="results")
     options.device(p)
     options.plugin(p)
 
@@ -50,7 +51,11 @@ def report(o: argparse.Namespace) -> None:
     if o.records and not o.records.is_dir():
         raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
     records = o.records or o.reports / "records"
-    written = [path for study in o.studies for path in write_report(study, records, o.reports, plugin=o.plugin)]
+    written = [
+        path
+        for study in o.studies
+        for path in write_report(study, records, o.reports, plugin=o.plugin, allow_dirty=o.allow_dirty)
+    ]
     if o.json:
         print_json([str(path) for path in written])
         return
@@ -61,9 +66,15 @@ def report(o: argparse.Namespace) -> None:
 def report_arguments(p: Parser) -> None:
     p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the report folder)")
-    options.folder(p, "reports", old="--out")
+    options.folder(p, "reports", old="--out", default="results")
+    _allow_dirty(p)
     options.plugin(p)
     options.json_output(p, "print one JSON list: the files written")
+
+
+def _allow_dirty(p: Parser) -> None:
+    p.add_argument("--allow-dirty", action="store_true",
+                   help="accept runs of uncommitted changes in a folder under version control")  # fmt: skip
 
 
 GROUP = Group(

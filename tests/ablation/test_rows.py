@@ -1,22 +1,18 @@
-import json
 import math
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.sample_records import QUICK, record, scores, write_records
+from helpers.sample_records import QUICK, record, scores
 
 import archlab
 from archlab.ablation import captions, rows
 from archlab.ablation import csv as flat
 from archlab.ablation import measured as ablation
 from archlab.ablation.load import distinct_rows, load_ablation
-from archlab.ablation.records import keep_records, read_records
 from archlab.ablation.study import PAPER_INPUTS, Row
-from archlab.core.errors import InputError
 from archlab.counting.count import Count
 from archlab.tasks import find_task
 
@@ -178,35 +174,6 @@ def test_a_summary_has_its_scores_and_seconds() -> None:
     assert ablation.summary(record("lite", HASHES["lite"], seed=4)) == "AP 20.0, OKS 40.0, PCK 50.0, 80 s"
     only_detector = record("lite", HASHES["lite"], scores={"detector_boxes": scores(33.0)})
     assert "PCK 33.0" in ablation.summary(only_detector)
-
-
-def test_records_are_read_as_they_were_kept(tmp_path: Path) -> None:
-    made = [record("lite", HASHES["lite"], seed=seed) for seed in (2, 1)]
-    for each in made:
-        (tmp_path / "runs" / each.fingerprint).mkdir(parents=True)
-        each.write(tmp_path / "runs" / each.fingerprint)
-    kept = keep_records((tmp_path / "runs" / each.fingerprint for each in made), tmp_path / "records")
-    assert [path.stem for path in kept] == [each.fingerprint for each in made]
-    assert read_records(tmp_path / "records") == sorted(made, key=lambda each: each.seed)
-
-
-def test_no_folder_of_records_is_no_records(tmp_path: Path) -> None:
-    assert read_records(tmp_path / "none") == []
-
-
-def test_every_file_that_is_no_record_is_named(tmp_path: Path) -> None:
-    write_records(tmp_path, record("lite", HASHES["lite"]))
-    (tmp_path / "cut.json").write_text('{"format": 1', encoding="utf-8")
-    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
-    future = json.loads(next(tmp_path.glob("lite*.json")).read_text(encoding="utf-8")) | {"format": 99}
-    (tmp_path / "future.json").write_text(json.dumps(future), encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        read_records(tmp_path)
-    assert sorted(Path(problem.file).name for problem in caught.value.problems) == [
-        "cut.json",
-        "future.json",
-        "list.json",
-    ]
 
 
 def test_reports_never_import_torch() -> None:

@@ -286,7 +286,7 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
         wait_for(lambda: any(run.state == "running" for run in find_runs(folder / "runs")))
         first.send_signal(signal.SIGKILL)
     (done,) = [run for run in find_runs(folder / "runs") if run.state == "done"]
-    assert read(folder / "reports" / "records" / f"{done.fingerprint}.json")["spec"] == "skip_pose_net"
+    assert read(folder / "results" / "records" / f"{done.fingerprint}.json")["spec"] == "skip_pose_net"
     stamp = (folder / "runs" / done.fingerprint / "record.json").stat().st_mtime_ns
 
     assert ablate(["two.yaml"], AblationOptions(jobs=1)).exit_code == 0
@@ -299,7 +299,7 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert {(run.state, run.samples) for run in runs.values()} == {("done", 6)}
     small = archlab.load("skip_pose_net", input=(3, 64, 64), **{"nodes.coarse_more.kernel": 3})
     assert runs['{"nodes.coarse_more.kernel": 3}'].spec_hash == archlab.spec_hash(small)
-    table = (folder / "reports" / "two.md").read_text(encoding="utf-8")
+    table = (folder / "results" / "two.md").read_text(encoding="utf-8")
     assert "| Skips with small kernels" in table
     assert "Not trained" not in table
 
@@ -316,6 +316,13 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert "2 runs: 2 reused, 0 to train" in said.err
     assert "Skips with small kernels" in said.out
     assert not (folder / "runs").exists()
+
+    (folder / "results").rename(folder / "reports")  # as in a clone, whose records are in reports/records
+    found = ablate(["two.yaml"], AblationOptions(reuse_records=True))
+    assert [record.spec for record in found.records] == ["skip_pose_net"] * 2
+    assert all("Not trained" not in path.read_text() for path in found.reports)
+    kept = {path.name: path.read_bytes() for path in (folder / "reports" / "records").iterdir()}
+    assert kept == {path.name: path.read_bytes() for path in (folder / "results" / "records").iterdir()}
 
 
 MPII_RECIPE = """\

@@ -61,7 +61,7 @@ def test_an_example_is_parsed_by_its_own_command(command, capsys):
 def test_every_command_can_be_loud_or_quiet_and_takes_one_flag_for_one_thing(name):
     flags = options_of(name)
     assert {"-v", "--verbose", "-q", "--quiet"} <= set(flags)
-    for flag, place in (("--runs", "runs"), ("--searches", "searches"), ("--reports", "reports")):
+    for flag, place in (("--runs", "runs"), ("--searches", "searches"), ("--reports", "results")):
         if flag in flags:
             assert str(flags[flag].default) == place
     if "--out" in flags and flags["--out"].help != argparse.SUPPRESS:
