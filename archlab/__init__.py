@@ -1,4 +1,11 @@
-"""archlab: write a network as YAML; build it, count it, train it, search its neighbours."""
+"""archlab: write a network as YAML; build it, count it, train it, search its neighbours.
+
+`build`, `cost` and `spec_hash` take a spec or its graph. To call several of them, assemble the spec once and carry the
+graph, which also remembers its hash:
+
+    graph = archlab.assemble(spec)
+    network, cost, key = archlab.build(graph), archlab.cost(graph), graph.hash
+"""
 
 from __future__ import annotations
 
@@ -26,22 +33,22 @@ _FROM = {
 """Public names and the modules that define them, each imported at first use."""
 
 
-def build(spec: Spec) -> Network:
+def build(spec: Spec | Graph) -> Network:
     """Return the network, (N, C, H, W) to (N, outputs, H', W'), with weights drawn from torch's global generator."""
     from archlab.network import module
 
     return module.build(_assembled(spec))
 
 
-def cost(spec: Spec) -> Cost:
+def cost(spec: Spec | Graph) -> Cost:
     """Return parameters, multiply-adds (fvcore's and the paper's) and activations, in total and by node."""
     from archlab.counting import count
 
     return count.cost(_assembled(spec))
 
 
-def spec_hash(spec: Spec) -> str:
-    """Return the canonical hash of the network that a spec describes, 32 hexadecimal digits."""
+def spec_hash(spec: Spec | Graph) -> str:
+    """Return the canonical hash of a network, 32 hexadecimal digits."""
     return _assembled(spec).hash
 
 
@@ -52,10 +59,10 @@ def load_released(network: Network, state_dict: dict[str, Any]) -> None:
     checkpoint.load_released(network, state_dict)
 
 
-def _assembled(spec: Spec) -> Graph:
-    from archlab.network.graph import assemble
+def _assembled(network: Spec | Graph) -> Graph:
+    from archlab.network.graph import Graph, assemble
 
-    return assemble(spec)
+    return network if isinstance(network, Graph) else assemble(network)
 
 
 def __getattr__(name: str) -> Any:

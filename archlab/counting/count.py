@@ -122,7 +122,7 @@ def unread_work(graph: Graph) -> tuple[str, ...]:
 
 def _node_cost(graph: Graph, node: Node) -> NodeCost:
     operators, calls = leaves_cost(node.leaves)
-    inputs = tuple(dict.fromkeys(graph.source_name(ref) for ref in node.inputs if ref[0] >= -1))
+    inputs = tuple(dict.fromkeys(graph.source_name(ref) for _, ref in node.reads))
     whole = tuple(dict.fromkeys(name.split(":")[0] for name in inputs))
     return NodeCost(node.name, node.block, whole, node.out_shapes, total(operators.values()), operators, calls)
 

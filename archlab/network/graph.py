@@ -18,15 +18,17 @@ Ref = tuple[int, int]  # (node, which of its outputs); node -1 is the image
 
 @dataclass(frozen=True)
 class Node:
-    """A block in place: its inputs as references, the leaves that are needed, and which outputs are read.
+    """A block in place.
 
-    `pruned`: the leaves that were wired but that no output of the network needs.
+    inputs: where each input comes from, None for an input that no needed leaf reads.
+    leaves: the leaves that the network's output needs.
+    read: the positions of the outputs that are read.
     """
 
     name: str
     block: str
     arguments: Arguments
-    inputs: tuple[Ref, ...]
+    inputs: tuple[Ref | None, ...]
     wired: Wired
     leaves: tuple[Leaf, ...]
     read: frozenset[int]
@@ -41,7 +43,13 @@ class Node:
         return self.wired.out_shapes
 
     @property
+    def reads(self) -> tuple[tuple[int, Ref], ...]:
+        """Return the positions of the inputs that are read, each with where it comes from."""
+        return tuple((k, ref) for k, ref in enumerate(self.inputs) if ref is not None)
+
+    @property
     def pruned(self) -> tuple[Leaf, ...]:
+        """Return the leaves that were wired but that no output of the network needs."""
         kept = set(map(id, self.leaves))
         return tuple(leaf for leaf in self.wired.leaves if id(leaf) not in kept)
 
@@ -125,7 +133,10 @@ def lay_out(
 
 
 def assemble(spec: Spec) -> Graph:
-    """Order, wire and prune a spec's nodes. Raises InputError for cycles, dangling names and shapes that do not fit."""
+    """Order, wire and prune a spec's nodes; assemble a spec once and carry the graph, which remembers its hash.
+
+    Raises InputError with every circle, every shape that does not fit and an end of another width.
+    """
     layout = lay_out(spec, wire, live)
     kept = [i for i, needed in enumerate(layout.needed) if needed]
     number = {old: new for new, old in enumerate(kept)} | {-1: -1}
@@ -135,7 +146,7 @@ def assemble(spec: Spec) -> Graph:
     ):
         if needed:
             leaves, sources = needed
-            inputs = tuple((number[node], which) if k in sources else (-2, 0) for k, (node, which) in enumerate(refs))
+            inputs = tuple((number[node], which) if k in sources else None for k, (node, which) in enumerate(refs))
             nodes.append(Node(declared.name, declared.block, declared.arguments, inputs, block, leaves, read))
     unread = tuple(node.name for (node, _), needed in zip(layout.nodes, layout.needed, strict=True) if not needed)
     output = (number[layout.output[0]], 0)
@@ -256,7 +267,9 @@ def origin(graph: Graph, value: Value) -> Value:
     """Follow a value through block borders to the leaf (or image) that makes it."""
     node, number = value
     while node >= 0 and number < len(graph.nodes[node].inputs):
-        source, which = graph.nodes[node].inputs[number]
+        read = graph.nodes[node].inputs[number]
+        assert read is not None, "a value that nothing makes is read"
+        source, which = read
         node, number = (source, graph.nodes[source].wired.outputs[which]) if source >= 0 else (-1, 0)
     return node, number
 
@@ -299,8 +312,7 @@ def _sources(graph: Graph) -> list[tuple[int, Said, list[Value]]]:
     found: list[tuple[int, Said, list[Value]]] = [(-1, IMAGE_SAID, [])]
     made: list[dict[int, Value]] = []
     for i, node in enumerate(graph.nodes):
-        read = [(k, source, which) for k, (source, which) in enumerate(node.inputs) if source >= -1]
-        values = {k: made[s][graph.nodes[s].wired.outputs[which]] if s >= 0 else (0, 0) for k, s, which in read}
+        values = {k: made[s][graph.nodes[s].wired.outputs[which]] if s >= 0 else (0, 0) for k, (s, which) in node.reads}
         for leaf, said in zip(node.leaves, _said(node.wired, node.read), strict=True):
             for which, value in enumerate(leaf.outputs):
                 values[value] = len(found), which

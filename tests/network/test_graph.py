@@ -214,3 +214,28 @@ def test_odd_sizes_pass_where_nothing_is_joined(tmp_path):
     path = tmp_path / "net.yaml"
     path.write_text("version: 1\ninput: [3, 251, 187]\nnodes:\n  a: {block: conv, width: 8, stride: 2}\n")
     assert archlab.cost(archlab.load(path)).nodes[-1].out_shapes == ((17, 126, 94),)
+
+
+def test_an_input_that_nothing_reads_has_no_reference(tmp_path):
+    nodes = [
+        "a: {block: conv, width: 4, stride: 2}",
+        "b: {block: conv, width: 4, from: a}",
+        "c: {block: finest, from: [a, b]}",
+    ]
+    graph = archlab.assemble(net(tmp_path, nodes))
+    finest = {node.name: node for node in graph.nodes}["c"]
+    assert finest.inputs == ((0, 0), None)
+    assert finest.reads == ((0, (0, 0)),)
+    assert graph.unread == ("b",)
+    assert {node.name: node.inputs for node in archlab.cost(graph).nodes}["c"] == ("a",)
+
+
+def test_a_graph_is_built_counted_and_hashed_like_its_spec_and_assembled_once(monkeypatch):
+    from archlab.network import graph as graphs
+
+    spec = archlab.load("lite_hrnet_18", input=(3, 64, 64))
+    graph = archlab.assemble(spec)
+    expected = archlab.cost(spec), archlab.spec_hash(spec)
+    monkeypatch.setattr(graphs, "lay_out", None)
+    assert (archlab.cost(graph), archlab.spec_hash(graph)) == expected
+    assert archlab.build(graph).graph is graph

@@ -56,11 +56,11 @@ def unfolded(graph: Graph) -> Folded:
     passed: dict[Ref, Ref] = {}
     steps = []
     for index, node in enumerate(graph.nodes):
-        refs = tuple(passed.get(ref, ref) for ref in node.inputs)
+        refs = tuple((k, passed.get(ref, ref)) for k, ref in node.reads)
         if node.block == GATHER:
-            passed |= {(index, k): ref for k, ref in enumerate(refs)}
+            passed |= {(index, k): ref for k, ref in refs}
         else:
-            steps.append(Step(index, node, tuple((k, ref) for k, ref in enumerate(refs) if ref[0] >= -1)))
+            steps.append(Step(index, node, refs))
     return Folded(tuple(steps), (), passed.get(graph.output, graph.output))
 
 

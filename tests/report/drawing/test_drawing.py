@@ -316,7 +316,7 @@ def expected_edges(graph):
     edges = {(through(graph.output), "output")}
     for i, node in enumerate(graph.nodes):
         if node.block != "gather":
-            edges |= {(through(ref), i) for ref in node.inputs if ref[0] >= -1}
+            edges |= {(through(ref), i) for _, ref in node.reads}
     return edges
 
 
@@ -434,7 +434,7 @@ def test_every_leaf_of_a_block_stands_in_one_operation_of_its_inside(graphs):
     for name in ("small_hrnet_w16", "skip_pose_net", "naive_lite_hrnet_18"):
         for node in graphs[name].nodes:
             inside = inside_of(node.wired, node.leaves, node.read)
-            if len(inside.inputs) == len([ref for ref in node.inputs if ref[0] >= -1]):
+            if len(inside.inputs) == len(node.reads):
                 held = [leaf.outputs for operation in inside.operations for leaf in operation.leaves]
                 assert sorted(held) == sorted(leaf.outputs for leaf in node.leaves)
 
