@@ -24,6 +24,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value), flush=True)
 
 
+def print_plan(plan: Mapping[str, Any], as_json: bool) -> None:
+    """Print what a command would do, as JSON or as YAML."""
+    if as_json:
+        print_json(plan)
+        return
+    import yaml
+
+    print(yaml.safe_dump(dict(plan), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100), end="")
+
+
 def console() -> Console:
     """Return the console that tables are printed on."""
     from rich.console import Console

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archlab.cli import options
-from archlab.cli.output import print_table
+from archlab.cli.output import print_json, print_plan, print_table
 from archlab.cli.parser import Command, Parser
 from archlab.core import notes
 
@@ -24,7 +24,30 @@ def search(o: argparse.Namespace) -> int:
     """
     from archlab.search import run
 
-    return run.worker(search_options(o)) if o.worker else run.search(search_options(o))
+    chosen = search_options(o)
+    if o.dry_run:
+        print_plan(run.plan_search(chosen).as_json(), o.json)
+        return 0
+    if o.worker:
+        return run.worker(chosen)
+    code = run.search(chosen)
+    if o.json:
+        _print_result(o)
+    return code
+
+
+def _print_result(o: argparse.Namespace) -> None:
+    """Print what the search has found so far, if it was reported."""
+    from archlab.core import builtin
+    from archlab.search import candidates
+    from archlab.search.results import read_result
+
+    folder = o.searches / builtin.find(o.study, "studies", "*.yaml", "search").stem
+    if (folder / "result.json").is_file():
+        result = read_result(folder / "result.json")
+        front = [candidates.as_json(result, each) for each in candidates.best(result)]
+        counts = {"asked": result.asked, "finished": len(result.candidates), "complete": len(result.complete)}
+        print_json({"study": result.study, "folder": str(folder), "trials": counts, "front": front})
 
 
 def search_options(o: argparse.Namespace) -> SearchOptions:
@@ -49,9 +72,11 @@ def search_arguments(p: Parser) -> None:
         metavar="SECONDS",
         help="seconds without a heartbeat before a remote worker is considered dead (default: 60)",
     )
+    p.add_argument("--dry-run", action="store_true", help="print the resolved search and its progress; write nothing")
     p.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options.device(p)
     options.plugin(p)
+    options.json_output(p, "print one JSON object: trials and front")
 
 
 def sample(o: argparse.Namespace) -> None:

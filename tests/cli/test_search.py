@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from helpers import search_study
 from helpers.search_results import make_result
 from helpers.search_study import check_exact
@@ -454,3 +455,33 @@ def test_a_search_is_not_trained_as_rows_of_a_table(command: str, capsys: pytest
     assert f"{place}:2:7: kind: lite_hrnet_quick is a search: `archlab search` runs it" in refused(
         capsys, command, "lite_hrnet_quick"
     )
+
+
+def test_a_dry_run_of_a_search_prints_what_is_resolved_and_left_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = json.loads(said(capsys, "search", "lite_hrnet_quick", "--trials", 5, "--dry-run", "--json"))
+    search = load_search("lite_hrnet_quick")
+    assert made["trials"] == {"total": 5, "finished": 0, "left": 5}
+    assert made["recipe"]["iterations"] == search.recipe.iterations
+    assert made["space"]["size"] == size(search.space)
+    assert made["data"] == {"folder": "data/quick-2400-200-1", "exists": False}
+    assert yaml.safe_load(said(capsys, "search", "lite_hrnet_quick", "--trials", 5, "--dry-run")) == made
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_says_in_json_what_it_has_found_and_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = search_study.make(tmp_path, search_study.people(tmp_path))
+    assert explore.worker(tiny.options(trials=3)) == 0
+    capsys.readouterr()
+    where = [tiny.study, "--searches", tiny.out, "--data", tiny.data, "--trials"]
+    before = contents(tiny)
+    assert json.loads(said(capsys, "search", *where, 4, "--dry-run", "--json"))["trials"]["left"] == 1
+    assert contents(tiny) == before
+    made = json.loads(said(capsys, "search", *where, 3, "--json"))
+    assert made["folder"] == str(tiny.out / "tiny")
+    assert (made["trials"]["asked"], made["trials"]["finished"]) == (3, 3)
+    assert made["front"] == json.loads(said(capsys, "best", tiny.out / "tiny", "--json"))

@@ -1,0 +1,123 @@
+"""The examples of README.md and docs/: files load, Python runs, commands parse, and the fast ones are executed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from helpers.paths import REPOSITORY
+
+import archlab
+from archlab import yamlio
+from archlab.cli import app
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+FAST = {"build", "list", "schema", "sample", "report", "completion"}
+OTHERS = ("pip install ", "make ", "torchrun ")
+NAMED = re.compile(r"# (\S+\.(?:yaml|py))(?: \(--plugin (\S+)\))?")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. `file`: the name in its first line; `plugin`: what it is read with."""
+
+    language: str
+    text: str
+    line: int
+    file: str = ""
+    plugin: tuple[str, ...] = ()
+
+
+def blocks(path: Path) -> list[Block]:
+    found, text = [], path.read_text(encoding="utf-8")
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        line, named = text[: match.start()].count("\n") + 1, NAMED.match(match[2])
+        file, plugin = (named[1], (named[2],) if named[2] else ()) if named else ("", ())
+        found.append(Block(match[1], match[2], line, file, plugin))
+    return found
+
+
+def commands(block: Block) -> list[tuple[str, str]]:
+    """The commands of a console block, each with the output below it."""
+    parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    assert parts[0] == "", f"line {block.line}: a console block begins with `$ `"
+    return [(command, output) for command, _, output in (part.partition("\n") for part in parts[1:])]
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
+def document(request, tmp_path, monkeypatch):
+    """A document's blocks, in a folder that holds its files."""
+    monkeypatch.chdir(tmp_path)
+    found = blocks(request.param)
+    for block in found:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+    return found
+
+
+def load(path: Path, plugin: tuple[str, ...]) -> object:
+    """Read a YAML file as what it is."""
+    from archlab.ablation.load import load_study
+    from archlab.search.load import load_search
+    from archlab.search.space.space import load_space
+    from archlab.training.recipe import load_recipe
+
+    entries = yamlio.read(path).entries
+    if "kind" in entries:
+        return load_search(path) if entries["kind"].value == "search" else load_study(path)
+    if "vary" in entries:
+        return load_space(path)
+    if "version" in entries:
+        return archlab.cost(archlab.load(path, plugin=plugin))
+    return load_recipe(path)
+
+
+def test_a_yaml_example_has_a_name_and_loads(document):
+    for block in document:
+        if block.language == "yaml":
+            assert block.file, f"line {block.line}: the first line is `# NAME.yaml`"
+            assert load(Path(block.file), block.plugin)
+
+
+def test_a_python_example_runs(document):
+    names: dict[str, object] = {}
+    for block in document:
+        if block.language == "python":
+            exec(compile(block.text, block.file or f"line {block.line}", "exec"), names)
+
+
+def test_a_command_is_parsed_and_a_fast_one_does_what_is_shown(document, capsys):
+    for block in document:
+        for command, output in commands(block) if block.language == "console" else ():
+            if not command.startswith("archlab "):
+                assert command.startswith(OTHERS), command
+                continue
+            words = shlex.split(command.split(" > ")[0])[1:]
+            if "--help" in words:
+                continue
+            app.parser().parse_args(words)
+            if (words[0] in FAST or "--dry-run" in words) and "/path/to" not in command:
+                code = app.main(words)
+                shown = "".join(capsys.readouterr())
+                assert code == (2 if "error: " in output else 0), (command, shown)
+                if output:
+                    assert shown == output
+
+
+def test_every_language_of_a_block_is_checked(document):
+    assert {block.language for block in document} <= {"yaml", "python", "console", "toml", ""}
+
+
+def test_links_lead_to_files():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), (path.name, target)
+
+
+def test_the_first_page_is_short_and_leads_to_every_other():
+    text = DOCUMENTS[0].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert all(f"docs/{path.name}" in text for path in DOCUMENTS[1:])
