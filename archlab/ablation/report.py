@@ -80,6 +80,11 @@ def study_panels(study: Scatter, records: Sequence[Record], plugin: Sequence[str
     return scatter.panels(study, found, plugin)
 
 
+def ablation_panels(study: Ablation, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[Panel]:
+    """Return the panels of an ablation's own rows."""
+    return scatter.panels(study, reported_rows(study, records, plugin), plugin)
+
+
 def write_plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
     """Write the figure of a scatter as PNG and SVG and return the files."""
     from archlab.report import scatter_plot, style

@@ -6,21 +6,25 @@ from collections.abc import Sequence
 
 from archlab.ablation.captions import TOO_SMALL, too_small_to_rank
 from archlab.ablation.rows import Reported, Setting, runs_in, settings_of
-from archlab.ablation.study import Published, Scatter
+from archlab.ablation.study import Ablation, Published, Scatter
 from archlab.counting.count import MEBI
 from archlab.report.pareto import Panel, Point
 from archlab.report.tables import letters
 from archlab.tasks import find_task
 from archlab.tasks.metrics import used
 
+PUBLISHED = (("COCO val, 256×192", "coco", "ap", "AP"), ("MPII val, 256×256", "mpii", "pckh", "PCKh@0.5"))
+"""The paper's panels: data and input, the prefix of its costs, its score and that score's title."""
 
-def panels(study: Scatter, rows: Sequence[Reported], plugin: Sequence[str] = ()) -> list[Panel]:
-    """Return the published panels, then those of each setting in which any of the rows was measured."""
-    coco, mpii = _published(study, "coco", "ap"), _published(study, "mpii", "pckh")
-    shown = [
-        Panel("(a) Published: COCO val, 256×192", f"{study.source}, (a)", "AP", coco, measured=False),
-        Panel("(b) Published: MPII val, 256×256", f"{study.source}, (b)", "PCKh@0.5", mpii, measured=False),
-    ]
+
+def panels(study: Scatter | Ablation, rows: Sequence[Reported], plugin: Sequence[str] = ()) -> list[Panel]:
+    """Return the published panels that have points, then those of each setting in which any row was measured."""
+    shown: list[Panel] = []
+    for title, dataset, score, y_label in PUBLISHED:
+        if points := _published(study, dataset, score):
+            letter = letters(len(shown))
+            source = study.source if isinstance(study, Ablation) else f"{study.source}, ({letter})"
+            shown.append(Panel(f"({letter}) Published: {title}", source, y_label, points, measured=False))
     for setting in settings_of(rows):
         shown += _measured(rows, setting, len(shown), plugin)
     return shown
@@ -34,7 +38,7 @@ def published_flops(figures: Published, dataset: str) -> float | None:
     return None if giga is None else float(giga) * MEBI * 1024
 
 
-def _published(study: Scatter, dataset: str, score: str) -> tuple[Point, ...]:
+def _published(study: Scatter | Ablation, dataset: str, score: str) -> tuple[Point, ...]:
     found = []
     for row in study.rows:
         flops, value = published_flops(row.published, dataset), getattr(row.published, score)
