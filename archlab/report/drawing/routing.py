@@ -83,11 +83,10 @@ class Gap:
     leaves: dict[str, list[float]] = field(default_factory=dict)
     tracks: dict[str, int] = field(default_factory=dict)
 
-    def room(self, v: float, net: str) -> float:
-        """How far a line of `net` at v stays from the lines of others."""
-        others = [at for other, at in self.enters.items() if other != net]
-        others += [at for other, ats in self.leaves.items() if other != net for at in ats]
-        return min((abs(v - other) for other in others), default=float("inf"))
+    def others(self, net: str) -> list[float]:
+        """Return every v at which another net enters or leaves."""
+        entering = [at for other, at in self.enters.items() if other != net]
+        return entering + [at for other, ats in self.leaves.items() if other != net for at in ats]
 
     def reach(self, net: str) -> tuple[float, float]:
         """The least and the largest v of a net."""
@@ -219,11 +218,19 @@ def _place_pins(plan: Arrangement, across: Across, gap: Gap, cell: int, pins: li
 
 
 def _nearest_free(gap: Gap, net: str, wished: float, low: float, high: float, least: float) -> float:
-    """The v nearest to the wished one that keeps clear of other nets; the clearest there is if none does."""
+    """Return the v nearest to the wished one that keeps clear of other nets, or the clearest one if none does."""
+    others = gap.others(net)
+
+    def room(v: float) -> float:
+        return min((abs(v - other) for other in others), default=float("inf"))
+
+    if room(wished) >= least and low <= wished <= high:
+        return wished
     steps = range(int(high - low) + 1)
     candidates = [wished, *sorted((low + step for step in steps), key=lambda v: abs(v - wished))]
-    fitting = (v for v in candidates if gap.room(v, net) >= least and low <= v <= high)
-    return next(fitting, max(candidates, key=lambda v: gap.room(v, net)))
+    fitting = (v for v in candidates if room(v) >= least and low <= v <= high)
+    found = next(fitting, None)
+    return max(candidates, key=room) if found is None else found
 
 
 def _assign_tracks(gap: Gap, spacing: Spacing) -> None:
