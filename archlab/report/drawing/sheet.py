@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeAlias
 
 from archlab.blocks.wiring import Wired
 from archlab.counting import count as counting
@@ -33,6 +34,9 @@ from archlab.report.drawing.svg import to_svg
 TITLE, HEADING, TEXT = Style(20, bold=True), Style(15, bold=True), Style(12)
 EDGE = 14.0
 BETWEEN = 12.0  # between panels
+
+Placed: TypeAlias = list[tuple[float, float, Picture]]
+"""Panels with the x and y of their upper left corners."""
 
 
 def draw(graph: Graph) -> str:
@@ -156,44 +160,49 @@ def _examples(nodes: Sequence[Node]) -> Iterator[Example]:
 
 
 def packed(panels: Sequence[Picture], width: float) -> Picture:
-    """Panels side by side within a width: in their order, or in one found by swaps if that saves much height."""
-    in_order = _packed(panels, width)
+    """Return panels side by side within a width: in their order, or in one found by swaps if that saves much height."""
+    in_order = _placed(panels, width)
     sizes: tuple[Callable[[Picture], float], ...] = (
         lambda part: -part.height,
         lambda part: -part.width,
         lambda part: -part.width * part.height,
     )
     starts = [list(panels), *(sorted(panels, key=size) for size in sizes)]
-    best = min((_swapped(start, width) for start in starts), key=lambda picture: picture.height)
-    return best if best.height < 0.9 * in_order.height else in_order
+    best = min((_swapped(start, width) for start in starts), key=_height)
+    chosen = best if _height(best) < 0.9 * _height(in_order) else in_order
+    return joined(part.moved(x, y) for x, y, part in chosen)
 
 
-def _swapped(order: list[Picture], width: float) -> Picture:
-    """The lowest packing that swapping panels one pair at a time leads to."""
-    best = _packed(order, width)
+def _swapped(order: list[Picture], width: float) -> Placed:
+    """Return the lowest packing that swapping panels one pair at a time leads to."""
+    best = _placed(order, width)
     for _ in range(3):
         for i, j in combinations(range(len(order)), 2):
             order[i], order[j] = order[j], order[i]
-            tried = _packed(order, width)
-            if tried.height < best.height:
+            tried = _placed(order, width)
+            if _height(tried) < _height(best):
                 best = tried
             else:
                 order[i], order[j] = order[j], order[i]
     return best
 
 
-def _packed(panels: Sequence[Picture], width: float) -> Picture:
-    """Each panel as high up as it goes."""
-    placed: list[tuple[float, float, Picture]] = []
+def _placed(panels: Sequence[Picture], width: float) -> Placed:
+    """Place each panel as high up as it goes."""
+    placed: Placed = []
     for part in panels:
         lefts = [0.0, *(x + other.width + BETWEEN for x, _, other in placed)]
         spots = [(_drop(placed, x, part), x) for x in lefts if x == 0 or x + part.width <= width]
         y, x = min(spots)
         placed.append((x, y, part))
-    return joined(part.moved(x, y) for x, y, part in placed)
+    return placed
 
 
-def _drop(placed: Sequence[tuple[float, float, Picture]], x: float, part: Picture) -> float:
+def _height(placed: Placed) -> float:
+    return max((part.height + y for _, y, part in placed), default=0)
+
+
+def _drop(placed: Placed, x: float, part: Picture) -> float:
     """The highest free y for a panel whose left side is at x."""
     under = [
         y + other.height + BETWEEN
