@@ -11,10 +11,16 @@ import archlab
 from archlab.ablation.load import load_ablation
 from archlab.ablation.study import Campaign, Row, Scatter, Study, Trainable, networks
 from archlab.core.errors import InputError, Problem
-from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
-from archlab.tasks.pose.data.sets import labelled_keypoints, training_people
 from archlab.training.metrics_log import read_rows
-from archlab.training.recipe import DATA, Recipe, ensure_data, in_recipe, load_recipe, recipe_hash
+from archlab.training.recipe import (
+    Recipe,
+    data_fingerprint,
+    data_folder,
+    ensure_data,
+    in_recipe,
+    load_recipe,
+    recipe_hash,
+)
 from archlab.training.runs import Record, fingerprint, read_record
 
 
@@ -84,12 +90,11 @@ class TrainingJob:
         recipe = self.setup.recipe
         if recipe.iterations:
             return recipe.iterations * recipe.batch
-        if not self.setup.data and recipe.data:
-            people = recipe.data.train
+        if not self.setup.data and recipe.options.data:
+            count = recipe.options.data.train
         else:
-            aspect = recipe.input[1] / recipe.input[0]
-            people = len(training_people(self.setup.root, recipe.dataset, aspect=aspect))
-        return (recipe.epochs or 0) * people
+            count = recipe.task.count(self.setup.root, recipe.options, recipe.input)
+        return int((recipe.epochs or 0) * count)
 
 
 def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:
@@ -111,14 +116,10 @@ def make_setups(recipes: Iterable[str], data: Path | None, *, make_data: bool) -
 
 def _setup(name: str, data: Path | None, make_data: bool) -> TrainingSetup:
     recipe = load_recipe(name)
-    if data or make_data:
-        root = ensure_data(recipe, data)
-    elif recipe.data:
-        root = DATA / recipe.data.folder
-    else:
-        raise InputError(Problem(f"the recipe {recipe.name!r} generates no data; name a data folder", "--data"))
-    data_hash = data_fingerprint(root, recipe.dataset) if root.is_dir() else ""
-    return TrainingSetup(name, recipe, recipe_hash(recipe), root, data_hash, labelled_keypoints(recipe.dataset, data))
+    root = ensure_data(recipe, data) if data or make_data else data_folder(recipe, None)
+    data_hash = data_fingerprint(recipe, root) if root.is_dir() else ""
+    outputs = recipe.task.outputs(data, recipe.options)
+    return TrainingSetup(name, recipe, recipe_hash(recipe), root, data_hash, outputs)
 
 
 def make_jobs(

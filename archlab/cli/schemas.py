@@ -12,7 +12,8 @@ from archlab.blocks import registry
 from archlab.network.spec import NodeForm, SpecForm
 from archlab.search.config import SearchForm
 from archlab.search.space.space import SpaceForm
-from archlab.training.recipe import Recipe
+from archlab.tasks import find_task
+from archlab.training.recipe import DEFAULT_TASK, form_of
 
 Kind = Literal["network", "space", "recipe", "study", "search"]
 
@@ -29,7 +30,7 @@ def schema(kind: Kind, *, plugin: Iterable[str] = ()) -> dict[str, Any]:
     return _network(registry.blocks(plugin))
 
 
-FORMS: dict[str, type] = {"recipe": Recipe, "space": SpaceForm, "search": SearchForm}
+FORMS: dict[str, type] = {"recipe": form_of(find_task(DEFAULT_TASK)), "space": SpaceForm, "search": SearchForm}
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

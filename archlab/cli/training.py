@@ -22,31 +22,29 @@ def train(o: argparse.Namespace) -> None:
     from archlab.core.distributed import is_first_process
     from archlab.training import run as training
     from archlab.training.recipe import load_recipe
-    from archlab.training.runs import read_record
 
-    recipe = load_recipe(o.recipe)
+    recipe = load_recipe(o.recipe, plugin=o.plugin)
     spec = fitting_spec(o, recipe)
-    folder = training.train(
-        spec, recipe, o.data, seed=o.seed, out=o.runs, fields={n: v.plain() for n, v in options.fields(o).items()},
-        device=o.device, threads=o.threads, resume=not o.fresh, weights=o.weights,
-        tensorboard=o.tensorboard,
+    how = training.RunOptions(
+        seed=o.seed, out=o.runs, fields={n: v.plain() for n, v in options.fields(o).items()}, device=o.device,
+        threads=o.threads, resume=not o.fresh, weights=o.weights, tensorboard=o.tensorboard, plugin=tuple(o.plugin),
     )  # fmt: skip
+    run = training.train(spec, recipe, o.data, how)
     if is_first_process():
-        record = read_record(folder)
+        record = run.record
         if o.json:
-            print_json({"folder": str(folder), **asdict(record)})
+            print_json({"folder": str(run.folder), **asdict(record)})
         else:
-            print_scores(record.scores, str(folder))
+            print_scores(record.scores, str(run.folder))
 
 
 def fitting_spec(o: argparse.Namespace, recipe: Recipe) -> archlab.Spec:
     """Return the network with as many outputs as the data labels keypoints, unless the user sets their number."""
     from archlab.core.distributed import is_first_process
-    from archlab.tasks.pose.data.sets import labelled_keypoints
 
     spec = options.spec(o, input=recipe.input, outputs=o.outputs)
     fixed = o.outputs is not None or "outputs" in options.fields(o)
-    labelled = None if fixed else labelled_keypoints(recipe.dataset, o.data)
+    labelled = None if fixed else recipe.task.outputs(o.data, recipe.options)
     if labelled in (None, spec.outputs):
         return spec
     if is_first_process():
@@ -97,7 +95,14 @@ def evaluate(o: argparse.Namespace) -> None:
     """Score a finished run again, on the same or on other data."""
     from archlab.training.evaluate import evaluate_run
 
-    scores = evaluate_run(o.run, o.data, boxes=o.boxes, device=o.device, results=o.results, plugin=o.plugin)
+    scores = evaluate_run(
+        o.run,
+        o.data,
+        changes={"boxes": o.boxes} if o.boxes else None,
+        device=o.device,
+        results=o.results,
+        plugin=o.plugin,
+    )
     if o.json:
         print_json(scores)
     else:

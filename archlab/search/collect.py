@@ -173,7 +173,7 @@ def _samples(recipe: Recipe, at: Fidelity | None) -> int:
     iterations, epochs = (at.iterations, at.epochs) if at and at.length else (recipe.iterations, recipe.epochs)
     if iterations:
         return iterations * recipe.batch
-    return (epochs or 0) * (recipe.data.train if recipe.data else 0)
+    return (epochs or 0) * (recipe.options.data.train if recipe.options.data else 0)
 
 
 def _wanted(search: Search, network: Hashed) -> list[Training]:

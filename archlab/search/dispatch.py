@@ -10,7 +10,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from archlab import yamlio
 from archlab.core.device import pick_device
 from archlab.core.errors import InputError
 from archlab.core.files import write_text
@@ -184,7 +183,7 @@ def _training(active: ActiveSearch, each: Training, number: int, placing: Placin
     height, width = each.recipe.input
     spec, recipe = folder / "specs" / f"{each.spec.name}.yaml", folder / "specs" / f"recipe_{height}x{width}.yaml"
     write_text(spec, each.spec.to_yaml())
-    write_text(recipe, yamlio.dump(replace(each.recipe, name=active.search.recipe.name)))
+    write_text(recipe, replace(each.recipe, name=active.search.recipe.name).to_yaml())
     arguments = ["train", str(spec), "--recipe", str(recipe), "--seed", str(each.seed), "--data", str(active.root)]
     arguments += ["--out", str(folder / "runs"), "--outputs", str(each.spec.outputs)]
     arguments += [] if each.recipe.threads else ["--threads", str(threads_each(placing.at_once, placing.at_once))]

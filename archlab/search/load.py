@@ -19,7 +19,6 @@ from archlab.search.results import Direction, Objective
 from archlab.search.space.document import Point
 from archlab.search.space.points import size
 from archlab.search.space.space import Space, load_space
-from archlab.tasks.pose.data.sets import labelled_keypoints
 from archlab.training.recipe import Recipe, load_recipe, recipe_hash
 from archlab.training.runs import digest
 from archlab.yamlio import Item
@@ -123,7 +122,7 @@ class _Loader:
         recipe = self.tried(entries["recipe"], "recipe", load_recipe, _beside(form.recipe, self.path))
         at: dict[str, Any] = {"plugin": self.plugin}
         if recipe:
-            at |= {"input": (3, *recipe.input), "outputs": labelled_keypoints(recipe.dataset, self.data)}
+            at |= {"input": (3, *recipe.input), "outputs": recipe.task.outputs(self.data, recipe.options)}
         space = self.tried(entries["space"], "space", load_space, _beside(form.space, self.path), **at)
         for name, place in zip(references, listed(entries.get("references")), strict=True):
             self.tried(place, "references", _shaped, name, **at)
@@ -158,10 +157,10 @@ class _Loader:
             self.problems.append(place.problem(rule, where))
 
     def check_objectives(self, recipe: Recipe) -> None:
-        known = OF_DATASET[recipe.dataset]
+        known = OF_DATASET[recipe.options.dataset]
         for name in self.form.objectives:
             if name in SCORES and name not in known:
-                rule = f"the recipe {recipe.name} is scored as {recipe.dataset}, which has {', '.join(known)}"
+                rule = f"the recipe {recipe.name} is scored as {recipe.options.dataset}, which has {', '.join(known)}"
                 place = self.item.entries["objectives"].entries[name]
                 self.problems.append(place.key_problem(rule, f"objectives.{name}"))
 
@@ -204,8 +203,9 @@ def _broken(rung: Fidelity, above: Sequence[Fidelity], recipe: Recipe) -> Iterat
         yield "proxies and other recipes come before the recipe's own rungs"
     if rung in above:
         yield "repeats a rung above it"
-    if rung.recipe and rung.recipe.dataset != recipe.dataset:
-        yield f"the recipe {rung.recipe.name} is for {rung.recipe.dataset} data, the search's for {recipe.dataset}"
+    if rung.recipe and rung.recipe.options.dataset != recipe.options.dataset:
+        other, own = rung.recipe.options.dataset, recipe.options.dataset
+        yield f"the recipe {rung.recipe.name} is for {other} data, the search's for {own}"
     if rung.recipe and recipe_hash(rung.recipe) == recipe_hash(recipe):
         yield f"the recipe {rung.recipe.name} is the search's own, whose end needs no rung"
 

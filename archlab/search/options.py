@@ -12,8 +12,7 @@ from archlab.search.load import Search, load_search
 from archlab.search.recovery import counts, sweep
 from archlab.search.storage import GRACE_SECONDS, StudyStorage
 from archlab.search.worker import Session, open_study
-from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
-from archlab.training.recipe import ensure_data
+from archlab.training.recipe import data_fingerprint, ensure_data
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class ActiveSearch:
 
     @property
     def runs(self) -> RunFolders:
-        return RunFolders(self.folder / "runs", data_fingerprint(self.root, self.search.recipe.dataset))
+        return RunFolders(self.folder / "runs", data_fingerprint(self.search.recipe, self.root))
 
     @property
     def finished(self) -> int:
@@ -89,6 +88,6 @@ def open_search(o: SearchOptions, *, create: bool = True) -> ActiveSearch:
     """Read a search and open its study; without `create`, raise InputError if the study does not exist."""
     found = o.load()
     root = ensure_data(found.recipe, o.data)
-    data = data_fingerprint(root, found.recipe.dataset)
+    data = data_fingerprint(found.recipe, root)
     session = open_study(found, o.study_storage(found.name), data=data, create=create)
     return ActiveSearch(o, found, session, root, o.trials or found.form.trials)

@@ -14,8 +14,7 @@ from archlab.search.options import SearchOptions
 from archlab.search.recovery import counts
 from archlab.search.space.points import size
 from archlab.search.worker import mismatch
-from archlab.tasks.pose.data.sets import fingerprint as data_fingerprint
-from archlab.training.recipe import data_folder
+from archlab.training.recipe import data_fingerprint, data_folder
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class SearchPlan:
         return {
             "search": found.name,
             "space": space,
-            "recipe": yamlio.to_plain(found.recipe),
+            "recipe": found.recipe.plain(),
             "sampler": yamlio.to_plain(found.form.sampler),
             "objectives": {each.name: each.direction for each in found.objectives},
             "rungs": [each.label for each in found.rungs],
@@ -77,7 +76,7 @@ def plan_search(o: SearchOptions) -> SearchPlan:
     storage = o.study_storage(search.name)
     study = storage.peek(search.name)
     if study:
-        parts = search.parts(data_fingerprint(root, search.recipe.dataset) if root.is_dir() else "")
+        parts = search.parts(data_fingerprint(search.recipe, root) if root.is_dir() else "")
         if not root.is_dir():
             del parts["data"]
         if rule := mismatch(study, search, parts):

@@ -19,9 +19,9 @@ from archlab.core.errors import InputError, Problem, nearest
 from archlab.network.graph import Graph, assemble
 from archlab.network.module import Network, build
 from archlab.network.spec import Spec
-from archlab.tasks.loading import Batch, load_batches
-from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.tasks.pose.targets import joints_mse
+from archlab.tasks.base import Samples
+from archlab.tasks.loading import Batch
+from archlab.training.step import Loss
 
 CPU = torch.device("cpu")
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -31,11 +31,11 @@ RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 JACOB_FLOOR = 1e-5
 ZEN_STEP = 1e-2
 
-Proxy = Callable[[Network, Batch], float]
+Proxy = Callable[[Network, Batch, Loss], float]
 
 
 def measure(
-    spec: Spec, names: Sequence[str], batch: Batch, *, seed: int = 0, device: torch.device = CPU
+    spec: Spec, names: Sequence[str], batch: Batch, loss: Loss, *, seed: int = 0, device: torch.device = CPU
 ) -> dict[str, float]:
     """The proxies of these names, each at weights begun anew as it needs (`STARTS`); NaN where one is not finite.
 
@@ -59,7 +59,7 @@ def measure(
             network.load_state_dict(fresh)  # running averages too
             _seed(seed)
             STARTS.get(name, kaiming)(network)
-            value = PROXIES[name](network, placed)
+            value = PROXIES[name](network, placed, loss)
             found[name] = value if math.isfinite(value) else math.nan
     return found
 
@@ -68,15 +68,15 @@ def _seed(seed: int) -> None:
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would change the state of GPUs too
 
 
-def proxy_batch(dataset: PoseDataset, n: int, seed: int) -> Batch:
+def proxy_batch(samples: Samples, n: int, seed: int) -> Batch:
     """A batch of `n` different people, chosen by `seed` alone; InputError where there are not so many."""
-    if not 2 <= n <= len(dataset):
-        raise InputError(Problem(f"a batch of {n}: must be 2 to {len(dataset)}, the people there are", "proxies"))
-    rows = np.random.default_rng(seed).permutation(len(dataset))[:n].tolist()
-    return next(load_batches(dataset, [rows]))
+    if not 2 <= n <= len(samples):
+        raise InputError(Problem(f"a batch of {n}: must be 2 to {len(samples)}, the people there are", "proxies"))
+    rows = np.random.default_rng(seed).permutation(len(samples))[:n].tolist()
+    return next(samples.batches([rows]))
 
 
-def synflow(network: Network, batch: Batch) -> float:
+def synflow(network: Network, batch: Batch, loss: Loss) -> float:
     """sum over weights of |w dR/dw|, R = sum of f(1), f the network made linear with every weight's absolute value.
 
     R is the sum over all paths from a pixel to a heat-map of the product of their |w|, and the weights of any one layer
@@ -114,7 +114,7 @@ def _linear(leaf: Leaf) -> Leaf:
     return replace(leaf, kind="add", scope="", arguments=(("scales", (1,)),), inputs=first, in_shapes=shape)
 
 
-def naswot(network: Network, batch: Batch) -> float:
+def naswot(network: Network, batch: Batch, loss: Loss) -> float:
     """log det K, K_ij = the number of rectifier inputs whose sign images i and j share.
 
     Two images with one code make K singular: NaN. Mellor et al. 2021, section 3. The authors look at ReLUs; hswish and
@@ -136,7 +136,7 @@ def naswot(network: Network, batch: Batch) -> float:
     return float(value) if sign > 0 else math.nan
 
 
-def jacob_cov(network: Network, batch: Batch) -> float:
+def jacob_cov(network: Network, batch: Batch, loss: Loss) -> float:
     """-sum_i [log(v_i + k) + 1 / (v_i + k)], v_i the eigenvalues of the correlation matrix of the rows J_n, k = 1e-5.
 
     J_n is the slope of the sum of all outputs by image n, flattened; at most -N, where no two rows are correlated.
@@ -155,17 +155,17 @@ def jacob_cov(network: Network, batch: Batch) -> float:
     return -float(np.sum(np.log(values) + 1 / values))
 
 
-def gradient_norm(network: Network, batch: Batch) -> float:
-    """sum over layers of ||dL/dW||_2, L the training loss (`joints_mse`) of the batch.
+def gradient_norm(network: Network, batch: Batch, loss: Loss) -> float:
+    """sum over layers of ||dL/dW||_2, L the task's training loss of the batch.
 
     W: the weights of convolutions and linear layers. Abdelfattah et al. 2021, section 3.2.
     """
-    loss = joints_mse(network(batch["image"]), batch["target"], batch["weight"])
-    slopes = torch.autograd.grad(loss, weights(network), allow_unused=True)
+    value = loss(network(batch["image"]), batch)
+    slopes = torch.autograd.grad(value, weights(network), allow_unused=True)
     return sum(float(slope.cpu().double().norm()) for slope in slopes if slope is not None)
 
 
-def zen(network: Network, batch: Batch) -> float:
+def zen(network: Network, batch: Batch, loss: Loss) -> float:
     """log E ||f(x) - f(x + a e)||_F + sum over batch norms of log sqrt(mean over channels of the batch's variance).
 
     x, e ~ N(0, 1) of the batch's shape (its content is not used), a = 0.01, all weights N(0, 1): the norms keep the

@@ -26,17 +26,17 @@ from archlab.search.recovery import REASON, is_lost
 from archlab.search.samplers import signed
 from archlab.search.space.gate import Checked
 from archlab.search.space.space import METRICS
-from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.evaluate import training_people
+from archlab.tasks.metrics import Scores
+from archlab.training.evaluate import context_of
 from archlab.training.loop import plan
 from archlab.training.recipe import Recipe, ensure_data, in_recipe
-from archlab.training.run import run_folder, train
-from archlab.training.runs import Record, Scores, held, read_record
+from archlab.training.run import RunOptions, run_folder, train
+from archlab.training.runs import Record, held
 
 NOBODYS_FAULT = (OSError, optuna.exceptions.OptunaError)
 """A full disk, a lost database; everything else a candidate is to blame for, and blocks of users raise anything."""
 BUSY_SECONDS = 1.0
-PROXY_PEOPLE = 16
+PROXY_SAMPLES = 16
 MOST_WORDS = 2000
 
 
@@ -169,9 +169,11 @@ class Way:
             return
         recipe = fitted(search.recipe, self.spec)
         root = ensure_data(recipe, self.bench.data)
-        dataset = PoseDataset(training_people(root, recipe), recipe.input, sigma=recipe.sigma, crops=recipe.crops)
-        batch = proxies.proxy_batch(dataset, min(PROXY_PEOPLE, len(dataset)), recipe.seed)
-        found = proxies.measure(self.spec, list(wanted), batch, device=pick_device(self.bench.device))
+        context = context_of(recipe, torch.device("cpu"))
+        samples = recipe.task.training(root, context, seed=recipe.seed, augment=False)
+        batch = proxies.proxy_batch(samples, min(PROXY_SAMPLES, len(samples)), recipe.seed)
+        device = pick_device(self.bench.device)
+        found = proxies.measure(self.spec, list(wanted), batch, recipe.task.loss, device=device)
         finite = {name: value for name, value in found.items() if abs(value) < float("inf")}
         self.trial.set_user_attr("proxies", finite)
 
@@ -180,8 +182,8 @@ class Way:
         if rung.iterations:
             return rung.iterations
         assert rung.epochs
-        people = len(training_people(ensure_data(recipe, self.bench.data), recipe))
-        return rung.epochs * plan(recipe, people).steps
+        count = recipe.task.count(ensure_data(recipe, self.bench.data), recipe.options, recipe.input)
+        return rung.epochs * plan(recipe, count).steps
 
     def _train(
         self,
@@ -193,23 +195,20 @@ class Way:
     ) -> Record:
         """The record of its run; waits while a worker that was taken for lost is still at it."""
         bench, spec = self.bench, spec or self.spec
-        go = partial(
-            train,
-            spec,
-            recipe,
-            bench.data,
+        options = RunOptions(
             out=bench.runs,
             device=bench.device,
             threads=bench.threads,
-            rungs=rungs or (),
+            rungs=tuple(rungs or ()),
             judge=judge,
             pictures=False,
         )
+        go = partial(train, spec, recipe, bench.data, options)
         root = ensure_data(recipe, bench.data)
         folder = run_folder(in_recipe(spec, recipe), recipe, root, seed=recipe.seed, out=bench.runs)
         while True:
             try:
-                return read_record(go())
+                return go().record
             except InputError:
                 if not held(folder):
                     raise

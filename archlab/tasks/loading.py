@@ -6,17 +6,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import Any, Protocol
 
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from archlab.tasks.pose.data.dataset import PoseDataset
-
 Batch = dict[str, Tensor]
 
 
+class Indexed(Protocol):
+    """Samples by number, each a mapping of tensors and numbers."""
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]: ...
+
+
 def load_batches(
-    dataset: PoseDataset, batches: Iterable[Sequence[int]], *, workers: int = 0, pin: bool = False
+    dataset: Indexed, batches: Iterable[Sequence[int]], *, workers: int = 0, pin: bool = False
 ) -> Iterator[Batch]:
     """The samples of each batch of indices, stacked; `pin` puts them into memory that a GPU reads by itself.
 

@@ -17,7 +17,7 @@ Batch = TypeVar("Batch")
 
 
 @dataclass
-class Journal:
+class MetricsLog:
     """Where a training stands, and its metrics.jsonl; `batch` people a step and `steps` an epoch.
 
     A row of training is {iteration, epoch, loss (the mean since the row before), lr, images_per_second, data_wait (the
@@ -91,7 +91,7 @@ class Journal:
             for name, value in flat(row):
                 self.board.add_scalar(name, value, self.iteration)
 
-    def draw_on_board(self, folder: Path) -> None:
+    def open_board(self, folder: Path) -> None:
         """Write the rows that follow to TensorBoard too, in `folder`; InputError if it is not installed."""
         if self.writes:
             self.board = summary_writer()(str(folder / "tensorboard"), purge_step=self.iteration + 1)
@@ -100,7 +100,7 @@ class Journal:
         if self.board:
             self.board.close()
 
-    def go_on(self, iteration: int, seconds: float) -> None:
+    def resume(self, iteration: int, seconds: float) -> None:
         """Take up the training after `iteration`: later rows, and one that a kill cut short, go."""
         kept = [row for row in read_rows(self.path) if row["iteration"] <= iteration]
         if self.writes:

@@ -1,59 +1,46 @@
-"""Recipe: how a network is trained and scored, as a YAML file says it."""
+"""A recipe: how a network is trained and scored, as its YAML file says."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import typing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from archlab import yamlio
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem
 from archlab.network.load import plain_fusion
 from archlab.network.spec import Spec
-from archlab.tasks.pose.data.crops import Augmentation
-from archlab.tasks.pose.data.sets import Dataset
-from archlab.tasks.pose.options import Crops, Decoding, Suppression, Targets
+from archlab.tasks import find_task
+from archlab.tasks.base import Task
 from archlab.training.runs import digest
 from archlab.yamlio import Above, AtLeast, AtMost, Item, MultipleOf
 
 Count = Annotated[int, AtLeast(1)]
 Side = Annotated[int, AtLeast(32), MultipleOf(32)]
 Share = Annotated[float, AtLeast(0), AtMost(1)]
-Positive = Annotated[float, Above(0)]
-Boxes = Literal["ground_truth", "detector"]
-BoxesChoice = Literal["ground_truth", "detector", "both"]
 
+_TASK = "What networks are trained for."
 DATA = Path("data")
 """Where embedded data is made: a folder for each, under the working folder."""
+DEFAULT_TASK = "pose"
 NOT_IDENTITY = (
     "name", "data", "seed", "eval_batch", "keep_gigabytes", "workers", "threads", "checkpoint_every",
     "checkpoint_seconds", "log_every", "execution",
 )  # fmt: skip
-"""What two runs may differ in and still be the same run; data and seed have places of their own in its fingerprint.
-
-`execution` is here because, like `threads`, it computes the same and changes rounding at most.
+"""Fields in which two runs may differ and still be the same run. Data and seed have places of their own in a run's
+fingerprint; `execution`, like `threads`, changes rounding at most.
 """
-LATER = ("dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline", "fusion")
-"""Fields younger than recorded runs: at their defaults they are left out of the hash, which so stays what it was."""
-
-
-@dataclass(frozen=True)
-class EmbeddedData:
-    """Synthetic people to train on when no data folder is named; they are made on first use."""
-
-    level: Annotated[
-        Literal["quick", "full"], "quick: one large, mildly posed person an image; full: crowds, clutter, all sizes."
-    ]
-    train: Annotated[int, AtLeast(1), "Images to train on."]
-    val: Annotated[int, AtLeast(1), "Images to score on."]
-    seed: Annotated[int, AtLeast(0), "What the images follow from, together with their index."] = 1
-
-    @property
-    def folder(self) -> str:
-        return f"{self.level}-{self.train}-{self.val}-{self.seed}"
+LATER = (
+    "task", "dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline",
+    "fusion",
+)  # fmt: skip
+"""Fields younger than recorded runs. At their defaults they are left out of the hash, so recorded hashes stay."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +98,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to train and score any network."""
+    """One way to train and score any network; the fields of its task are in `options`, and flat in a file."""
 
     name: Annotated[str, "The file's name where this is left out."] = ""
-    dataset: Annotated[
-        Dataset, "How the data folder is laid out and scored: COCO's layout, also for other keypoints, or MPII's."
-    ] = "coco"
-    input: Annotated[tuple[Side, Side], "Height and width of a person's crop, pixels."] = (256, 192)
+    task: Annotated[Any, _TASK] = field(default_factory=lambda: find_task(DEFAULT_TASK))
+    input: Annotated[tuple[Side, Side], "Height and width of the network's input, pixels."] = (256, 192)
     epochs: Annotated[int | None, AtLeast(1), "The length of training; either this or `iterations`."] = None
     iterations: Annotated[int | None, AtLeast(1), "The length of training; either this or `epochs`."] = None
-    batch: Annotated[int, AtLeast(1), "People a step; an epoch's last people that fill no batch are left out."] = 32
+    batch: Annotated[int, AtLeast(1), "Samples a step; the rest of an epoch that fills no batch is left out."] = 32
     accumulate: Annotated[
         int, AtLeast(1), "Micro-batches a step, one after the other in each process; the rate stays the whole batch's."
     ] = 1
@@ -130,14 +115,6 @@ class Recipe:
         Literal["spec", "plain"],
         "Of branches: as the network's file says, or HRNet's plain sum in each of its `fusion` blocks.",
     ] = "spec"
-    sigma: Annotated[float, Above(0), "Standard deviation of a target's Gaussian, heat-map pixels."] = 2.0
-    crops: Annotated[
-        Crops, "udp: sizes count from the first pixel's middle to the last's, and the flip test shifts nothing."
-    ] = "released"
-    targets: Annotated[
-        Targets, "released: Gaussians around the nearest pixel; udp: around the true place; dark: and not cut off."
-    ] = "released"
-    augmentation: Annotated[Augmentation | None, "How training crops vary; null: not at all."] = None
     precision: Annotated[Literal["float32", "bf16"], "bf16: autocast, with weights kept in float32."] = "float32"
     execution: Annotated[
         Literal["eager", "graph", "compile"],
@@ -147,30 +124,16 @@ class Recipe:
     ema: Annotated[
         float | None, Above(0), AtMost(0.999999), "Decay of the averaged weights that are scored; null: none."
     ] = None
-    flip_test: Annotated[bool, "Score the mean of the heat-maps of a crop and of its mirror image."] = True
-    decoding: Annotated[
-        Decoding,
-        "Of a peak: a quarter pixel up the slopes, both axes or neither (released) or each by itself (axes, mmpose 1);"
-        " a Newton step on the blurred map's logarithm (dark; udp in UDP's form).",
-    ] = "released"
-    post_gaussian: Annotated[
-        Literal[0, 11], "The kernel of the paper's Gaussian filter before decoding; the released code has none."
-    ] = 0
-    nms: Annotated[
-        Suppression, "Of doubles, by OKS 0.9: hard drops them; soft lowers scores and keeps the best 20 an image."
-    ] = "hard"
-    boxes: Annotated[BoxesChoice, "Whose boxes to score people in; each kind has its own scores."] = "ground_truth"
     validate_every: Annotated[
         int | None, AtLeast(1), "Score during training too, every so many epochs or iterations; null: only at the end."
     ] = None
-    seed: Annotated[int, AtLeast(0), "Of the initial weights, the order of people, and augmentation."] = 1
-    data: Annotated[EmbeddedData | None, "What to make when no data folder is named; null: one must be named."] = None
+    seed: Annotated[int, AtLeast(0), "For initial weights, the order of samples, and augmentation."] = 1
     pipeline: Annotated[
         Literal["samples", "batched"],
-        "samples: each crop by itself, on the CPU; batched: people kept decoded, batches made at once on the device.",
+        "samples: one by one on the CPU; batched: samples kept decoded, whole batches made on the device.",
     ] = "samples"
-    keep_gigabytes: Annotated[float, AtLeast(0), "Of decoded people, on the device or in memory; batched only."] = 4.0
-    eval_batch: Annotated[int | None, AtLeast(1), "People a batch in scoring; null: as in training."] = None
+    keep_gigabytes: Annotated[float, AtLeast(0), "For decoded samples, on the device or in memory; batched only."] = 4.0
+    eval_batch: Annotated[int | None, AtLeast(1), "Samples a batch in scoring; null: as in training."] = None
     workers: Annotated[int, AtLeast(0), "Threads that load data beside training; 0: none."] = 0
     threads: Annotated[
         int | None, AtLeast(1), "CPU threads; null: as many as PyTorch takes. Bits agree at equal numbers only."
@@ -178,41 +141,113 @@ class Recipe:
     checkpoint_every: Annotated[int | None, AtLeast(1), "Iterations from one checkpoint to the next."] = None
     checkpoint_seconds: Annotated[float | None, AtLeast(0), "Seconds from one checkpoint to the next."] = 60.0
     log_every: Annotated[int, AtLeast(1), "Iterations from one line of metrics.jsonl to the next."] = 10
+    options: Any = None
+
+    def __post_init__(self) -> None:
+        if self.options is None:
+            object.__setattr__(self, "options", self.task.options())
+
+    @classmethod
+    def of(cls, *, task: Task[Any, Any] | None = None, **fields: Any) -> Recipe:
+        """Build a recipe from common and task fields alike."""
+        task = task or find_task(DEFAULT_TASK)
+        own = {name: fields.pop(name) for name in _names(task.options) & set(fields)}
+        return cls(task=task, options=task.options(**own), **fields)
+
+    def changed(self, **fields: Any) -> Recipe:
+        """Return the recipe with common or task fields changed."""
+        own = {name: fields.pop(name) for name in _names(self.task.options) & set(fields)}
+        return replace(self, options=replace(self.options, **own), **fields)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the flat fields as JSON-able values."""
+        common = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "options"}
+        return {**yamlio.to_plain({**common, "task": self.task.name}), **yamlio.to_plain(self.options)}
+
+    def to_yaml(self) -> str:
+        return yamlio.dump(self.plain())
 
     def problems(self, item: Item) -> Iterator[Problem]:
         if (self.epochs is None) == (self.iterations is None):
             yield item.problem("a recipe says either `epochs` or `iterations`", "epochs")
         length = self.epochs or self.iterations or 0
-        if self.dataset == "mpii" and self.boxes != "ground_truth":
-            yield item.problem("MPII marks where people are and has no detector boxes: `ground_truth`", "boxes")
-        if self.dataset == "mpii" and self.data is not None:
-            yield item.problem("embedded people are in COCO's layout, not in MPII's", "data")
         if self.batch % self.accumulate:
-            yield item.problem(f"{self.batch} people cannot be split into {self.accumulate} equal parts", "accumulate")
+            rule = f"a batch of {self.batch} cannot be split into {self.accumulate} equal parts"
+            yield item.problem(rule, "accumulate")
         if any(milestone >= length for milestone in self.schedule.milestones):
             yield item.problem(f"milestones must lie before the end, {length}", "schedule.milestones")
 
-    @property
-    def all_boxes(self) -> tuple[Boxes, ...]:
-        return ("ground_truth", "detector") if self.boxes == "both" else (self.boxes,)
+
+@cache
+def form_of(task: Any) -> type[Any]:
+    """Return the dataclass of a task's recipe file: the common fields and the task's own, flat."""
+    parts: list[tuple[str, Any, Any]] = []
+    for cls in (Recipe, task.options):
+        hints = typing.get_type_hints(cls, include_extras=True)
+        parts += [(each.name, hints[each.name], _default(each)) for each in fields(cls) if each.name != "options"]
+    parts = [("task", Annotated[str, _TASK], field(default=task.name)) if part[0] == "task" else part for part in parts]
+    body = {"problems": _problems_of(task), "__doc__": Recipe.__doc__}
+    return dataclasses.make_dataclass("RecipeForm", parts, frozen=True, namespace=body)
 
 
-def load_recipe(name_or_path: str | Path) -> Recipe:
-    """A recipe by its built-in name (`quick`) or its file. Raises InputError with every problem of the file."""
+def _names(cls: type[Any]) -> set[str]:
+    return {each.name for each in fields(cls)}
+
+
+def _default(each: dataclasses.Field[Any]) -> Any:
+    if each.default is not dataclasses.MISSING:
+        return field(default=each.default)
+    return field(default_factory=each.default_factory) if each.default_factory is not dataclasses.MISSING else field()
+
+
+def _problems_of(task: Task[Any, Any]) -> Any:
+    def problems(form: Any, item: Item) -> Iterator[Problem]:
+        recipe = _recipe_of(form, task)
+        yield from recipe.problems(item)
+        if hasattr(recipe.options, "problems"):
+            yield from recipe.options.problems(item)
+
+    return problems
+
+
+def _recipe_of(form: Any, task: Task[Any, Any]) -> Recipe:
+    return Recipe.of(**{each.name: getattr(form, each.name) for each in fields(form)} | {"task": task})
+
+
+def load_recipe(name_or_path: str | Path | Recipe, *, plugin: Iterable[str] = ()) -> Recipe:
+    """Read a recipe by its built-in name (`quick`) or its file; a Recipe is returned as it is.
+
+    `plugin`: modules with tasks that it may name. Raises InputError with every problem of the file.
+    """
+    if isinstance(name_or_path, Recipe):
+        return name_or_path
     path = builtin.find(name_or_path, "studies", "recipes/*.yaml", "recipe")
-    recipe = yamlio.parse(yamlio.read(path), Recipe)
+    item = yamlio.read(path)
+    task = _task_of(item, plugin)
+    form: Any = yamlio.parse(item, form_of(cast(Any, task)))
+    recipe = _recipe_of(form, task)
     return replace(recipe, name=recipe.name or path.stem)
 
 
+def _task_of(item: Item, plugin: Iterable[str]) -> Task[Any, Any]:
+    named = item.entries.get("task") if isinstance(item.value, dict) else None
+    try:
+        found: Task[Any, Any] = find_task(str(named.value) if named else DEFAULT_TASK, plugin)
+    except InputError as error:
+        assert named is not None
+        raise InputError(named.problem(problem.message, "task") for problem in error.problems) from None
+    return found
+
+
 def recipe_hash(recipe: Recipe) -> str:
-    """A hash of what decides the result: not the name, nor how fast or in how many pieces the work is done."""
-    plain, default = yamlio.to_plain(recipe), yamlio.to_plain(Recipe())
+    """Return a hash of what decides the result: not the name, nor the speed and the pieces of the work."""
+    plain, default = recipe.plain(), Recipe(task=recipe.task).plain() | {"task": DEFAULT_TASK}
     said = {name: value for name, value in plain.items() if name not in LATER or value != default[name]}
     return digest({name: value for name, value in said.items() if name not in NOT_IDENTITY})
 
 
 def in_recipe(spec: Spec, recipe: Recipe) -> Spec:
-    """The network as the recipe trains it: with plain sums where it says `fusion: plain`. Again, it stays the same."""
+    """Return the network as the recipe trains it: with plain sums if it says `fusion: plain`. Idempotent."""
     return plain_fusion(spec) if recipe.fusion == "plain" else spec
 
 
@@ -225,18 +260,20 @@ def data_folder(recipe: Recipe, root: Path | None) -> Path:
         if not root.is_dir():
             raise InputError(Problem("no such data folder", "--data", str(root)))
         return root
-    if recipe.data is None:
-        raise InputError(Problem(f"the recipe {recipe.name!r} brings no data of its own: name a folder", "--data"))
-    return DATA / recipe.data.folder
+    if recipe.options.data is None:
+        raise InputError(Problem(f"the recipe {recipe.name!r} generates no data; name a data folder", "--data"))
+    return DATA / str(recipe.options.data.folder)
 
 
 def ensure_data(recipe: Recipe, root: Path | None) -> Path:
     """Return the data folder as `data_folder` does; generate the recipe's own data if it does not exist yet."""
     folder = data_folder(recipe, root)
-    if root is not None:
-        return folder
-    from archlab.tasks.pose.synthetic import generate
+    if root is None:
+        recipe.task.generate(recipe.options.data, folder)
+    return folder
 
-    wanted = recipe.data
-    assert wanted
-    return generate(folder, level=wanted.level, train=wanted.train, val=wanted.val, seed=wanted.seed)
+
+def data_fingerprint(recipe: Recipe, root: Path) -> str:
+    """Return the digest of the data in `root` as the recipe's task reads it."""
+    found: str = recipe.task.fingerprint(root, recipe.options)
+    return found

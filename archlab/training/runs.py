@@ -11,23 +11,31 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 
 from archlab.core.errors import InputError, Problem, missing_file
 from archlab.core.files import write_json
+from archlab.tasks import find_task
+from archlab.tasks.metrics import Scores, headline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from archlab.network.module import Network
 
 FORMAT = 1
+LATER = {"reason", "weights", "fusion", "processes", "task"}
+"""Fields younger than the format; a record may lack them."""
 PACKAGES = ("archlab", "torch", "numpy", "opencv-python-headless", "pycocotools")
 
 State = Literal["running", "stopped", "done", "failed"]
-Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,17 @@ class Record:
     """The recipe's: where it is `plain`, `spec_hash` is of the network with plain sums"""
     processes: int = 1
     """That trained it together, when it was started last"""
+    task: str = "pose"
     format: int = FORMAT
+
+    @property
+    def train_samples(self) -> int:
+        """The number of training samples, which the record names by the task's unit: `train_people`."""
+        return next(int(count) for name, count in self.data.items() if name.startswith("train_"))
+
+    @property
+    def val_samples(self) -> int:
+        return next(int(count) for name, count in self.data.items() if name.startswith("val_"))
 
     def write(self, folder: Path) -> Record:
         write_json(folder / "record.json", asdict(self))
@@ -85,15 +103,49 @@ def read_record(path: Path) -> Record:
     except (ValueError, OSError) as error:
         raise InputError(Problem(f"not a run record: {error}", file=str(path))) from None
     known = {field.name for field in fields(Record)}
-    absent = sorted(
-        known - {"reason", "weights", "fusion", "processes"} - (set(values) if isinstance(values, dict) else set())
-    )
+    absent = sorted(known - LATER - (set(values) if isinstance(values, dict) else set()))
     if absent:
         raise InputError(Problem(f"not a run record: it has no {', '.join(absent)}", file=str(path)))
     if values["format"] != FORMAT:
         raise InputError(Problem(f"record format {values['format']}; this archlab reads {FORMAT}", file=str(path)))
     record = Record(**{name: value for name, value in values.items() if name in known})
     return replace(record, input=tuple(record.input))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run by its folder: what a notebook holds of it. `plugin`: modules with blocks and tasks that it uses."""
+
+    folder: Path
+    plugin: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> Record:
+        return read_record(self.folder)
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """The figures by view, as `{"ground_truth_boxes": {"AP": 61.2, ...}}`."""
+        return self.record.scores
+
+    def curves(self) -> Figure:
+        """Draw loss, learning rate and validation scores by iteration."""
+        from archlab.training.curves import curves
+        from archlab.training.metrics_log import read_rows
+
+        rows = read_rows(self.folder / "metrics.jsonl")
+        return curves(rows, self.record, find_task(self.record.task, self.plugin))
+
+    def network(self) -> Network:
+        """Build the run's network with its trained weights, on the CPU, in evaluation mode."""
+        from archlab.network.checkpoint import load_weights
+        from archlab.network.graph import assemble
+        from archlab.network.load import load
+        from archlab.network.module import build
+
+        network = build(assemble(load(self.folder / "spec.yaml", plugin=self.plugin)))
+        load_weights(network, self.folder / "checkpoint.pt")
+        return network.eval()
 
 
 def find_runs(root: Path) -> list[Record]:
@@ -213,14 +265,14 @@ class RunRow:
     reason: str
 
 
-def list_runs(root: Path) -> list[RunRow]:
+def list_runs(root: Path, *, plugin: Iterable[str] = ()) -> list[RunRow]:
     """A row for each run in the folder `root`, oldest first; InputError if there is no such folder.
 
     A run that its record calls running, and that no living process holds, was killed: its state is `stopped`.
     """
     if not root.is_dir():
         raise InputError(Problem("no such folder of runs", file=str(root)))
-    return [_row(record, path.parent) for record, path in _found(root)]
+    return [_row(record, path.parent, plugin) for record, path in _found(root)]
 
 
 def runs_table(rows: Sequence[RunRow]) -> Table:
@@ -251,10 +303,9 @@ def held(folder: Path) -> bool:
     return False
 
 
-def _row(record: Record, folder: Path) -> RunRow:
+def _row(record: Record, folder: Path, plugin: Iterable[str]) -> RunRow:
     state = "stopped" if record.state == "running" and not held(folder) else record.state
-    figures = next(iter(record.scores.values()), {})
-    name = next((name for name in ("AP", "mean_weighted") if name in figures), "")
+    found = headline(find_task(record.task, plugin).metrics, record.scores)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return RunRow(
         folder=folder.name,
@@ -262,8 +313,8 @@ def _row(record: Record, folder: Path) -> RunRow:
         recipe=record.recipe,
         seed=record.seed,
         state=state,
-        score_name={"mean_weighted": "PCKh"}.get(name, name),
-        score=figures.get(name),
+        score_name=found[0].title if found else "",
+        score=found[1] if found else None,
         samples=record.samples,
         seconds=record.seconds,
         bytes=size,

@@ -19,8 +19,8 @@ from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import replacing
 from archlab.network.checkpoint import load_file
-from archlab.training.faults import TrainingError
-from archlab.training.metrics_log import Journal
+from archlab.training.divergence import TrainingError
+from archlab.training.metrics_log import MetricsLog
 
 FORMAT = 1
 
@@ -56,12 +56,12 @@ class State:
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
-    journal: Journal
+    log: MetricsLog
     average: Average | None = None
     world: World = ALONE
     losses: list[Tensor] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
-    people: dict[int, Tensor] = field(default_factory=dict)
+    rows: dict[int, Tensor] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
     saved_at: int = -1
 
@@ -79,30 +79,30 @@ class State:
         """Whether the last checkpoint is."""
         return seconds is not None and time.monotonic() - self.saved > seconds
 
-    def count(self, loss: Tensor, lr: float, people: Tensor) -> None:
+    def count(self, loss: Tensor, lr: float, rows: Tensor) -> None:
         """A step is done. Where that costs nothing, on a CPU, TrainingError at once if its loss is no number."""
         if self.average:
-            self.average.update(self.network, self.journal.iteration)
-        self.journal.iteration += 1
+            self.average.update(self.network, self.log.iteration)
+        self.log.iteration += 1
         self.losses.append(loss)
         self.rates.append(lr)
-        self.people[self.journal.iteration] = people
+        self.rows[self.log.iteration] = rows
         if self.world.size == 1 and loss.device.type == "cpu" and not math.isfinite(loss.item()):
             self.numbers()
 
-    def people_of(self, iteration: int) -> list[int]:
+    def rows_of(self, iteration: int) -> list[int]:
         """Who was in a step since the last row, as numbers in the data, over all processes."""
-        here = self.people.get(iteration, torch.tensor([], dtype=torch.long)).tolist()
+        here = self.rows.get(iteration, torch.tensor([], dtype=torch.long)).tolist()
         return [index for part in self.world.gather(here) for index in part]
 
     def write_row(self) -> None:
-        self.journal.write_losses(self.numbers(), self.rates[-1], memory_mib=peak_memory_mib(self.device))
-        self.losses, self.rates, self.people = [], [], {}
+        self.log.write_losses(self.numbers(), self.rates[-1], memory_mib=peak_memory_mib(self.device))
+        self.losses, self.rates, self.rows = [], [], {}
 
     def numbers(self) -> list[float]:
         """The losses since the last row; TrainingError, before anything of them is written, if one is no number."""
         losses: list[float] = self.world.mean(torch.stack(self.losses)).tolist() if self.losses else []
-        first = self.journal.iteration - len(losses) + 1
+        first = self.log.iteration - len(losses) + 1
         for iteration, (loss, lr) in enumerate(zip(losses, self.rates, strict=True), start=first):
             if not math.isfinite(loss):
                 message = f"the loss became {loss} at iteration {iteration}, with the learning rate {lr:.3g}"
@@ -113,8 +113,8 @@ class State:
         """Write a checkpoint; the one before is kept as `previous(path)`. `state_dict` holds the weights to score."""
         values = {
             "format": FORMAT,
-            "iteration": self.journal.iteration,
-            "seconds": self.journal.seconds,
+            "iteration": self.log.iteration,
+            "seconds": self.log.seconds,
             "losses": self.numbers(),
             "rates": self.rates,
             "state_dict": self.scored().state_dict(),
@@ -129,14 +129,14 @@ class State:
                 torch.save(values, temporary)
                 if path.is_file():
                     path.replace(previous(path))
-        self.saved, self.saved_at = time.monotonic(), self.journal.iteration
+        self.saved, self.saved_at = time.monotonic(), self.log.iteration
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint, or from the one before if it is damaged; from the beginning if there is none."""
         with self.world.first_alone():
             values = _newest_sound(path)
         if values is None:
-            self.journal.go_on(0, 0.0)
+            self.log.resume(0, 0.0)
             return
         device = self.device
         self.network.load_state_dict(values.get("trained") or values["state_dict"])
@@ -149,8 +149,8 @@ class State:
         torch.set_rng_state(ranks[self.world.rank] if self.world.rank < len(ranks) else values["random"])
         if values["random_cuda"] and device.type == "cuda":
             torch.cuda.set_rng_state_all(values["random_cuda"])
-        self.journal.go_on(values["iteration"], values["seconds"])
-        self.saved_at = self.journal.iteration
+        self.log.resume(values["iteration"], values["seconds"])
+        self.saved_at = self.log.iteration
 
 
 def previous(path: Path) -> Path:

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,24 +14,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from archlab.tasks.pose.targets import joints_mse
-
 Batch = dict[str, Tensor]
-INPUTS = ("image", "target", "weight")
+Loss = Callable[[Any, Batch], Tensor]
+"""A task's: the scalar loss of the network's output for a batch."""
 WARM_UP = 3
 """Runs on a side stream before a recording, as PyTorch's notes on CUDA graphs ask for; libraries set up in them."""
 
 
-def step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, *micro: Batch, lr: float, bf16: bool, device: torch.device
-) -> Tensor:
+@dataclass(frozen=True)
+class Learner:
+    """What a step updates and by what: a network, its optimiser and the task's loss."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    loss: Loss
+    bf16: bool = False
+
+
+def step(learner: Learner, *micro: Batch, lr: float, device: torch.device) -> Tensor:
     """One update of the weights by the mean gradient of micro-batches of equal size, one after the other.
 
     Returns the mean loss, which stays on the device so that no step waits for it. The rate is the whole batch's.
     """
-    set_rate(optimiser, lr)
-    here = [{name: batch[name].to(device, non_blocking=True) for name in INPUTS} for batch in micro]
-    return update(network, optimiser, here, bf16=bf16)
+    set_rate(learner.optimiser, lr)
+    here = [{name: batch[name].to(device, non_blocking=True) for name in inputs(batch)} for batch in micro]
+    return update(learner, here)
+
+
+def inputs(batch: Batch) -> list[str]:
+    """Return the names of what the network and the loss read; the samples' numbers stay on the host."""
+    return [name for name in batch if name != "index"]
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
@@ -46,22 +59,23 @@ def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
             group["lr"] = rate
 
 
-def update(network: nn.Module, optimiser: torch.optim.Optimizer, micro: Sequence[Batch], *, bf16: bool) -> Tensor:
+def update(learner: Learner, micro: Sequence[Batch]) -> Tensor:
     """As `step`, of what is on the device already and at the rate that the optimiser has; nothing in it waits.
 
     Weights are not kept cast to bf16 between their uses, which PyTorch asks for in a recording: each is used once.
     """
-    optimiser.zero_grad(set_to_none=True)
+    network = learner.network
+    learner.optimiser.zero_grad(set_to_none=True)
     losses = []
     for number, batch in enumerate(micro, start=1):
         images = batch["image"]
         with _gradients_kept_here(network, number < len(micro)):
-            with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bf16, cache_enabled=False):
-                heatmaps = network(images)
-            loss = joints_mse(heatmaps.float(), batch["target"], batch["weight"]) / len(micro)
+            with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=learner.bf16, cache_enabled=False):
+                output = network(images)
+            loss = learner.loss(output, batch) / len(micro)
             loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
-    optimiser.step()
+    learner.optimiser.step()
     return torch.stack(losses).sum()
 
 
@@ -79,10 +93,8 @@ class FixedStep:
     same buffers. The optimiser must be one that can be recorded (`make_optimiser` in loop.py).
     """
 
-    def __init__(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer, *, bf16: bool, device: torch.device
-    ) -> None:
-        self.network, self.optimiser, self.bf16, self.device = network, optimiser, bf16, device
+    def __init__(self, learner: Learner, device: torch.device) -> None:
+        self.learner, self.device = learner, device
         self._buffers: list[Batch] = []
         self._run: Callable[[], Tensor] | None = None
         self._said = False
@@ -92,11 +104,11 @@ class FixedStep:
             self._buffers = [_buffers(batch, self.device) for batch in micro]
         if [_shapes(batch) for batch in micro] != [_shapes(buffer) for buffer in self._buffers]:
             self._say("a batch of another shape is worked on without the CUDA graph")
-            return step(self.network, self.optimiser, *micro, lr=lr, bf16=self.bf16, device=self.device)
+            return step(self.learner, *micro, lr=lr, device=self.device)
         for buffer, batch in zip(self._buffers, micro, strict=True):
-            for name in INPUTS:
+            for name in buffer:
                 buffer[name].copy_(batch[name], non_blocking=True)
-        set_rate(self.optimiser, lr)
+        set_rate(self.learner.optimiser, lr)
         self._run = self._run or self._made()
         return self._run().clone()  # the next replay writes over it
 
@@ -104,12 +116,12 @@ class FixedStep:
         """What updates the weights by what is in the buffers."""
 
         def run() -> Tensor:
-            return update(self.network, self.optimiser, self._buffers, bf16=self.bf16)
+            return update(self.learner, self._buffers)
 
         if self.device.type != "cuda":
             return run
         with torch.cuda.device(self.device):
-            with put_back(self.network, self.optimiser):
+            with put_back(self.learner.network, self.learner.optimiser):
                 warm_up(run)
             return recorded(run)
 
@@ -120,11 +132,11 @@ class FixedStep:
 
 
 def _buffers(batch: Batch, device: torch.device) -> Batch:
-    return {name: torch.empty_like(batch[name], device=device) for name in INPUTS}
+    return {name: torch.empty_like(batch[name], device=device) for name in inputs(batch)}
 
 
 def _shapes(batch: Batch) -> list[tuple[torch.Size, torch.dtype]]:
-    return [(batch[name].shape, batch[name].dtype) for name in INPUTS]
+    return [(batch[name].shape, batch[name].dtype) for name in inputs(batch)]
 
 
 @contextmanager

@@ -381,7 +381,7 @@ def test_keypoints_are_counted_by_the_data_that_is_scored(folder: Path) -> None:
     (job, _) = jobs.make_jobs([(load_ablation("two.yaml"), setup)], ())
     assert job.spec_hash == archlab.spec_hash(archlab.load("skip_pose_net", input=(3, 64, 64), outputs=3))
     path.unlink()
-    assert labelled_keypoints(setup.recipe.dataset, people) is None
+    assert labelled_keypoints(setup.recipe.options.dataset, people) is None
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ nodes:
   more: {block: basic_block}
 """
 PEOPLE = 14
-RECIPE = Recipe(
+RECIPE = Recipe.of(
     name="tiny",
     input=(64, 64),
     iterations=10,

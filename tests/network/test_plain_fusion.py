@@ -147,14 +147,13 @@ def test_every_shipped_network_takes_it() -> None:
 
 def test_a_recipe_with_plain_fusion_trains_that_network_and_its_runs_are_found(tmp_path: Path) -> None:
     """A run of it is of another setting than one that sums as the file says; both are known by the row's name."""
-    from dataclasses import replace
 
     from helpers import tiny
+    from helpers.training import train
 
     from archlab.ablation.load import load_ablation
     from archlab.ablation.rows import match_runs
     from archlab.training.recipe import in_recipe, recipe_hash
-    from archlab.training.run import train
     from archlab.training.runs import read_record
 
     (tmp_path / "net.yaml").write_text(
@@ -162,10 +161,10 @@ def test_a_recipe_with_plain_fusion_trains_that_network_and_its_runs_are_found(t
     )
     (tmp_path / "one.yaml").write_text("kind: ablation\ntitle: T\nsource: S\nrows:\n  - {name: Mine, spec: net.yaml}\n")
     spec, root = archlab.load(tmp_path / "net.yaml"), tiny.make_data(tmp_path)
-    recipes = [replace(tiny.RECIPE, iterations=2, fusion=fusion) for fusion in ("spec", "plain")]
+    recipes = [tiny.RECIPE.changed(iterations=2, fusion=fusion) for fusion in ("spec", "plain")]
     runs = [train(spec, recipe, root, out=tmp_path / "runs") for recipe in recipes]
     records = [read_record(run) for run in runs]
-    assert recipe_hash(recipes[0]) == recipe_hash(replace(tiny.RECIPE, iterations=2)) != recipe_hash(recipes[1])
+    assert recipe_hash(recipes[0]) == recipe_hash(tiny.RECIPE.changed(iterations=2)) != recipe_hash(recipes[1])
     assert [record.spec_hash for record in records] == [archlab.spec_hash(s) for s in (spec, plain_fusion(spec))]
     assert "sum: plain" in (runs[1] / "spec.yaml").read_text()
     assert in_recipe(in_recipe(spec, recipes[1]), recipes[1]) == plain_fusion(spec)

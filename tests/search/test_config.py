@@ -10,7 +10,7 @@ import pytest
 
 import archlab
 from archlab import yamlio
-from archlab.ablation import study
+from archlab.ablation.load import study_names
 from archlab.cli import schemas
 from archlab.core import builtin
 from archlab.core.errors import InputError
@@ -22,7 +22,7 @@ from archlab.search.space.points import size
 from archlab.search.space.space import CostRange
 from archlab.training.recipe import load_recipe
 
-SHIPPED = sorted(set(builtin.names("studies", "*.yaml")) - set(study.names()))
+SHIPPED = sorted(set(builtin.names("studies", "*.yaml")) - set(study_names()))
 LINES = """\
 kind: search
 space: lite_hrnet

@@ -7,18 +7,22 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.training import samples_of
 
 import archlab
 from archlab import Spec
 from archlab.core.errors import InputError
 from archlab.network.module import Network
 from archlab.search.proxies import PROXIES, gaussian, kaiming, measure, proxy_batch, weights
+from archlab.tasks import find_task
 from archlab.tasks.loading import Batch
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
 
 SHIPPED = ("lite_hrnet_18", "small_hrnet_w16", "mobilenet_v2")
 CHAIN = "{block: conv, width: %d, kernel: 1, norm: %s, act: %s}"
+
+LOSS = find_task("pose").loss
 
 
 def make_batch(n: int = 4, size: int = 64, *, joints: int = 17, stride: int = 4, seed: int = 1) -> Batch:
@@ -58,14 +62,14 @@ def arrays(network: Network) -> list[np.ndarray]:
 def test_synflow_of_two_linear_layers_is_twice_the_sum_over_paths(tmp_path: Path) -> None:
     """Paths, by hand: |2|(|1| + |-2| + |3|) + |-5|(|0| + |4| + |-1|) = 12 + 25 = 37, at 4 pixels, in 2 layers."""
     network = built(chain(tmp_path), [[1, -2, 3], [0, 4, -1]], [[2, -5]])
-    assert PROXIES["synflow"](network, make_batch()) == pytest.approx(2 * 4 * 37)
+    assert PROXIES["synflow"](network, make_batch(), LOSS) == pytest.approx(2 * 4 * 37)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("act", ["relu", "relu6", "hswish", "silu", "sigmoid"])
 def test_synflow_sees_neither_norms_nor_activations_nor_signs(tmp_path: Path, norm: str, act: str) -> None:
     network = built(chain(tmp_path, norm=norm, act=act), [[100, -200, 300], [0, -400, -100]], [[-2, -5]])
-    assert PROXIES["synflow"](network, make_batch()) == pytest.approx(2 * 4 * 3700)
+    assert PROXIES["synflow"](network, make_batch(), LOSS) == pytest.approx(2 * 4 * 3700)
 
 
 def test_layers_that_feed_only_gates_add_nothing_to_synflow(tmp_path: Path) -> None:
@@ -74,23 +78,23 @@ def test_layers_that_feed_only_gates_add_nothing_to_synflow(tmp_path: Path) -> N
         "version: 1\nnodes:\n  stem: {block: shuffle_stem}\n  unit: {block: conditional_channel_weighting}\n"
     )
     network = built(archlab.load(path, input=(3, 32, 32)))
-    before = PROXIES["synflow"](network, make_batch())
+    before = PROXIES["synflow"](network, make_batch(), LOSS)
     gates = [m for name, m in network.named_modules() if "reduce" in name or "expand" in name if "unit" in name]
     convolutions = [m for m in gates if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 4
     with torch.no_grad():
         for module in convolutions:
             module.weight.mul_(10)
-    assert PROXIES["synflow"](network, make_batch()) == pytest.approx(before, rel=1e-12)
+    assert PROXIES["synflow"](network, make_batch(), LOSS) == pytest.approx(before, rel=1e-12)
     with torch.no_grad():
         network.get_submodule("unit.depthwise0.conv").weight.mul_(10)
-    assert PROXIES["synflow"](network, make_batch()) > 2 * before
+    assert PROXIES["synflow"](network, make_batch(), LOSS) > 2 * before
 
 
 def test_wider_networks_have_more_synflow() -> None:
     names = ("lite_hrnet_18_c20", "lite_hrnet_18", "lite_hrnet_18_c80")
     specs = [archlab.load(name, input=(3, 64, 64)) for name in names]
-    narrow, middle, wide = (measure(spec, ["synflow"], make_batch())["synflow"] for spec in specs)
+    narrow, middle, wide = (measure(spec, ["synflow"], make_batch(), LOSS)["synflow"] for spec in specs)
     assert narrow < middle < wide
 
 
@@ -98,8 +102,8 @@ def test_the_weights_of_training_would_let_synflow_vanish() -> None:
     """Some 60 layers of N(0, 0.001) in place of Kaiming's, each tens of times smaller."""
     spec = archlab.load("lite_hrnet_18", input=(3, 64, 64))
     torch.manual_seed(0)
-    own = PROXIES["synflow"](archlab.build(spec), make_batch())
-    assert own < 1e-60 * measure(spec, ["synflow"], make_batch())["synflow"]
+    own = PROXIES["synflow"](archlab.build(spec), make_batch(), LOSS)
+    assert own < 1e-60 * measure(spec, ["synflow"], make_batch(), LOSS)["synflow"]
 
 
 # NASWOT
@@ -111,7 +115,7 @@ def test_naswot_is_the_log_determinant_of_equal_signs(tmp_path: Path, act: str) 
     network = built(chain(tmp_path, width=1, act=act), [[1, 0, 0]], [[1]])
     image = torch.zeros(3, 3, 2, 2)
     image[:, 0] = torch.tensor([[2.0, 1, 8, 1], [1, 1, -9, 3], [-1, 3, -1, 2]]).view(3, 2, 2)
-    assert PROXIES["naswot"](network, {"image": image}) == pytest.approx(math.log(28 - 18 - 4 + 6))
+    assert PROXIES["naswot"](network, {"image": image}, LOSS) == pytest.approx(math.log(28 - 18 - 4 + 6))
 
 
 def test_naswot_has_no_value_for_equal_images_and_little_for_similar_ones(tmp_path: Path) -> None:
@@ -119,13 +123,13 @@ def test_naswot_has_no_value_for_equal_images_and_little_for_similar_ones(tmp_pa
     batch = make_batch(2, 8)
     equal, similar = batch["image"][:1].expand(2, -1, -1, -1), batch["image"][:1] * torch.ones(2, 1, 1, 1)
     similar[1] += 0.05 * batch["image"][1]
-    assert math.isnan(measure(spec, ["naswot"], {"image": equal})["naswot"])
-    found = [measure(spec, ["naswot"], {"image": image})["naswot"] for image in (similar, batch["image"])]
+    assert math.isnan(measure(spec, ["naswot"], {"image": equal}, LOSS)["naswot"])
+    found = [measure(spec, ["naswot"], {"image": image}, LOSS)["naswot"] for image in (similar, batch["image"])]
     assert found[0] < found[1] - 1
 
 
 def test_naswot_of_a_network_without_rectifiers_has_no_value(tmp_path: Path) -> None:
-    assert math.isnan(measure(chain(tmp_path, act="sigmoid"), ["naswot"], make_batch(2, 2))["naswot"])
+    assert math.isnan(measure(chain(tmp_path, act="sigmoid"), ["naswot"], make_batch(2, 2), LOSS)["naswot"])
 
 
 # Jacobian covariance
@@ -141,7 +145,7 @@ def test_jacob_cov_is_numpys_from_the_slopes_of_every_image_by_itself(tmp_path: 
     rows /= np.sqrt((rows**2).sum(axis=1, keepdims=True))
     values = np.linalg.svd(rows, compute_uv=False) ** 2 + 1e-5
     expected = -(np.log(values) + 1 / values).sum()
-    assert PROXIES["jacob_cov"](network, {"image": images}) == pytest.approx(expected, rel=1e-4)
+    assert PROXIES["jacob_cov"](network, {"image": images}, LOSS) == pytest.approx(expected, rel=1e-4)
     assert expected < -5
 
 
@@ -150,16 +154,16 @@ def test_jacob_cov_falls_steeply_where_images_have_the_same_slope(tmp_path: Path
     network = built(chain(tmp_path, size=8))
     k = 1e-5
     expected = -(math.log(4 + k) + 1 / (4 + k) + 3 * (math.log(k) + 1 / k))
-    assert PROXIES["jacob_cov"](network, make_batch(4, 8)) == pytest.approx(expected, rel=1e-3)
+    assert PROXIES["jacob_cov"](network, make_batch(4, 8), LOSS) == pytest.approx(expected, rel=1e-3)
 
 
 def test_norms_that_begin_at_zero_do_not_hide_what_stands_before_them(tmp_path: Path) -> None:
     network = archlab.build(chain(tmp_path, size=8, norm="batch", act="relu"))
     norm = network.get_submodule("only.norm")
     torch.nn.init.zeros_(norm.weight)
-    assert math.isnan(PROXIES["jacob_cov"](network, make_batch(4, 8)))
+    assert math.isnan(PROXIES["jacob_cov"](network, make_batch(4, 8), LOSS))
     kaiming(network)
-    assert math.isfinite(PROXIES["jacob_cov"](network, make_batch(4, 8)))
+    assert math.isfinite(PROXIES["jacob_cov"](network, make_batch(4, 8), LOSS))
 
 
 # Gradient norm
@@ -177,7 +181,7 @@ def test_gradient_norm_is_the_sum_of_both_layers_norms_by_hand(tmp_path: Path) -
     to_a = np.einsum("nkhw,ko,nihw->oi", slope, b, x)
     to_b = np.einsum("nkhw,nohw->ko", slope, hidden)
     expected = np.sqrt((to_a**2).sum()) + np.sqrt((to_b**2).sum())
-    assert PROXIES["gradient_norm"](network, batch) == pytest.approx(expected, rel=1e-5)
+    assert PROXIES["gradient_norm"](network, batch, LOSS) == pytest.approx(expected, rel=1e-5)
 
 
 # Zen
@@ -187,7 +191,7 @@ def test_zen_is_the_log_of_the_change_and_of_what_the_norm_took_away(tmp_path: P
     network = built(chain(tmp_path, size=8, width=4, norm="batch", outputs=3))
     a, b = arrays(network)
     torch.manual_seed(7)
-    found = PROXIES["zen"](network, make_batch(4, 8))
+    found = PROXIES["zen"](network, make_batch(4, 8), LOSS)
     torch.manual_seed(7)
     x, e = (torch.randn(4, 3, 8, 8).double().numpy() for _ in range(2))
 
@@ -207,7 +211,7 @@ def test_zen_grows_by_log_c_with_weights_c_times_as_large_norm_or_not(tmp_path: 
     found = []
     for _ in range(2):
         torch.manual_seed(7)
-        found.append(PROXIES["zen"](network, make_batch(4, 8)))
+        found.append(PROXIES["zen"](network, make_batch(4, 8), LOSS))
         with torch.no_grad():
             weights(network)[0].mul_(10)
     assert found[1] - found[0] == pytest.approx(math.log(10), abs=1e-3)
@@ -229,7 +233,7 @@ def test_zen_begins_with_the_weights_of_its_authors_and_the_others_with_kaimings
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, dict[str, float]]:
-    return {name: measure(archlab.load(name, input=(3, 64, 64)), list(PROXIES), make_batch()) for name in SHIPPED}
+    return {name: measure(archlab.load(name, input=(3, 64, 64)), list(PROXIES), make_batch(), LOSS) for name in SHIPPED}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -241,7 +245,7 @@ def test_every_proxy_of_a_shipped_network_is_finite_and_the_same_again(
     assert all(map(math.isfinite, found.values())), found
     spec = archlab.load(name, input=(3, 64, 64))
     torch.manual_seed(99)  # the caller's generator is not what decides
-    again = {proxy: measure(spec, [proxy], make_batch())[proxy] for proxy in reversed(PROXIES)}
+    again = {proxy: measure(spec, [proxy], make_batch(), LOSS)[proxy] for proxy in reversed(PROXIES)}
     assert again == found
 
 
@@ -250,7 +254,7 @@ def test_no_two_networks_have_the_same_value_and_another_seed_has_another(
 ) -> None:
     for proxy in PROXIES:
         assert len({found[proxy] for found in measured.values()}) == len(SHIPPED)
-    other = measure(archlab.load("small_hrnet_w16", input=(3, 64, 64)), list(PROXIES), make_batch(), seed=1)
+    other = measure(archlab.load("small_hrnet_w16", input=(3, 64, 64)), list(PROXIES), make_batch(), LOSS, seed=1)
     assert all(other[proxy] != measured["small_hrnet_w16"][proxy] for proxy in PROXIES)
 
 
@@ -258,13 +262,13 @@ def test_the_order_of_a_batch_does_not_matter(tmp_path: Path) -> None:
     spec = chain(tmp_path, size=8, width=6, act="relu", outputs=17)
     batch = make_batch(6, 8, stride=1)
     turned = {name: values.flip(0) for name, values in batch.items()}
-    found, again = (measure(spec, list(PROXIES), each) for each in (batch, turned))
+    found, again = (measure(spec, list(PROXIES), each, LOSS) for each in (batch, turned))
     assert again == pytest.approx(found, rel=1e-4)
 
 
 def test_synflow_and_zen_look_at_no_image() -> None:
     spec = archlab.load("small_hrnet_w16", input=(3, 64, 64))
-    one, other = (measure(spec, list(PROXIES), make_batch(seed=seed)) for seed in (1, 2))
+    one, other = (measure(spec, list(PROXIES), make_batch(seed=seed), LOSS) for seed in (1, 2))
     assert {name for name in PROXIES if one[name] == other[name]} == {"synflow", "zen"}
 
 
@@ -272,14 +276,14 @@ def test_measuring_leaves_the_callers_generator_and_batch_as_they_were(tmp_path:
     batch = make_batch(4, 8, stride=1)
     before = {name: values.clone() for name, values in batch.items()}
     state = torch.get_rng_state()
-    measure(chain(tmp_path, size=8, outputs=17), list(PROXIES), batch)
+    measure(chain(tmp_path, size=8, outputs=17), list(PROXIES), batch, LOSS)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(batch[name], before[name]) and not batch[name].requires_grad for name in batch)
 
 
 def test_names_that_are_no_proxys_are_said_all_at_once_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        measure(chain(tmp_path), ["sinflow", "zen", "nas_wot"], make_batch(2, 2))
+        measure(chain(tmp_path), ["sinflow", "zen", "nas_wot"], make_batch(2, 2), LOSS)
     assert [problem.message for problem in caught.value.problems] == [
         "there is no proxy 'sinflow' (did you mean 'synflow'?)",
         "there is no proxy 'nas_wot' (did you mean 'naswot'?)",
@@ -288,24 +292,24 @@ def test_names_that_are_no_proxys_are_said_all_at_once_with_the_nearest(tmp_path
 
 def test_a_batch_is_drawn_from_people_by_its_seed_alone(tmp_path: Path) -> None:
     dataset = PoseDataset(load_people(tiny.make_data(tmp_path), "train2017", aspect=1.0), (64, 64))
-    batch = proxy_batch(dataset, 4, seed=2)
+    batch = proxy_batch(samples_of(dataset, tiny.RECIPE), 4, seed=2)
     assert [tuple(batch[name].shape) for name in ("image", "target", "weight")] == [
         (4, 3, 64, 64), (4, 17, 16, 16), (4, 17, 1)]  # fmt: skip
     rows = batch["index"].tolist()
     assert len(set(rows)) == 4
-    assert proxy_batch(dataset, 4, seed=2)["index"].tolist() == rows
-    assert proxy_batch(dataset, 4, seed=3)["index"].tolist() != rows
-    found = measure(tiny.make_spec(tmp_path), list(PROXIES), batch)
+    assert proxy_batch(samples_of(dataset, tiny.RECIPE), 4, seed=2)["index"].tolist() == rows
+    assert proxy_batch(samples_of(dataset, tiny.RECIPE), 4, seed=3)["index"].tolist() != rows
+    found = measure(tiny.make_spec(tmp_path), list(PROXIES), batch, LOSS)
     assert all(map(math.isfinite, found.values())), found
     for n in (1, tiny.PEOPLE + 1):
         with pytest.raises(InputError, match=f"a batch of {n}: must be 2 to {tiny.PEOPLE}"):
-            proxy_batch(dataset, n, seed=0)
+            proxy_batch(samples_of(dataset, tiny.RECIPE), n, seed=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_measures_what_the_cpu_does_and_keeps_its_generator() -> None:
     spec, batch = archlab.load("lite_hrnet_18", input=(3, 64, 64)), make_batch()
     state = torch.cuda.get_rng_state()
-    found = measure(spec, list(PROXIES), batch, device=torch.device("cuda"))
+    found = measure(spec, list(PROXIES), batch, LOSS, device=torch.device("cuda"))
     assert torch.equal(torch.cuda.get_rng_state(), state)
-    assert found == pytest.approx(measure(spec, list(PROXIES), batch), rel=0.02)
+    assert found == pytest.approx(measure(spec, list(PROXIES), batch, LOSS), rel=0.02)

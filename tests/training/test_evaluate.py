@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.training import load_validation, predict, score_network, train
 from torch import Tensor, nn
 
 from archlab.core.device import pick_device, placed
@@ -16,26 +17,17 @@ from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import DETECTIONS, People, annotation_file
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.metrics.coco import FIGURES, score_coco
+from archlab.tasks.pose.predict import flip_averaged
+from archlab.tasks.pose.score import FAR, matched, score_mean_pose
 from archlab.tasks.pose.synthetic import generate
-from archlab.training.evaluate import (
-    FAR,
-    evaluate,
-    evaluate_run,
-    flip_averaged,
-    load_validation,
-    matched,
-    predict,
-    score_mean_pose,
-    score_network,
-)
+from archlab.training.evaluate import evaluate, evaluate_run
 from archlab.training.recipe import Recipe
-from archlab.training.run import train
 from archlab.training.runs import read_record
 
 CPU = torch.device("cpu")
 CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
 DEVICES = ["cpu", CUDA]
-RECIPE = Recipe(input=(128, 96), iterations=1, batch=4, flip_test=False, boxes="both")
+RECIPE = Recipe.of(input=(128, 96), iterations=1, batch=4, flip_test=False, boxes="both")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +50,7 @@ class Oracle(nn.Module):
 
 
 def test_the_right_heat_maps_score_nearly_everything_and_by_the_mean_pose_little(root: Path) -> None:
-    recipe = replace(RECIPE, boxes="ground_truth")
+    recipe = RECIPE.changed(boxes="ground_truth")
     validation = load_validation(root, recipe)
     scores = score_network(Oracle(validation.truth), recipe, validation, CPU)["ground_truth_boxes"]
     assert set(scores) == {*FIGURES, "mean_oks", "pck"}
@@ -75,7 +67,7 @@ def test_predicting_leaves_the_network_in_evaluation_mode_and_the_batch_size_cha
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 17, 5, stride=4, padding=2), nn.BatchNorm2d(17))
     people = load_validation(root, RECIPE).truth
-    few, all_at_once = (predict(network, people, replace(RECIPE, eval_batch=size), CPU) for size in (3, 10))
+    few, all_at_once = (predict(network, people, RECIPE.changed(eval_batch=size), CPU) for size in (3, 10))
     assert not network.training
     assert few.points.shape == (10, 17, 2)
     np.testing.assert_allclose(few.points, all_at_once.points, atol=1e-3)
@@ -87,7 +79,7 @@ def small_network(outputs: int = 17) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, outputs, 5, stride=4, padding=2), nn.BatchNorm2d(outputs))
 
 
-BATCHED = replace(RECIPE, pipeline="batched", eval_batch=3)
+BATCHED = RECIPE.changed(pipeline="batched", eval_batch=3)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +87,7 @@ BATCHED = replace(RECIPE, pipeline="batched", eval_batch=3)
     [{}, {"flip_test": True, "workers": 2}, {"crops": "udp", "targets": "udp", "decoding": "udp"}, {"eval_batch": 10}],
 )
 def test_the_batched_pipeline_gives_the_keypoints_and_scores_of_the_samples(root: Path, options: Any) -> None:
-    batched = replace(BATCHED, **options)
+    batched = BATCHED.changed(**options)
     samples = replace(batched, pipeline="samples")
     people = load_validation(root, RECIPE).truth
     one, other = (predict(small_network(), people, recipe, CPU) for recipe in (samples, batched))
@@ -111,7 +103,7 @@ def test_on_a_gpu_keypoints_are_those_of_the_host(root: Path, device: str) -> No
     people = load_validation(root, RECIPE).truth
     with torch.backends.cudnn.flags(allow_tf32=False):
         found = predict(placed(small_network(), torch.device(device)), people, BATCHED, torch.device(device))
-    wanted = predict(small_network(), people, replace(BATCHED, pipeline="samples"), CPU)
+    wanted = predict(small_network(), people, BATCHED.changed(pipeline="samples"), CPU)
     np.testing.assert_allclose(found.heights, wanted.heights, atol=0.02)
     assert (np.abs(found.points - wanted.points).max(axis=2) < 0.5).mean() > 0.95
 
@@ -139,17 +131,17 @@ def test_people_are_decoded_once_for_all_scorings_of_a_validation(root: Path, tm
     assert len(pipeline.store) == len(people)
     # Other crops are other pixels, and nothing is kept of them.
     with pytest.raises(InputError, match=people.image_files[0].name):
-        score_network(network, replace(BATCHED, crops="udp"), validation, where)
+        score_network(network, BATCHED.changed(crops="udp"), validation, where)
 
 
 def test_the_boxes_that_are_scored_again_are_kept_within_the_budget(root: Path) -> None:
     crop = 128 * 96 * 3
     validation = load_validation(root, RECIPE)
     assert list(validation.boxes) == ["ground_truth", "detector"]
-    wanted = score_network(small_network(), replace(BATCHED, pipeline="samples"), validation, CPU)
+    wanted = score_network(small_network(), BATCHED.changed(pipeline="samples"), validation, CPU)
     assert not validation.kept
     # 7 of 10 people and a half: the others are decoded again each time, which shows in nothing but time.
-    recipe = replace(BATCHED, keep_gigabytes=7.5 * crop / 1e9)
+    recipe = BATCHED.changed(keep_gigabytes=7.5 * crop / 1e9)
     for _ in range(2):
         assert score_network(small_network(), recipe, validation, CPU) == wanted
     assert [len(pipeline.store) for pipeline in validation.kept.values()] == [7]
@@ -182,11 +174,11 @@ def test_scoring_is_in_bf16_where_training_is_on_a_gpu_and_else_in_float32(
     root: Path, device: str, pipeline: Any
 ) -> None:
     people, network = load_validation(root, RECIPE).truth, placed(Precise(), torch.device(device))
-    recipe = replace(RECIPE, pipeline=pipeline, precision="bf16")
+    recipe = RECIPE.changed(pipeline=pipeline, precision="bf16")
     found = predict(network, people, recipe, torch.device(device))
     assert network.seen == (torch.bfloat16 if device == "cuda" else torch.float32)
     assert found.points.dtype == found.heights.dtype == np.float32
-    predict(network, people, replace(recipe, precision="float32"), torch.device(device))
+    predict(network, people, recipe.changed(precision="float32"), torch.device(device))
     assert network.seen == torch.float32
 
 
@@ -252,10 +244,10 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
 
 def test_a_run_folder_scores_again_as_it_did_and_asks_for_data_that_it_cannot_make(root: Path, tmp_path: Path) -> None:
     spec = tiny.make_spec(tmp_path)
-    run = train(spec, replace(tiny.RECIPE, iterations=2), root, out=tmp_path / "runs")
+    run = train(spec, tiny.RECIPE.changed(iterations=2), root, out=tmp_path / "runs")
     before = sorted((path.name, path.stat().st_mtime_ns) for path in run.iterdir())
     assert evaluate_run(run, root) == read_record(run).scores
-    assert set(evaluate_run(run, root, boxes="detector")) == {"detector_boxes"}
+    assert set(evaluate_run(run, root, changes={"boxes": "detector"})) == {"detector_boxes"}
     with pytest.raises(InputError, match="trained on 'people': name that folder"):
         evaluate_run(run)
     assert sorted((path.name, path.stat().st_mtime_ns) for path in run.iterdir()) == before

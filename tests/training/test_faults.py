@@ -15,19 +15,21 @@ import pytest
 import torch
 from helpers import tiny
 from helpers.paths import REPOSITORY
+from helpers.training import fit, samples_of, train
 from torch import Tensor, nn
 
 from archlab.core.errors import InputError, Problem
 from archlab.core.signals import Stopped, StopRequest
+from archlab.tasks.damaged_images import DamagedImages, skipped_images
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import People, load_people
-from archlab.tasks.pose.data.crops import Augmentation
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.faults import DamagedImages, SoundSamples, TrainingError, skipped_images
-from archlab.training.loop import batches, fit, plan
+from archlab.tasks.pose.options import Augmentation
+from archlab.tasks.pose.samples import _SoundSamples
+from archlab.training.divergence import TrainingError
+from archlab.training.loop import batches, plan
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Recipe
-from archlab.training.run import train
 from archlab.training.runs import find_runs
 from archlab.training.state import previous, read_checkpoint
 
@@ -39,7 +41,8 @@ import os, signal, sys
 from pathlib import Path
 from helpers import tiny
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.run import train
+from archlab.tasks.pose.samples import _SoundSamples
+from helpers.training import samples_of, train
 
 folder, root, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 load, loaded = PoseDataset.__getitem__, []
@@ -113,7 +116,8 @@ def test_a_run_asked_to_end_saves_says_so_and_goes_on_to_the_same_bits(root: Pat
     assert "stopped by SIGTERM, saved in" in asked.stderr
     assert "Traceback" not in asked.stderr
     [record] = find_runs(tmp_path / "asked" / "runs")
-    assert (record.state, record.reason) == ("stopped", "stopped by SIGTERM; the same command goes on from there")
+    assert record.state == "stopped"
+    assert "SIGTERM" in record.reason
     folder = tmp_path / "asked" / "runs" / record.fingerprint
     assert read_checkpoint(folder / "checkpoint.pt")["iteration"] == 7
     assert train(tiny.make_spec(tmp_path / "asked"), tiny.RECIPE, root, out=tmp_path / "asked" / "runs") == folder
@@ -125,7 +129,7 @@ def test_a_run_asked_to_end_saves_says_so_and_goes_on_to_the_same_bits(root: Pat
 def test_a_request_during_validation_ends_it_at_once_and_validation_is_made_up_for(
     dataset: PoseDataset, tmp_path: Path
 ) -> None:
-    recipe = replace(tiny.RECIPE, validate_every=3, checkpoint_every=None)
+    recipe = tiny.RECIPE.changed(validate_every=3, checkpoint_every=None)
 
     def score(network: nn.Module) -> dict[str, float]:
         network.eval()
@@ -194,12 +198,12 @@ def test_if_both_checkpoints_are_damaged_the_newer_ones_fault_is_told(dataset: P
 
 
 def test_the_people_of_a_step_whose_loss_is_no_number_are_saved(dataset: PoseDataset, tmp_path: Path) -> None:
-    recipe = replace(tiny.RECIPE, schedule=replace(tiny.RECIPE.schedule, decay="constant"))
+    recipe = tiny.RECIPE.changed(schedule=replace(tiny.RECIPE.schedule, decay="constant"))
     with pytest.raises(TrainingError, match=r"nan at iteration 7, .*nan_batch\.json"):
         trained(dataset, tmp_path / "run", recipe, nan_at=7)
     told = json.loads((tmp_path / "run" / "nan_batch.json").read_text())
     course = plan(recipe, len(dataset))
-    index = next(batches(dataset, course, 5, start=6, workers=0, device=CPU))["index"].numpy()
+    index = next(batches(samples_of(dataset, recipe), course, 5, start=6))["index"].numpy()
     assert (told["iteration"], told["loss"], told["lr"]) == (7, "nan", 2e-3)
     assert told["annotation_ids"] == dataset.people.annotation_ids[index].tolist()
     assert len(set(told["annotation_ids"])) == 4
@@ -207,10 +211,10 @@ def test_the_people_of_a_step_whose_loss_is_no_number_are_saved(dataset: PoseDat
 
 
 def test_out_of_memory_says_the_batch_that_fits(dataset: PoseDataset, tmp_path: Path) -> None:
-    recipe = replace(tiny.RECIPE, batch=12)
+    recipe = tiny.RECIPE.changed(batch=12)
     with pytest.raises(InputError, match=r"out of memory with 12 .* 3 fit: `batch: 3`, or `accumulate: 4` to .* 12"):
         trained(dataset, tmp_path / "run", recipe, most=3)
-    assert trained(dataset, tmp_path / "fits", replace(recipe, accumulate=4, iterations=1), most=3).calls == 4
+    assert trained(dataset, tmp_path / "fits", recipe.changed(accumulate=4, iterations=1), most=3).calls == 4
 
 
 def test_out_of_memory_with_one_person_asks_for_a_smaller_network(dataset: PoseDataset, tmp_path: Path) -> None:
@@ -230,6 +234,10 @@ def test_any_other_error_of_a_step_is_not_taken_for_too_little_memory(dataset: P
     assert list(tmp_path.glob("*.pt")) == []
 
 
+def damaged(people: People, folder: Path) -> DamagedImages:
+    return DamagedImages(people.image_files, people.image_index, folder)
+
+
 def many(people: People, folder: Path, times: int = 8) -> People:
     """The people in `times` as many images, copies of theirs."""
     files = []
@@ -242,12 +250,12 @@ def many(people: People, folder: Path, times: int = 8) -> People:
 
 
 def sound_samples(samples: PoseDataset, folder: Path) -> Callable[[list[int]], list[int]]:
-    sound = SoundSamples(samples, folder)
+    sound = _SoundSamples(samples, damaged(samples.people, folder))
     return lambda rows: [sound[row]["index"] for row in rows]
 
 
 def sound_pipeline(samples: PoseDataset, folder: Path) -> Callable[[list[int]], list[int]]:
-    pipeline = BatchedPipeline(samples, workers=2, stand_ins=DamagedImages(samples.people, folder).without)
+    pipeline = BatchedPipeline(samples, workers=2, stand_ins=damaged(samples.people, folder).without)
     return lambda rows: next(pipeline.stream([rows]))["index"].tolist()
 
 
@@ -299,8 +307,8 @@ def test_what_stands_in_has_the_same_sample_in_both_pipelines(people: People, tm
     copies = many(people, tmp_path)
     copies.image_files[7].unlink()
     samples = PoseDataset(copies, (64, 64), augmentation=Augmentation(), seed=3)
-    sound = SoundSamples(samples, tmp_path)
-    stand_ins = DamagedImages(copies, tmp_path).without
+    sound = _SoundSamples(samples, damaged(samples.people, tmp_path))
+    stand_ins = damaged(copies, tmp_path).without
     rows = [5, 7, 20]
     batch = BatchedPipeline(samples, region_pixels=10**6, stand_ins=stand_ins).batch(rows)
     for place, row in enumerate(rows):
@@ -314,7 +322,7 @@ def test_an_error_that_is_not_about_an_image_is_not_skipped(people: People, tmp_
         raise InputError(Problem("something else", file=str(tmp_path / "other.yaml")))
 
     with pytest.raises(InputError, match=r"other\.yaml: something else"):
-        DamagedImages(people, tmp_path).without(work, [0])
+        damaged(people, tmp_path).without(work, [0])
     assert skipped_images(tmp_path) == 0
 
 
@@ -322,7 +330,7 @@ def test_an_error_that_is_not_about_an_image_is_not_skipped(people: People, tmp_
 def test_a_training_with_a_damaged_image_goes_on_and_says_which(people: People, tmp_path: Path, pipeline: Any) -> None:
     copies = many(people, tmp_path)
     cut(copies.image_files[3])
-    recipe = replace(tiny.RECIPE, iterations=None, epochs=1, batch=16, pipeline=pipeline)
+    recipe = tiny.RECIPE.changed(iterations=None, epochs=1, batch=16, pipeline=pipeline)
     trained(PoseDataset(copies, (64, 64)), tmp_path / "run", recipe)
     assert list(json.loads((tmp_path / "run" / "skipped_images.json").read_text())) == [str(copies.image_files[3])]
     cut(copies.image_files[4])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import tiny
 from helpers.mpii_folder import write_split
+from helpers.training import train
 from torch import nn
 
 import archlab
@@ -16,7 +16,6 @@ from archlab.core.errors import InputError
 from archlab.network.checkpoint import load_for_finetuning, load_weights, to_released, weights_digest
 from archlab.tasks.pose.data.coco import load_people
 from archlab.training.metrics_log import read_rows
-from archlab.training.run import train
 from archlab.training.runs import read_record
 
 
@@ -93,11 +92,9 @@ def test_a_run_that_begins_with_weights_is_another_run_and_says_what_it_began_wi
     coco = tiny.make_data(tmp_path)
     for split, ours in (("train2017", "train"), ("val2017", "valid")):
         write_split(root, ours, load_people(coco, split, aspect=1.0))
-    spec, recipe = tiny.make_spec(tmp_path, outputs=16), replace(tiny.RECIPE, dataset="mpii", iterations=1, log_every=1)
+    spec, recipe = tiny.make_spec(tmp_path, outputs=16), tiny.RECIPE.changed(dataset="mpii", iterations=1, log_every=1)
     plain, tuned = (train(spec, recipe, root, out=out, weights=begin) for begin in (None, weights))
-    told = (
-        "begins with archlab weights of coco.pt, but for the last layer: it has 17 outputs in the file, and begins anew"
-    )
+    told = "initialised from archlab weights of coco.pt, but for the last layer: it has 17 outputs in the file, and begins anew"
     assert capsys.readouterr().err.count(told) == 1
     assert plain != tuned
     assert read_record(plain).weights == ""

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.training import fit, samples_of, step
 from torch import Tensor, nn
 
 from archlab.core.distributed import World
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import load_people
-from archlab.tasks.pose.data.crops import Augmentation
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.faults import TrainingError
-from archlab.training.loop import Halted, Plan, batches, fit, plan, step
+from archlab.tasks.pose.options import Augmentation
+from archlab.training.divergence import TrainingError
+from archlab.training.loop import Halted, Plan, batches, plan
 from archlab.training.metrics_log import flat, read_rows
 from archlab.training.recipe import Optimiser, Recipe
 from archlab.training.state import Average
@@ -75,9 +76,9 @@ def assert_same(first: nn.Module, second: nn.Module) -> None:
     "recipe",
     [
         tiny.RECIPE,
-        replace(tiny.RECIPE, optimiser=Optimiser("sgd", lr=0.1)),
-        replace(tiny.RECIPE, accumulate=2, ema=0.9),
-        replace(tiny.RECIPE, pipeline="batched", workers=1),
+        tiny.RECIPE.changed(optimiser=Optimiser("sgd", lr=0.1)),
+        tiny.RECIPE.changed(accumulate=2, ema=0.9),
+        tiny.RECIPE.changed(pipeline="batched", workers=1),
     ],
 )
 @pytest.mark.parametrize("step_of_the_fault", [2, 3, 6, 10])
@@ -97,8 +98,8 @@ def test_training_broken_off_and_taken_up_again_ends_with_the_same_bits(
 def test_the_batched_pipeline_has_the_losses_of_the_samples(
     dataset: PoseDataset, tmp_path: Path, keep_gigabytes: float
 ) -> None:
-    batched = replace(tiny.RECIPE, pipeline="batched", keep_gigabytes=keep_gigabytes, log_every=1)
-    trained(dataset, tmp_path / "samples", replace(tiny.RECIPE, log_every=1))
+    batched = tiny.RECIPE.changed(pipeline="batched", keep_gigabytes=keep_gigabytes, log_every=1)
+    trained(dataset, tmp_path / "samples", tiny.RECIPE.changed(log_every=1))
     trained(dataset, tmp_path / "batched", batched)
     curves = [[row["loss"] for row in read_rows(tmp_path / way / "metrics.jsonl")] for way in ("samples", "batched")]
     assert curves[1] == pytest.approx(curves[0], rel=1e-3)
@@ -108,7 +109,7 @@ def test_the_batched_pipeline_has_the_losses_of_the_samples(
 def test_metrics_hold_every_row_once_after_a_break(dataset: PoseDataset, tmp_path: Path) -> None:
     trained(dataset, tmp_path / "whole")
     with pytest.raises(Breaks):
-        trained(dataset, tmp_path / "broken", replace(tiny.RECIPE, checkpoint_every=3), breaks_at=9)
+        trained(dataset, tmp_path / "broken", tiny.RECIPE.changed(checkpoint_every=3), breaks_at=9)
     path = tmp_path / "broken" / "metrics.jsonl"
     assert [row["iteration"] for row in read_rows(path)] == [4, 8]  # 8 is after the checkpoint at 6
     path.write_text(path.read_text() + '{"iteration": 9, "ep')  # as a kill in the middle of a line leaves it
@@ -123,8 +124,8 @@ def test_metrics_hold_every_row_once_after_a_break(dataset: PoseDataset, tmp_pat
 
 
 def test_a_row_holds_the_mean_loss_since_the_row_before(dataset: PoseDataset, tmp_path: Path) -> None:
-    trained(dataset, tmp_path / "fine", replace(tiny.RECIPE, log_every=1))
-    trained(dataset, tmp_path / "coarse", replace(tiny.RECIPE, log_every=4))
+    trained(dataset, tmp_path / "fine", tiny.RECIPE.changed(log_every=1))
+    trained(dataset, tmp_path / "coarse", tiny.RECIPE.changed(log_every=4))
     fine = [row["loss"] for row in read_rows(tmp_path / "fine" / "metrics.jsonl")]
     coarse = [row["loss"] for row in read_rows(tmp_path / "coarse" / "metrics.jsonl")]
     assert coarse == pytest.approx([np.mean(fine[:4]), np.mean(fine[4:8]), np.mean(fine[8:])], rel=1e-6)
@@ -136,7 +137,7 @@ def test_the_order_and_augmentation_do_not_depend_on_workers_or_on_where_one_sta
     def seen(start: int, workers: int) -> list[Tensor]:
         return [
             torch.cat([batch["image"].flatten(), batch["index"].float()])
-            for batch in batches(dataset, course, 5, start=start, workers=workers, device=CPU)
+            for batch in batches(samples_of(dataset, tiny.RECIPE.changed(workers=workers)), course, 5, start=start)
         ]
 
     alone = seen(0, 0)
@@ -148,21 +149,21 @@ def test_the_order_and_augmentation_do_not_depend_on_workers_or_on_where_one_sta
 
 def test_an_epoch_shows_every_person_at_most_once_and_each_epoch_in_another_order(dataset: PoseDataset) -> None:
     course = plan(tiny.RECIPE, len(dataset))
-    found = [b["index"] for b in batches(dataset, course, 5, start=0, workers=0, device=CPU)]
+    found = [b["index"] for b in batches(samples_of(dataset, tiny.RECIPE), course, 5, start=0)]
     first, second = torch.cat(found[:3]).tolist(), torch.cat(found[3:6]).tolist()
     assert len(set(first)) == len(set(second)) == 12
     assert first != second
 
 
 def test_epochs_become_steps_and_a_set_smaller_than_a_batch_is_one_batch() -> None:
-    recipe = replace(tiny.RECIPE, iterations=None, epochs=5)
+    recipe = tiny.RECIPE.changed(iterations=None, epochs=5)
     assert (plan(recipe, 14).steps, plan(recipe, 14).total, plan(recipe, 14).unit) == (3, 15, 3)
     assert (plan(recipe, 3).batch, plan(recipe, 3).total) == (3, 5)
     assert (plan(tiny.RECIPE, 14).total, plan(tiny.RECIPE, 14).unit) == (10, 1)
 
 
 def test_a_loss_that_is_no_number_stops_training_with_its_step_and_rate(dataset: PoseDataset, tmp_path: Path) -> None:
-    recipe = replace(tiny.RECIPE, schedule=replace(tiny.RECIPE.schedule, decay="constant"), checkpoint_every=4)
+    recipe = tiny.RECIPE.changed(schedule=replace(tiny.RECIPE.schedule, decay="constant"), checkpoint_every=4)
     with pytest.raises(TrainingError, match=r"nan at iteration 7, with the learning rate 0\.002"):
         trained(dataset, tmp_path / "run", recipe, nan_at=7)
     assert [row["iteration"] for row in read_rows(tmp_path / "run" / "metrics.jsonl")] == [4]
@@ -174,7 +175,7 @@ def test_a_loss_that_is_no_number_stops_training_with_its_step_and_rate(dataset:
 def test_no_checkpoint_is_written_over_a_good_one_once_the_loss_is_no_number(
     dataset: PoseDataset, tmp_path: Path
 ) -> None:
-    recipe = replace(tiny.RECIPE, checkpoint_every=1, log_every=10)
+    recipe = tiny.RECIPE.changed(checkpoint_every=1, log_every=10)
     with pytest.raises(TrainingError, match="iteration 3"):
         trained(dataset, tmp_path / "run", recipe, nan_at=3)
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["iteration"] == 2
@@ -194,7 +195,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(
 
 
 def test_in_bf16_the_weights_stay_in_float32(dataset: PoseDataset, tmp_path: Path) -> None:
-    network = trained(dataset, tmp_path, replace(tiny.RECIPE, precision="bf16", iterations=2))
+    network = trained(dataset, tmp_path, tiny.RECIPE.changed(precision="bf16", iterations=2))
     assert {values.dtype for values in network.parameters()} == {torch.float32}
 
 
@@ -223,7 +224,7 @@ def test_validation_comes_as_often_as_asked_and_leaves_no_trace_in_the_weights(
     (tmp_path / "with").mkdir()
     torch.manual_seed(5)
     network = TinyNet()
-    recipe = replace(tiny.RECIPE, validate_every=3)
+    recipe = tiny.RECIPE.changed(validate_every=3)
     fit(network, dataset, recipe, seed=5, folder=tmp_path / "with", device=CPU, validate=score)
     rows = read_rows(tmp_path / "with" / "metrics.jsonl")
     assert [row["iteration"] for row in rows if "validation" in row] == [3, 6, 9]
@@ -237,7 +238,7 @@ def test_micro_batches_take_the_step_of_the_whole_batch_at_the_same_rate(dataset
         (tmp_path / str(accumulate)).mkdir()
         torch.manual_seed(5)
         network = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4, padding=2), nn.ReLU(), nn.Conv2d(8, 17, 3, padding=1))
-        recipe = replace(tiny.RECIPE, accumulate=accumulate, log_every=1)
+        recipe = tiny.RECIPE.changed(accumulate=accumulate, log_every=1)
         fit(network, dataset, recipe, seed=5, folder=tmp_path / str(accumulate), device=CPU)
         rows = read_rows(tmp_path / str(accumulate) / "metrics.jsonl")
         ends.append(([row["loss"] for row in rows], [row["lr"] for row in rows], network[2].weight.detach().numpy()))
@@ -248,18 +249,18 @@ def test_micro_batches_take_the_step_of_the_whole_batch_at_the_same_rate(dataset
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
-    assert (plan(replace(tiny.RECIPE, accumulate=2), 14).parts, plan(tiny.RECIPE, 14, 2).parts) == (2, 2)
-    with pytest.raises(InputError, match="4 people cannot be shared out to 3 processes"):
+    assert (plan(tiny.RECIPE.changed(accumulate=2), 14).parts, plan(tiny.RECIPE, 14, 2).parts) == (2, 2)
+    with pytest.raises(InputError, match=r"4 people .* 3 processes"):
         plan(tiny.RECIPE, 14, 3)
-    with pytest.raises(InputError, match="1 people cannot be shared out"):
-        plan(replace(tiny.RECIPE, accumulate=2), 1)
+    with pytest.raises(InputError, match="1 people"):
+        plan(tiny.RECIPE.changed(accumulate=2), 1)
 
 
 def test_processes_share_out_the_people_of_each_step_that_one_alone_would_see(dataset: PoseDataset) -> None:
-    alone, shared = plan(replace(tiny.RECIPE, accumulate=2), 14), plan(tiny.RECIPE, 14, 2)
+    alone, shared = plan(tiny.RECIPE.changed(accumulate=2), 14), plan(tiny.RECIPE, 14, 2)
 
     def seen(course: Plan, world: World) -> list[list[int]]:
-        found = batches(dataset, course, 5, start=1, workers=0, device=CPU, world=world)
+        found = batches(samples_of(dataset, tiny.RECIPE), course, 5, start=1, world=world)
         return [batch["index"].tolist() for batch in found]
 
     one, first, second = seen(alone, World()), seen(shared, World(0, 2)), seen(shared, World(1, 2))
@@ -286,7 +287,7 @@ def test_averaged_weights_are_scored_saved_and_left_in_the_network_and_training_
     dataset: PoseDataset, tmp_path: Path
 ) -> None:
     plain = trained(dataset, tmp_path / "plain")
-    averaged = trained(dataset, tmp_path / "averaged", replace(tiny.RECIPE, ema=0.9))
+    averaged = trained(dataset, tmp_path / "averaged", tiny.RECIPE.changed(ema=0.9))
     values = torch.load(tmp_path / "averaged" / "checkpoint.pt", weights_only=True)
     for name, tensor in averaged.state_dict().items():
         assert torch.equal(tensor, values["state_dict"][name])
@@ -296,7 +297,7 @@ def test_averaged_weights_are_scored_saved_and_left_in_the_network_and_training_
     torch.manual_seed(5)
     network = TinyNet()
     (tmp_path / "validated").mkdir()
-    recipe = replace(tiny.RECIPE, ema=0.9, validate_every=9)
+    recipe = tiny.RECIPE.changed(ema=0.9, validate_every=9)
     fit(network, dataset, recipe, seed=5, folder=tmp_path / "validated", device=CPU,
         validate=lambda given: scored.append(given) or {})  # type: ignore[func-returns-value]  # fmt: skip
     assert len(scored) == 1
@@ -363,7 +364,7 @@ class Judged:
         return [(row["iteration"], row["validation"]["ground_truth_boxes"]["pck"]) for row in rows]
 
 
-@pytest.mark.parametrize("recipe", [tiny.RECIPE, replace(tiny.RECIPE, accumulate=2, ema=0.9)])
+@pytest.mark.parametrize("recipe", [tiny.RECIPE, tiny.RECIPE.changed(accumulate=2, ema=0.9)])
 def test_a_training_that_a_judge_ends_is_saved_and_goes_on_to_the_same_bits(
     dataset: PoseDataset, tmp_path: Path, recipe: Recipe
 ) -> None:
@@ -396,7 +397,7 @@ def test_a_training_taken_up_at_a_rung_is_judged_by_the_scores_it_has_and_beyond
 
 
 def test_a_rung_where_the_recipe_scores_too_is_scored_once(dataset: PoseDataset, tmp_path: Path) -> None:
-    judged = Judged(dataset, tmp_path / "judged", replace(tiny.RECIPE, validate_every=3))
+    judged = Judged(dataset, tmp_path / "judged", tiny.RECIPE.changed(validate_every=3))
     judged.train((4, 6))
     assert judged.validations == [(3, 1.0), (4, 2.0), (6, 3.0), (9, 4.0)]
     assert judged.told == [(0, 2.0), (1, 3.0)]
@@ -406,5 +407,6 @@ def test_a_rung_where_the_recipe_scores_too_is_scored_once(dataset: PoseDataset,
 def test_rungs_that_do_not_rise_within_the_training_are_refused(
     dataset: PoseDataset, tmp_path: Path, rungs: tuple[int, ...]
 ) -> None:
-    with pytest.raises(InputError, match="must rise from each to the next and lie before the end, 10 iterations"):
+    with pytest.raises(InputError, match="10 iterations") as refused:
         Judged(dataset, tmp_path / "judged").train(rungs)
+    assert [problem.field for problem in refused.value.problems] == ["rungs"]

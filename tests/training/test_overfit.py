@@ -1,24 +1,23 @@
 """The whole chain on real pictures: a network that has seen eight people of COCO finds them again."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.training import fit, score_network
 
 import archlab
 from archlab.core.device import placed
 from archlab.tasks.pose.data.coco import annotation_file, load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.metrics.coco import restricted, truth_of
-from archlab.training.evaluate import Validation, score_network
-from archlab.training.loop import fit
+from archlab.tasks.pose.score import Validation
 from archlab.training.recipe import Optimiser, Recipe, Schedule
 
 PEOPLE = 8
-RECIPE = Recipe(
+RECIPE = Recipe.of(
     input=(256, 192),
     iterations=120,
     batch=PEOPLE,
@@ -41,7 +40,7 @@ def test_lite_hrnet_18_overfits_eight_real_people_to_an_ap_over_90(shared: Path,
     annotations = restricted(json.loads(annotation_file(root, "val2017").read_text()), people)
     validation = Validation(truth_of(annotations), people, {"ground_truth": people})
     before = score_network(network, RECIPE, validation, cpu)["ground_truth_boxes"]
-    fit(network, dataset, replace(RECIPE, threads=None), seed=1, folder=tmp_path, device=cpu)
+    fit(network, dataset, RECIPE.changed(threads=None), seed=1, folder=tmp_path, device=cpu)
     after = score_network(network, RECIPE, validation, cpu)["ground_truth_boxes"]
     print(before, after, (tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert (before["AP"] or 0.0) < 10

@@ -11,6 +11,7 @@ import pytest
 from helpers import tiny
 from helpers.mpii_folder import write_split
 from helpers.sample_records import record, write_records
+from helpers.training import train
 
 import archlab
 from archlab.ablation.load import load_study
@@ -20,13 +21,13 @@ from archlab.ablation.report import study_tables, write_report
 from archlab.ablation.rows import match_runs
 from archlab.ablation.scatter import panels
 from archlab.ablation.study import Ablation, Scatter
+from archlab.core.figures import new_figure
 from archlab.report import tables
 from archlab.tasks import find_task
 from archlab.tasks.pose.data import coco
-from archlab.training import pictures
+from archlab.training import curves
 from archlab.training.metrics_log import Row, read_rows
 from archlab.training.recipe import load_recipe
-from archlab.training.run import train
 from archlab.training.runs import Record, read_record
 
 STUDY = """\
@@ -47,8 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, ours in (("train2017", "train"), ("val2017", "valid")):
         write_split(folder / "mpii", ours, coco.load_people(people, split, aspect=1.0))
     recipe = load_recipe("mpii_256x256")
-    small = replace(
-        recipe, input=(64, 64), epochs=2, batch=4, eval_batch=6, workers=0, threads=1, log_every=1, validate_every=1,
+    small = recipe.changed(input=(64, 64), epochs=2, batch=4, eval_batch=6, workers=0, threads=1, log_every=1, validate_every=1,
         schedule=replace(recipe.schedule, decay="constant", milestones=()),
     )  # fmt: skip
     return train(tiny.make_spec(folder, outputs=16), small, folder / "mpii", out=folder / "runs")
@@ -56,8 +56,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(rows: list[Row], done: Record) -> list[str]:
     """The names and last values in the legend of the scores."""
-    axes = pictures._figure(6, 4).subplots()
-    pictures._draw_scores(axes, [row for row in rows if "validation" in row], done.baseline["mean_pose"])
+    axes = new_figure(6, 4).subplots()
+    curves._draw_scores(axes, [row for row in rows if "validation" in row], done, find_task("pose"))
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 

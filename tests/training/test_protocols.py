@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import tiny
 from helpers.mpii_folder import write_split
+from helpers.training import load_validation, score_network, train, training_people
 from torch import Tensor, nn
 
 from archlab.core import builtin
@@ -21,17 +22,10 @@ from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.decode import flip_back
 from archlab.tasks.pose.metrics.coco import score_coco, truth_of
 from archlab.tasks.pose.metrics.pckh import GROUPS, pckh_figures, read_predictions, read_truth
-from archlab.training.evaluate import (
-    evaluate,
-    evaluate_run,
-    load_validation,
-    score_mean_pose,
-    score_network,
-    training_people,
-)
+from archlab.tasks.pose.score import score_mean_pose
+from archlab.training.evaluate import evaluate, evaluate_run
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Recipe, load_recipe
-from archlab.training.run import train
 from archlab.training.runs import read_record
 
 CPU = torch.device("cpu")
@@ -56,8 +50,7 @@ def test_every_shipped_recipe_trains_a_few_steps_and_is_scored(
     name: str, roots: dict[str, Path], tmp_path: Path
 ) -> None:
     recipe = load_recipe(name)
-    small = replace(
-        recipe,
+    small = recipe.changed(
         execution="eager",  # a CUDA graph needs a GPU
         epochs=None,
         iterations=2,
@@ -69,15 +62,15 @@ def test_every_shipped_recipe_trains_a_few_steps_and_is_scored(
         schedule=replace(recipe.schedule, decay="constant", milestones=()),
         validate_every=None,
     )
-    spec = tiny.make_spec(tmp_path, size=recipe.input, outputs={"coco": 17, "mpii": 16}[recipe.dataset])
-    run = train(spec, small, roots[recipe.dataset], out=tmp_path / "runs")
+    spec = tiny.make_spec(tmp_path, size=recipe.input, outputs={"coco": 17, "mpii": 16}[recipe.options.dataset])
+    run = train(spec, small, roots[recipe.options.dataset], out=tmp_path / "runs")
     record = read_record(run)
     assert (record.state, record.samples) == ("done", 4)
-    assert record.data["kind"] == {"coco": "synthetic quick", "mpii": "mpii"}[recipe.dataset]
-    assert set(record.scores) == {f"{kind}_boxes" for kind in recipe.all_boxes}
+    assert record.data["kind"] == {"coco": "synthetic quick", "mpii": "mpii"}[recipe.options.dataset]
+    assert set(record.scores) == {f"{kind}_boxes" for kind in recipe.options.all_boxes}
     for scores in [*record.scores.values(), record.baseline["mean_pose"]]:
-        assert ("AP" if recipe.dataset == "coco" else "mean_weighted") in scores
-    assert evaluate_run(run, roots[recipe.dataset]) == record.scores
+        assert ("AP" if recipe.options.dataset == "coco" else "mean_weighted") in scores
+    assert evaluate_run(run, roots[recipe.options.dataset]) == record.scores
 
 
 class Oracle(nn.Module):
@@ -91,7 +84,7 @@ class Oracle(nn.Module):
         return self.answers[: len(image)]
 
 
-MPII = replace(load_recipe("mpii_256x256"), flip_test=False, eval_batch=100)
+MPII = load_recipe("mpii_256x256").changed(flip_test=False, eval_batch=100)
 
 
 def test_the_right_heat_maps_score_a_pckh_of_a_hundred_and_the_mean_pose_less(
@@ -134,7 +127,7 @@ def test_a_mat_of_other_people_is_refused(roots: dict[str, Path], tmp_path: Path
 
 def test_mpii_is_not_scored_in_boxes_that_it_does_not_have(roots: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="no detector boxes"):
-        load_validation(roots["mpii"], replace(MPII, boxes="both"))
+        load_validation(roots["mpii"], MPII.changed(boxes="both"))
 
 
 def test_annotations_of_another_category_are_left_out_and_crowds_need_no_keypoints(roots: dict[str, Path]) -> None:
@@ -168,24 +161,26 @@ def test_annotations_of_another_category_are_left_out_and_crowds_need_no_keypoin
 def test_the_unbiased_forms_find_the_truth_more_closely_than_the_released_one(
     form: Any, roots: dict[str, Path]
 ) -> None:
-    plain = Recipe(input=(128, 96), iterations=1, flip_test=False)
-    other = replace(plain, crops="udp" if form == "udp" else "released", targets=form, decoding=form)
+    plain = Recipe.of(input=(128, 96), iterations=1, flip_test=False)
+    other = plain.changed(crops="udp" if form == "udp" else "released", targets=form, decoding=form)
     found = []
     for recipe in (plain, other):
         validation = load_validation(roots["coco"], recipe)
-        samples = PoseDataset(validation.truth, recipe.input, crops=recipe.crops, targets=recipe.targets)
+        samples = PoseDataset(
+            validation.truth, recipe.input, crops=recipe.options.crops, targets=recipe.options.targets
+        )
         found.append(score_network(Oracle(samples), recipe, validation, CPU)["ground_truth_boxes"]["mean_oks"])
     assert found[0] is not None
     assert found[1] is not None
     assert found[0] < 98 < 99.5 < found[1]
     # Read back by the other arithmetic, UDP's crops are off.
     if form == "udp":
-        confused = score_network(Oracle(samples), replace(other, crops="released"), validation, CPU)
+        confused = score_network(Oracle(samples), other.changed(crops="released"), validation, CPU)
         assert (confused["ground_truth_boxes"]["mean_oks"] or 0) < found[1] - 1
 
 
 def test_with_udp_the_flip_test_shifts_nothing(roots: dict[str, Path]) -> None:
-    recipe = Recipe(input=(128, 96), iterations=1, crops="udp", targets="udp", decoding="udp")
+    recipe = Recipe.of(input=(128, 96), iterations=1, crops="udp", targets="udp", decoding="udp")
     validation = load_validation(roots["coco"], recipe)
     samples = PoseDataset(validation.truth, recipe.input, crops="udp", targets="udp")
     oracle = Oracle(samples)
@@ -201,18 +196,17 @@ def test_with_udp_the_flip_test_shifts_nothing(roots: dict[str, Path]) -> None:
             return maps if self.calls % 2 else flip_back(maps, validation.truth.layout.flip_order, shift=False)
 
     unshifted = score_network(Mirrored(), recipe, validation, CPU)["ground_truth_boxes"]["mean_oks"]
-    alone = score_network(oracle, replace(recipe, flip_test=False), validation, CPU)["ground_truth_boxes"]["mean_oks"]
+    alone = score_network(oracle, recipe.changed(flip_test=False), validation, CPU)["ground_truth_boxes"]["mean_oks"]
     assert unshifted == pytest.approx(alone, abs=1e-6)
     # The released flip test, which shifts, halves the maps' agreement: a control that the shift would show.
-    released = score_network(Mirrored(), replace(recipe, crops="released"), validation, CPU)
+    released = score_network(Mirrored(), recipe.changed(crops="released"), validation, CPU)
     assert (released["ground_truth_boxes"]["mean_oks"] or 0) < (alone or 0) - 0.5
 
 
 def test_a_recipe_trains_with_every_option_at_once_and_may_filter_and_suppress_softly(
     roots: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = replace(
-        tiny.RECIPE,
+    recipe = tiny.RECIPE.changed(
         iterations=2,
         crops="udp",
         targets="udp",
@@ -224,7 +218,7 @@ def test_a_recipe_trains_with_every_option_at_once_and_may_filter_and_suppress_s
     run = train(tiny.make_spec(tmp_path), recipe, roots["coco"], out=tmp_path / "runs")
     assert load_recipe(run / "recipe.yaml") == recipe
     plain = train(
-        tiny.make_spec(tmp_path), replace(tiny.RECIPE, iterations=2, boxes="both"), roots["coco"], out=tmp_path / "runs"
+        tiny.make_spec(tmp_path), tiny.RECIPE.changed(iterations=2, boxes="both"), roots["coco"], out=tmp_path / "runs"
     )
     assert run != plain
     losses = [[row["loss"] for row in read_rows(r / "metrics.jsonl") if "loss" in row] for r in (run, plain)]

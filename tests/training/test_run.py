@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,15 +11,16 @@ import pytest
 import torch
 from helpers import tiny
 from helpers.paths import REPOSITORY
+from helpers.training import train
 
 import archlab
 from archlab.core.device import using_threads
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import fingerprint as data_fingerprint
-from archlab.training.faults import TrainingError
+from archlab.training.divergence import TrainingError
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Optimiser, load_recipe
-from archlab.training.run import run_folder, train
+from archlab.training.run import run_folder
 from archlab.training.runs import find_runs, locked, read_record
 
 # Kills itself by the signal that cannot be caught, when it loads its so many-th sample.
@@ -29,7 +29,7 @@ import os, signal, sys
 from pathlib import Path
 from helpers import tiny
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.run import train
+from helpers.training import train
 
 folder, root, at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 load, loaded = PoseDataset.__getitem__, []
@@ -50,7 +50,7 @@ KILLED_IN_JUDGEMENT = """
 import os, signal, sys
 from pathlib import Path
 from helpers import tiny
-from archlab.training.run import train
+from helpers.training import train
 
 folder, root = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -72,7 +72,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing has disturbed."""
     folder = tmp_path_factory.mktemp("done")
-    recipe = replace(tiny.RECIPE, boxes="both", validate_every=6)
+    recipe = tiny.RECIPE.changed(boxes="both", validate_every=6)
     return train(tiny.make_spec(folder), recipe, root, out=folder / "runs", fields={"width": 8}, threads=1)
 
 
@@ -187,7 +187,7 @@ def test_the_run_folder_stands_on_its_own(done: Path) -> None:
     assert names >= {"spec.yaml", "recipe.yaml", "metrics.jsonl", "checkpoint.pt", "curves.png", "predictions.png"}
     assert archlab.spec_hash(archlab.load(done / "spec.yaml")) == read_record(done).spec_hash
     recipe = load_recipe(done / "recipe.yaml")
-    assert recipe == replace(tiny.RECIPE, boxes="both", validate_every=6)
+    assert recipe == tiny.RECIPE.changed(boxes="both", validate_every=6)
 
 
 def test_metrics_hold_validation_on_the_labelled_boxes_and_at_the_end_on_both(done: Path) -> None:
@@ -207,10 +207,10 @@ def test_the_pictures_are_pictures_with_something_on_them(done: Path) -> None:
 
 
 def test_a_finished_run_is_not_touched_and_started_fresh_it_is_made_anew(root: Path, tmp_path: Path) -> None:
-    spec, recipe = tiny.make_spec(tmp_path), replace(tiny.RECIPE, iterations=2)
+    spec, recipe = tiny.make_spec(tmp_path), tiny.RECIPE.changed(iterations=2)
     run = train(spec, recipe, root, out=tmp_path)
     times = {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name != "lock"}
-    assert train(spec, replace(recipe, name="another name", log_every=1), root, out=tmp_path) == run
+    assert train(spec, recipe.changed(name="another name", log_every=1), root, out=tmp_path) == run
     assert {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name != "lock"} == times
     before = weights(run)
     assert train(spec, recipe, root, out=tmp_path, resume=False) == run
@@ -221,15 +221,15 @@ def test_a_finished_run_is_not_touched_and_started_fresh_it_is_made_anew(root: P
 
 def test_other_seeds_are_other_runs_and_the_recipes_seed_is_only_a_default(root: Path, tmp_path: Path) -> None:
     spec = tiny.make_spec(tmp_path)
-    recipe = replace(tiny.RECIPE, seed=7)
+    recipe = tiny.RECIPE.changed(seed=7)
     assert run_folder(spec, recipe, root, seed=7, out=tmp_path) != run_folder(spec, recipe, root, seed=8, out=tmp_path)
-    short = replace(recipe, iterations=1)
+    short = recipe.changed(iterations=1)
     seeds = [read_record(train(spec, short, root, seed=seed, out=tmp_path)).seed for seed in (None, 8)]
     assert seeds == [7, 8]
 
 
 def test_a_failed_run_says_why_in_its_record_and_tries_again(root: Path, tmp_path: Path) -> None:
-    recipe = replace(tiny.RECIPE, optimiser=Optimiser(lr=1e30), log_every=1)
+    recipe = tiny.RECIPE.changed(optimiser=Optimiser(lr=1e30), log_every=1)
     for _ in range(2):
         with pytest.raises(TrainingError, match="at iteration"):
             train(tiny.make_spec(tmp_path), recipe, root, out=tmp_path / "runs")

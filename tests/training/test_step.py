@@ -3,13 +3,13 @@
 import copy
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.training import fit, learner, step, train
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -17,11 +17,10 @@ import archlab
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.training.loop import Halted, fit, make_optimiser
+from archlab.training.loop import Halted, make_optimiser
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Optimiser, Recipe
-from archlab.training.run import train
-from archlab.training.step import FixedStep, put_back, set_rate, step, update
+from archlab.training.step import FixedStep, put_back, set_rate, update
 
 CPU = torch.device("cpu")
 RATES = (2e-5, 1e-3, 2e-3, 0.7e-3, 1e-4)
@@ -53,7 +52,7 @@ def taken(
     """Losses, and all that training has changed, after five steps: weights, statistics and moments."""
     trained = network(device)
     optimiser = make_optimiser(trained, choice, recordable=way == "fixed")
-    fixed = FixedStep(trained, optimiser, bf16=bf16, device=device)
+    fixed = FixedStep(learner(trained, optimiser, bf16=bf16), device)
     losses = []
     for number, lr in enumerate(RATES):
         micro = [batch(10 * number + part, device=device) for part in range(parts)]
@@ -89,7 +88,7 @@ def test_another_shape_is_worked_on_as_it_comes_and_that_is_said_once(capsys: py
     for way in ("fixed", "as it comes"):
         trained = network()
         optimiser = make_optimiser(trained, Optimiser(), recordable=way == "fixed")
-        fixed = FixedStep(trained, optimiser, bf16=False, device=CPU)
+        fixed = FixedStep(learner(trained, optimiser), CPU)
         for number, size in enumerate((4, 2, 3, 4)):
             if way == "fixed":
                 fixed(batch(number, size), lr=1e-3)
@@ -102,7 +101,7 @@ def test_another_shape_is_worked_on_as_it_comes_and_that_is_said_once(capsys: py
 
 def test_the_loss_of_a_step_is_its_own_memory() -> None:
     trained = network()
-    fixed = FixedStep(trained, make_optimiser(trained, Optimiser(), recordable=True), bf16=False, device=CPU)
+    fixed = FixedStep(learner(trained, make_optimiser(trained, Optimiser(), recordable=True)), CPU)
     first = fixed(batch(0), lr=1e-3)
     before = first.item()
     assert fixed(batch(1), lr=1e-3).item() != before
@@ -132,7 +131,7 @@ def test_nothing_in_an_update_waits_for_the_device_and_the_rate_is_read_from_its
     made = make_optimiser(trained, OPTIMISERS[optimiser], recordable=True)
     for _ in range(2):
         with NothingWaits() as mode:
-            update(trained, made, [batch(0)], bf16=bf16)
+            update(learner(trained, made, bf16=bf16), [batch(0)])
     assert mode.seen[f"aten._fused_{optimiser.split()[0]}_.tensor_lr"] == 1
     assert mode.seen["aten.convolution_backward.default"] > 50
 
@@ -158,7 +157,7 @@ def test_after_a_warm_up_all_is_as_if_there_had_been_none(optimiser: str, steps_
         trained = network()
         adam = make_optimiser(trained, OPTIMISERS[optimiser], recordable=True)
         for number in range(steps_before):
-            update(trained, adam, [batch(number)], bf16=False)
+            update(learner(trained, adam, bf16=False), [batch(number)])
         if warm:
             tensors = [
                 *trained.state_dict().values(),
@@ -168,7 +167,7 @@ def test_after_a_warm_up_all_is_as_if_there_had_been_none(optimiser: str, steps_
             random = torch.get_rng_state()
             with put_back(trained, adam):
                 for number in range(3):
-                    update(trained, adam, [batch(50 + number)], bf16=False)
+                    update(learner(trained, adam, bf16=False), [batch(50 + number)])
                 torch.rand(3)
                 assert not all(torch.equal(now, then) for now, then in zip(tensors, values, strict=True))
             assert [tensor.data_ptr() for tensor in tensors] == places
@@ -176,7 +175,7 @@ def test_after_a_warm_up_all_is_as_if_there_had_been_none(optimiser: str, steps_
             assert torch.equal(torch.get_rng_state(), random)
             assert all(weight.grad is None for weight in trained.parameters())
         for number in range(7, 9):
-            update(trained, adam, [batch(number)], bf16=False)
+            update(learner(trained, adam, bf16=False), [batch(number)])
         ends.append(trained.state_dict())
     for name, values in ends[0].items():
         assert torch.equal(ends[1][name], values), name
@@ -205,9 +204,9 @@ def test_a_run_that_goes_on_by_another_execution_ends_with_the_same_bits(
     root: Path, tmp_path: Path, turns: tuple[str, str], optimiser: str
 ) -> None:
     """On a CPU `graph` is the step on fixed buffers, with the optimiser that a recording needs."""
-    recipe = replace(tiny.RECIPE, optimiser=OPTIMISERS[optimiser], accumulate=2)
+    recipe = tiny.RECIPE.changed(optimiser=OPTIMISERS[optimiser], accumulate=2)
     whole = fitted(root, tmp_path / "whole", recipe)
-    before, after = (replace(recipe, execution=turn) for turn in turns)
+    before, after = (recipe.changed(execution=turn) for turn in turns)
     half = fitted(root, tmp_path / "two", before, iterations=5)
     ended = fitted(root, tmp_path / "two", after)
     assert not all(torch.equal(half[name], values) for name, values in whole.items())
@@ -218,7 +217,7 @@ def test_a_run_that_goes_on_by_another_execution_ends_with_the_same_bits(
 @pytest.mark.slow
 def test_a_compiled_training_computes_what_an_eager_one_does(root: Path, tmp_path: Path) -> None:
     eager, compiled = (
-        fitted(root, tmp_path / execution, replace(tiny.RECIPE, execution=execution))
+        fitted(root, tmp_path / execution, tiny.RECIPE.changed(execution=execution))
         for execution in ("eager", "compile")
     )
     assert list(compiled) == list(eager)
@@ -230,7 +229,7 @@ def test_a_compiled_training_computes_what_an_eager_one_does(root: Path, tmp_pat
 
 def test_without_a_gpu_a_recipe_with_a_cuda_graph_is_refused_with_the_device(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the device is 'cpu'") as caught:
-        train(tiny.make_spec(tmp_path), replace(tiny.RECIPE, execution="graph"), root, out=tmp_path, device="cpu")
+        train(tiny.make_spec(tmp_path), tiny.RECIPE.changed(execution="graph"), root, out=tmp_path, device="cpu")
     assert caught.value.problems[0].field == "execution"
     assert not list(tmp_path.glob("*/record.json"))
 
@@ -257,10 +256,10 @@ def test_a_recorded_step_does_what_a_step_does(optimiser: str, parts: int, bf16:
 @needs_gpu
 def test_a_run_recorded_on_a_gpu_and_gone_on_with_has_the_losses_of_one_that_is_not(root: Path, tmp_path: Path) -> None:
     """The whole loop, with threads that take pinned memory while the step is recorded."""
-    recipe = replace(tiny.RECIPE, pipeline="batched", workers=2, log_every=1)
+    recipe = tiny.RECIPE.changed(pipeline="batched", workers=2, log_every=1)
     for execution in ("eager", "graph"):
         spec = tiny.make_spec(tmp_path)
-        train(spec, replace(recipe, execution=execution), root, out=tmp_path / execution, device="cuda", pictures=False)
+        train(spec, recipe.changed(execution=execution), root, out=tmp_path / execution, device="cuda", pictures=False)
     curves = [
         [row["loss"] for row in read_rows(next((tmp_path / execution).glob("*/metrics.jsonl"))) if "loss" in row]
         for execution in ("eager", "graph")

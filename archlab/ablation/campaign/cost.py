@@ -34,7 +34,7 @@ class Wanted:
 
     def fits(self, setting: Setting) -> bool:
         """Return whether this is the campaign's own setting: its recipe, on data of its level."""
-        level = self.recipe.data.level if self.recipe.data else ""
+        level = self.recipe.options.data.level if self.recipe.options.data else ""
         return setting.recipe_hash == self.recipe_hash and (not level or level in setting.data.split())
 
     def left(self, records: Sequence[Record]) -> tuple[tuple[str, int], ...]:

@@ -93,7 +93,7 @@ def how_to_run(study: Campaign, wanted: cost.Wanted, records: Sequence[Record]) 
         return []
     seeds = ",".join(map(str, study.seeds))
     command = f"archlab ablate {study.name} --recipe {study.recipe} --seeds {seeds} --reuse-records"
-    data = wanted.recipe.data
+    data = wanted.recipe.options.data
     drawn = f"{data.train:,} images for training and {data.val:,} for scoring, level {data.level}" if data else ""
     return [
         "## What is left to run",

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from archlab.tasks.metrics import Metric, View
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archlab.tasks.base import Context
+from archlab.tasks.metrics import Metric, Scores, View
+from archlab.tasks.pose.options import EmbeddedData, PoseOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from archlab.tasks.base import Batch
+    from archlab.tasks.pose.data.coco import People
+    from archlab.tasks.pose.samples import PoseSamples
+    from archlab.tasks.pose.score import Validation
 
 GROUND_TRUTH, DETECTOR = "ground_truth_boxes", "detector_boxes"
 _WEIGHTED = "without pelvis and thorax, each joint weighted by how often it is labelled"
@@ -67,8 +82,89 @@ class Pose:
     """Keypoints of people: a top-down crop a person, a heat-map a keypoint."""
 
     name = "pose"
+    unit = "people"
+    outputs_are = "keypoints"
+    options = PoseOptions
     metrics = METRICS
     views = (View(GROUND_TRUTH, "ground-truth boxes"), View(DETECTOR, "detector boxes"))
+    baselines: Mapping[str, str] = {"mean_pose": "the mean pose"}
+
+    def generate(self, data: EmbeddedData, folder: Path) -> Path:
+        from archlab.tasks.pose.synthetic import generate
+
+        return generate(folder, level=data.level, train=data.train, val=data.val, seed=data.seed)
+
+    def kind(self, root: Path, options: PoseOptions) -> str:
+        from archlab.tasks.pose.data import sets
+
+        return sets.kind(root, options.dataset)
+
+    def fingerprint(self, root: Path, options: PoseOptions) -> str:
+        from archlab.tasks.pose.data import sets
+
+        return sets.fingerprint(root, options.dataset)
+
+    def outputs(self, root: Path | None, options: PoseOptions) -> int | None:
+        from archlab.tasks.pose.data import sets
+
+        return sets.labelled_keypoints(options.dataset, root)
+
+    def count(self, root: Path, options: PoseOptions, input: tuple[int, int]) -> int:
+        return len(self._people(root, options, input))
+
+    def training(
+        self, root: Path, context: Context[PoseOptions], *, seed: int, folder: Path | None = None, augment: bool = True
+    ) -> PoseSamples:
+        from archlab.tasks.pose.samples import pose_samples
+
+        people = self._people(root, context.options, context.input)
+        return pose_samples(people, context, seed=seed, folder=folder, augment=augment)
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean square of weighted heat-map differences (`joints_mse`)."""
+        from archlab.tasks.pose.targets import joints_mse
+
+        return joints_mse(output.float(), batch["target"], batch["weight"])
+
+    def validation(self, root: Path, context: Context[PoseOptions]) -> Validation:
+        from archlab.tasks.pose.score import load_validation
+
+        return load_validation(root, context.options, context.input)
+
+    def score(
+        self,
+        network: nn.Module,
+        validation: Validation,
+        context: Context[PoseOptions],
+        *,
+        results: Path | None = None,
+        first_view: bool = False,
+    ) -> dict[str, Scores]:
+        from archlab.tasks.pose.score import score_network
+
+        return score_network(network, validation, context, results=results, first_view=first_view)
+
+    def baseline(self, samples: PoseSamples, validation: Validation) -> dict[str, Scores]:
+        from archlab.tasks.pose.score import score_mean_pose
+
+        return {"mean_pose": score_mean_pose(samples.people, validation)}
+
+    def draw(
+        self, network: nn.Module, validation: Validation, context: Context[PoseOptions], title: str, path: Path
+    ) -> None:
+        from archlab.core.distributed import ALONE
+        from archlab.core.figures import save_figure
+        from archlab.tasks.pose import pictures
+        from archlab.tasks.pose.predict import predict
+
+        some = pictures.spread(validation.truth)
+        found = predict(network, some, replace(context, world=ALONE))
+        save_figure(pictures.predictions(some, found.points, found.heights, context.input, title), path)
+
+    def _people(self, root: Path, options: PoseOptions, input: tuple[int, int]) -> People:
+        from archlab.tasks.pose.data import sets
+
+        return sets.training_people(root, options.dataset, aspect=input[1] / input[0])
 
 
 POSE = Pose()

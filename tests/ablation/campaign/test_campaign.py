@@ -391,9 +391,9 @@ def test_the_campaign_is_the_rows_of_tables_6_and_7_with_people_enough_to_judge_
     assert study.seeds == (1, 2, 3)
     assert recipe.input == (256, 192)
     assert recipe.iterations  # equal samples
-    assert recipe.data
-    assert recipe.data.level == "full"
-    assert recipe.data.val * 2.5 >= study.val_people >= 4000
+    assert recipe.options.data
+    assert recipe.options.data.level == "full"
+    assert recipe.options.data.val * 2.5 >= study.val_people >= 4000
 
 
 def test_every_claim_is_a_difference_that_the_paper_prints() -> None:

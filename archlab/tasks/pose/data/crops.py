@@ -1,23 +1,18 @@
-"""From a person in an image to the network's input: box, augmentation, affine crop, normalisation.
-
-Recipes hold an `Augmentation`, so OpenCV is imported only where pixels are touched.
-"""
+"""From a person in an image to the network's input: box, augmentation, affine crop, normalisation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archlab.tasks.pose.keypoints import KeypointLayout
-from archlab.tasks.pose.options import Crops
-from archlab.yamlio import Above, AtLeast, AtMost
+from archlab.tasks.pose.options import Augmentation, Crops
 
 Floats = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
-Share = Annotated[float, AtLeast(0), AtMost(1)]
 
 PADDING = 1.25
 """How much wider than its box a person is cropped (released code)."""
@@ -25,30 +20,6 @@ PIXELS = 200.0
 """Scales are box sides in units of 200 pixels, an inheritance from MPII that all HRNet code keeps."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Probabilities and sizes of the random changes of a training crop, in the order in which they are applied.
-
-    The defaults are the released Lite-HRNet's. The paper prints rotation within 30 degrees; its code draws a normal
-    of 30 degrees cut at twice that. A probability of 0 switches its step off, and so does a `scale` of 0.
-    """
-
-    shift_probability: Annotated[Share, "Of moving the box centre, drawn once when the data set is loaded."] = 0.3
-    shift: Annotated[float, AtLeast(0), "Of the box, from end to end: the move is shift * (U - 0.5) * [w, h]."] = 0.4
-    flip_probability: Annotated[Share, "Of mirroring the image."] = 0.5
-    half_body_probability: Annotated[Share, "Of cropping the upper or the lower body alone."] = 0.3
-    half_body_more_than: Annotated[int, AtLeast(0), "Labelled joints that a person must exceed for that."] = 8
-    half_body_padding: Annotated[float, Above(0), "Of the box of the chosen joints."] = 1.5
-    scale: Annotated[float, AtLeast(0), AtMost(0.99), "s of the factor clip(1 + s * randn, 1 - s, 1 + s)."] = 0.25
-    rotation_probability: Annotated[Share, "Of turning the crop."] = 0.6
-    rotation_degrees: Annotated[float, AtLeast(0), "r of the angle clip(r * randn, -2 r, 2 r)."] = 30.0
-
-
-NO_AUGMENTATION = Augmentation(
-    shift_probability=0.0, flip_probability=0.0, half_body_probability=0.0, scale=0.0, rotation_probability=0.0
-)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from archlab.core.progress import progress
 from archlab.tasks.images import read_image
 from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.crops import (
-    Augmentation,
     Image,
     Placement,
     augment,
@@ -24,7 +23,7 @@ from archlab.tasks.pose.data.crops import (
     sample_generator,
     shift_centers,
 )
-from archlab.tasks.pose.options import Crops, Targets
+from archlab.tasks.pose.options import Augmentation, Crops, Targets
 from archlab.tasks.pose.targets import STRIDE, gaussian_targets, sigma_for, stride_of
 
 Sample = dict[str, Any]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from archlab.tasks.pose.data.crops import (
     PIXELS,
-    Augmentation,
     Floats,
     Image,
     Placement,
@@ -22,7 +21,7 @@ from archlab.tasks.pose.data.crops import (
     half_body,
 )
 from archlab.tasks.pose.keypoints import KeypointLayout
-from archlab.tasks.pose.options import Crops
+from archlab.tasks.pose.options import Augmentation, Crops
 
 _MARGIN = 3.0
 """Pixels of the kept image around the reach: bilinear neighbours, and the float32 corners of the affine."""

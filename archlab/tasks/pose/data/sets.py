@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
 from archlab.tasks.pose.data import coco, mpii
 from archlab.tasks.pose.data.annotations import category_of, checked_document, read_json
 from archlab.tasks.pose.data.coco import Boxes, People, annotation_file
 from archlab.tasks.pose.keypoints import COCO
-
-Dataset = Literal["coco", "mpii"]
+from archlab.tasks.pose.options import Dataset
 
 
 def training_people(root: Path, dataset: Dataset, *, aspect: float) -> People:

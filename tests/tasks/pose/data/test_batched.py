@@ -12,24 +12,16 @@ from torch.utils.data import default_collate
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import load_people
-from archlab.tasks.pose.data.crops import (
-    MEAN,
-    NO_AUGMENTATION,
-    STD,
-    Augmentation,
-    Placement,
-    affine,
-    augment,
-    sample_generator,
-)
+from archlab.tasks.pose.data.crops import MEAN, STD, Placement, affine, augment, sample_generator
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.data.regions import reachable, whole_crop
 from archlab.tasks.pose.data.warp import gaussian_targets_batch, sample_crops
 from archlab.tasks.pose.decode import decode
 from archlab.tasks.pose.decode_gpu import _mirrored, decode_batch
 from archlab.tasks.pose.keypoints import COCO
+from archlab.tasks.pose.options import NO_AUGMENTATION, Augmentation
+from archlab.tasks.pose.predict import flip_averaged
 from archlab.tasks.pose.targets import gaussian_targets
-from archlab.training.evaluate import flip_averaged
 
 SIZE = (64, 48)
 GREY = 1 if int(cv2.__version__.split(".")[0]) >= 5 else 4

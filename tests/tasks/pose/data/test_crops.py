@@ -14,8 +14,6 @@ from torch.utils.data import DataLoader
 from archlab.tasks.images import read_image
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.crops import (
-    NO_AUGMENTATION,
-    Augmentation,
     Placement,
     affine,
     augment,
@@ -31,6 +29,7 @@ from archlab.tasks.pose.data.crops import (
 )
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.keypoints import COCO
+from archlab.tasks.pose.options import NO_AUGMENTATION, Augmentation
 
 SIZE = (192, 256)
 SAME_SIZE = np.array([192 / 200, 256 / 200], dtype=np.float32)

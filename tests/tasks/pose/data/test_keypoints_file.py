@@ -13,6 +13,7 @@ import numpy as np
 import pycocotools.coco
 import pytest
 from helpers import tiny
+from helpers.training import train
 from pycocotools.cocoeval import COCOeval
 
 from archlab.core.errors import InputError
@@ -21,7 +22,6 @@ from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.pose.metrics.coco import FIGURES, mean_oks
 from archlab.tasks.pose.score_files import score_coco
 from archlab.training.evaluate import evaluate_run
-from archlab.training.run import train
 from archlab.training.runs import read_record
 
 NAMES = {"snout": "nose", "wing_a": "left_wrist", "wing_b": "right_wrist", "tail": "left_hip", "foot": "right_ankle"}
@@ -106,14 +106,16 @@ def test_the_file_is_a_part_of_what_a_data_set_is(root: Path) -> None:
 
 
 def test_such_people_are_trained_and_scored_by_their_own_spreads(root: Path, tmp_path: Path) -> None:
-    recipe = replace(tiny.RECIPE, iterations=2, boxes="both")
+    recipe = tiny.RECIPE.changed(iterations=2, boxes="both")
     with pytest.raises(InputError, match="labels 5 keypoints and the network has 17 outputs"):
         train(tiny.make_spec(tmp_path), recipe, root, out=tmp_path / "runs")
     run = train(tiny.make_spec(tmp_path, outputs=5), recipe, root, out=tmp_path / "runs")
     record = read_record(run)
     assert (record.state, record.outputs) == ("done", 5)
     assert set(record.scores) == {"ground_truth_boxes", "detector_boxes"}
-    scores = evaluate_run(run, root, boxes="ground_truth", results=tmp_path / "found.json")["ground_truth_boxes"]
+    scores = evaluate_run(run, root, changes={"boxes": "ground_truth"}, results=tmp_path / "found.json")[
+        "ground_truth_boxes"
+    ]
     assert scores == record.scores["ground_truth_boxes"]
     assert scores["mean_oks"] is not None
     assert record.baseline["mean_pose"]["AR"] is not None

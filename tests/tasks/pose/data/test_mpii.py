@@ -11,11 +11,12 @@ from helpers.mpii_folder import entry, write_split
 
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data import coco
-from archlab.tasks.pose.data.crops import Augmentation, affine, map_joints
+from archlab.tasks.pose.data.crops import affine, map_joints
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.data.mpii import MPII, annotation_file, fingerprint, load_people, truth_file
 from archlab.tasks.pose.decode import decode
 from archlab.tasks.pose.metrics.pckh import pckh_figures, read_predictions, read_truth, write_predictions
+from archlab.tasks.pose.options import Augmentation
 from archlab.tasks.pose.synthetic import generate
 
 

@@ -1,0 +1,101 @@
+"""Damaged training images: replaced, listed, and refused when there are too many."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from archlab.core.errors import InputError, Problem
+from archlab.core.files import write_json
+from archlab.tasks.images import check_images
+
+MOST_SKIPPED = 0.01
+"""The largest share of damaged training images; above it the run would train on another data set."""
+SKIPPED = "skipped_images.json"
+
+Result = TypeVar("Result")
+
+
+class DamagedImages:
+    """The damaged images of a run: a sample in one of them is replaced by the next sample with a sound image.
+
+    `image_index` (samples,) gives each sample's place in `files`. Each skipped image is printed on stderr and kept in
+    skipped_images.json of `folder`, so a resumed run skips the same. Batches keep their size, and the replacement does
+    not depend on workers or restarts. Raises InputError with the list if more than MOST_SKIPPED of the images are
+    damaged.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        image_index: Sequence[int] | NDArray[Any],
+        folder: Path | None,
+        *,
+        writes: bool = True,
+    ) -> None:
+        self._files, self._index, self._path = list(files), image_index, folder / SKIPPED if folder else None
+        self._writes, self._lock = writes, threading.Lock()
+        self._known: dict[str, str] = _read(self._path) if self._path else {}
+
+    def without(self, work: Callable[[list[int]], Result], rows: Sequence[int]) -> Result:
+        """work(rows), where rows whose images are damaged are replaced as often as `work` meets another such image."""
+        while True:
+            sound = [self._sound(row) for row in rows]
+            try:
+                return work(sound)
+            except InputError as error:
+                self._skip(error)
+
+    def _sound(self, row: int) -> int:
+        """The row itself or the next, round and round, whose image is not known to be damaged."""
+        files, index, count = self._files, self._index, len(self._index)
+        for place in range(row, row + count):
+            if str(files[int(index[place % count])]) not in self._known:
+                return place % count
+        raise InputError("no training image can be read")
+
+    def _skip(self, error: InputError) -> None:
+        with self._lock:
+            for problem in error.problems:
+                if Path(problem.file) not in self._files:  # it is about something else
+                    raise error
+                if problem.file not in self._known:
+                    self._add(problem.file, problem.message)
+
+    def _add(self, path: str, message: str) -> None:
+        self._known[path] = message
+        if len(self._known) > MOST_SKIPPED * len(self._files):
+            self._refuse()
+        if self._writes and self._path:
+            print(f"skipped {path}: {message}", file=sys.stderr, flush=True)
+            write_json(self._path, self._known)
+
+    def _refuse(self) -> None:
+        """Stop with the whole list, of which training so far has shown a part."""
+        files, known = self._files, self._known
+        rule = f"more than {MOST_SKIPPED:.0%} of the {len(files)} training images are damaged"
+        problems = [Problem(rule), *(Problem(message, file=path) for path, message in known.items())]
+        try:
+            check_images([path for path in files if str(path) not in known])
+        except InputError as others:
+            problems += others.problems
+        raise InputError(problems)
+
+
+def skipped_images(folder: Path) -> int:
+    """How many damaged images a run has passed over."""
+    return len(_read(folder / SKIPPED))
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return dict(found)

@@ -1,0 +1,167 @@
+"""Scoring: the people of a validation set, and a network's figures for them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from archlab.core.errors import InputError, Problem
+from archlab.core.files import write_text
+from archlab.tasks.base import Context
+from archlab.tasks.metrics import Scores
+from archlab.tasks.pose.data import mpii, sets
+from archlab.tasks.pose.data.coco import People, annotation_file
+from archlab.tasks.pose.keypoints import COCO
+from archlab.tasks.pose.metrics.coco import (
+    mean_oks,
+    mean_pose,
+    pck,
+    predict_mean_pose,
+    results_from,
+    score_coco,
+    truth_of,
+)
+from archlab.tasks.pose.metrics.coco_files import Truth
+from archlab.tasks.pose.metrics.pckh import HeadTruth, pckh_figures, read_truth, write_predictions
+from archlab.tasks.pose.options import Boxes, PoseOptions
+from archlab.tasks.pose.predict import Kept, Keypoints, predict
+
+VAL = "val2017"
+FAR = -1e6
+"""Pixels: where the keypoints of a person that no detection touches are put, so that they are all missed."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The people to score, read once: the labelled ones, and by kind the boxes in which to look for them.
+
+    `answers` is what scores are measured by: COCO's annotations, MPII's .mat, or None where the latter is not there.
+    `kept` is what the first scoring by `pipeline: batched` leaves to the following ones, as many as there are epochs.
+    """
+
+    answers: Truth | HeadTruth | None
+    truth: People
+    boxes: dict[Boxes, People]
+    kept: Kept = field(default_factory=dict, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+def load_validation(root: Path, options: PoseOptions, input: tuple[int, int]) -> Validation:
+    """The validation people of a data folder. Raises InputError if the annotations or detections are not there."""
+    if options.dataset == "mpii" and options.all_boxes != ("ground_truth",):
+        raise InputError("MPII marks where people are and has no detector boxes: score with `boxes: ground_truth`")
+    aspect = input[1] / input[0]
+    people: dict[Boxes, People] = {
+        kind: sets.validation_people(root, options.dataset, aspect=aspect, boxes=kind) for kind in options.all_boxes
+    }
+    truth = people.get("ground_truth") or sets.validation_people(root, options.dataset, aspect=aspect)
+    if options.dataset == "mpii":
+        return Validation(_heads(root, truth), truth, people)
+    answers = truth_of(annotation_file(root, VAL), sigmas=truth.layout.sigmas, category=truth.category)
+    return Validation(answers, truth, people)
+
+
+def _heads(root: Path, people: People) -> HeadTruth | None:
+    """MPII's ground truth in the order of the people; without it nothing says how large a head is."""
+    try:
+        path = mpii.truth_file(root)
+    except InputError as error:
+        print(f"PCKh is not measured: {error}", file=sys.stderr, flush=True)
+        return None
+    truth = read_truth(path)
+    if len(truth) != len(people):
+        message = f"holds {len(truth)} people and the annotations of valid {len(people)}: they are not of one version"
+        raise InputError(Problem(message, file=str(path)))
+    return truth
+
+
+def score_network(
+    network: nn.Module,
+    validation: Validation,
+    context: Context[PoseOptions],
+    *,
+    results: Path | None = None,
+    first_view: bool = False,
+) -> dict[str, Scores]:
+    """As `evaluate`, of people that are read already."""
+    scores = {}
+    first = next(iter(validation.boxes))  # the one that is scored during training, the others once at the end
+    for kind, people in validation.boxes.items():
+        if first_view and kind != first:
+            break
+        kept = validation.kept if kind == first else None
+        keypoints = predict(network, people, context, kept=kept)
+        alone = len(validation.boxes) == 1
+        file = results if alone or results is None else results.with_stem(f"{results.stem}_{kind}")
+        scores[f"{kind}_boxes"] = _score(validation, context.options, kind, keypoints, file)
+    return scores
+
+
+def _score(
+    validation: Validation, options: PoseOptions, kind: Boxes, keypoints: Keypoints, file: Path | None
+) -> Scores:
+    if options.dataset == "mpii":
+        if file is not None:
+            write_predictions(file, keypoints.points)
+        return _mpii_figures(validation, keypoints.points)
+    people = validation.boxes[kind]
+    found = results_from(people, keypoints.points, keypoints.heights, soft_nms=options.nms == "soft")
+    if file is not None:
+        write_text(file, json.dumps(found))
+    points = keypoints.points if kind == "ground_truth" else matched(validation.truth, people, keypoints.points)
+    return _coco_figures(validation, found, points)
+
+
+def score_mean_pose(train: People, validation: Validation) -> Scores:
+    """The score of the training people's mean pose, put into each ground-truth box: what a network must beat."""
+    points = predict_mean_pose(validation.truth, mean_pose(train))
+    if validation.truth.layout == mpii.MPII:
+        return _mpii_figures(validation, points)
+    found = results_from(validation.truth, points, np.ones(points.shape[:2]))
+    return _coco_figures(validation, found, points)
+
+
+def _coco_figures(validation: Validation, results: list[dict[str, Any]], points: NDArray[Any]) -> Scores:
+    truth = validation.truth
+    assert isinstance(validation.answers, Truth)
+    sigmas = None if truth.layout == COCO else truth.layout.sigmas
+    scores = score_coco(validation.answers, results, sigmas=sigmas)
+    return {**scores, "mean_oks": mean_oks(truth, points), "pck": pck(truth, points)}
+
+
+def _mpii_figures(validation: Validation, points: NDArray[Any]) -> Scores:
+    """PCKh where the .mat is there; `pck` is of the square that MPII's scale spans. No OKS: MPII states no spreads."""
+    figures: Scores = {}
+    if validation.answers is not None:
+        assert isinstance(validation.answers, HeadTruth)
+        # The .mat counts pixels from 1.
+        figures = {name: v for name, v in pckh_figures(points + 1.0, validation.answers).items() if name != "joints"}
+    return {**figures, "pck": pck(validation.truth, points)}
+
+
+def matched(truth: People, found: People, points: NDArray[Any]) -> NDArray[Any]:
+    """(N, K, 2): labelled people's keypoints, each by the detection that overlaps the box most; FAR if none does."""
+    chosen = np.full((len(truth), *points.shape[1:]), FAR)
+    for row, (image, box) in enumerate(zip(truth.image_ids, truth.boxes, strict=True)):
+        here = np.flatnonzero(found.image_ids == image)
+        overlaps = _overlaps(box, found.boxes[here])
+        if len(here) and overlaps.max() > 0:
+            chosen[row] = points[here[overlaps.argmax()]]
+    return chosen
+
+
+def _overlaps(box: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
+    """Intersection over union of one x, y, w, h with N of them."""
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
+    common = np.clip(high - low, 0, None).prod(axis=1)
+    return np.asarray(common / (box[2:].prod() + boxes[:, 2:].prod(axis=1) - common))

@@ -1,0 +1,83 @@
+"""The learning curves of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from archlab.core.figures import new_figure
+from archlab.tasks.base import Task
+from archlab.tasks.metrics import used
+from archlab.training.metrics_log import Row
+from archlab.training.runs import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOSS = "#1f4e79"
+
+
+def curves(rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> Figure:
+    """Draw loss and learning rate by iteration, and the validation scores beside those of the task's baselines."""
+    figure = new_figure(12, 4)
+    loss, scores = figure.subplots(1, 2)
+    _draw_loss(loss, [row for row in rows if "loss" in row])
+    _draw_scores(scores, [row for row in rows if "validation" in row], record, task)
+    figure.suptitle(run_title(record), fontsize=10)
+    return figure
+
+
+def _draw_loss(axes: Axes, rows: Sequence[Row]) -> None:
+    from matplotlib.ticker import ScalarFormatter
+
+    iterations = [row["iteration"] for row in rows]
+    axes.plot(iterations, [1000 * row["loss"] for row in rows], color=LOSS, label="training loss")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
+    axes.set_ylabel("training loss, thousandths")
+    _by_iteration(axes)
+    rate = axes.twinx()
+    rate.plot(iterations, [row["lr"] for row in rows], "--", color="#999999", linewidth=1, label="learning rate")
+    rate.set_ylim(bottom=0)
+    rate.set_ylabel("learning rate")
+    lines = [*axes.get_lines(), *rate.get_lines()]
+    axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper right", fontsize=8)
+
+
+def _draw_scores(axes: Axes, rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> None:
+    """Draw one line a score and view, and a baseline's score as a dotted line of the same colour."""
+    drawn = used(task.metrics, "curve")
+    for view, style in zip(task.views, ("o-", "s--", "^:"), strict=False):
+        suffix = "" if view is task.views[0] else f", {view.title}"
+        for metric in drawn:
+            found = [(row["iteration"], row["validation"].get(view.key, {}).get(metric.key)) for row in rows]
+            shown = [(iteration, value) for iteration, value in found if value is not None]
+            if shown:
+                label = f"{metric.title}{suffix}: {metric.text(shown[-1][1])}"
+                axes.plot(*zip(*shown, strict=True), style, color=metric.colour, markersize=4, label=label)
+    for key, title in task.baselines.items():
+        for metric in drawn:
+            if (value := record.baseline.get(key, {}).get(metric.key)) is not None:
+                label = f"{metric.title} of {title}: {metric.text(value)}"
+                axes.axhline(value, color=metric.colour, linestyle=":", linewidth=1.2, label=label)
+    axes.set_ylim(0, 100)
+    axes.set_ylabel("validation score, 0-100")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0)
+    _by_iteration(axes)
+
+
+def _by_iteration(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("iteration")
+    axes.grid(alpha=0.25, which="both")
+
+
+def run_title(record: Record) -> str:
+    size = "x".join(map(str, record.input[1:]))
+    parts = (record.spec, size, f"recipe {record.recipe}", record.data["kind"], f"seed {record.seed}")
+    return ", ".join((*parts, f"{record.samples} samples"))
