@@ -1,13 +1,12 @@
-"""Symbolic feature maps and the leaf operators that a block lays down on them, with their shape rules."""
+"""Symbolic feature maps, the operators that a block applies to them, with their shape rules, and leaves of a graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 Shape = tuple[int, ...]
 Arguments = tuple[tuple[str, Hashable], ...]
@@ -17,11 +16,11 @@ ELEMENTWISE = ("relu", "relu6", "hswish", "hsigmoid", "sigmoid", "silu")
 
 
 class WiringError(ValueError):
-    """A block was asked for something that its input shapes do not allow; the message holds rule and values."""
+    """A block cannot be laid down at its input shapes; the message gives the rule and the values."""
 
 
 class Map(NamedTuple):
-    """A feature map that is not computed yet: value number `id` of one wiring, of `shape` (C, H, W)."""
+    """A symbolic feature map: value number `id` of one wiring, of `shape` (C, H, W)."""
 
     id: int
     shape: Shape
@@ -41,10 +40,10 @@ Maps = Sequence[Map]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One operator of a wired block: what it is, what it reads and what it makes.
+    """One operator of a wired block.
 
-    `scope` names its submodule inside the block; leaves of one scope are calls of one shared layer. Inputs and outputs
-    are value numbers of the block, whose own inputs come first.
+    scope: the name of its submodule in the block; leaves of one scope are calls of one shared layer.
+    inputs, outputs: value numbers in the block, whose own inputs come first.
     """
 
     kind: str
@@ -61,7 +60,7 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Wired:
-    """A block laid down at given input shapes; compared and hashed by identity, since `wire` remembers it."""
+    """A block laid down at its input shapes; compared and hashed by identity, since `wire` remembers it."""
 
     leaves: tuple[Leaf, ...]
     in_shapes: tuple[Shape, ...]
@@ -69,40 +68,59 @@ class Wired:
     out_shapes: tuple[Shape, ...]
 
 
-class Wiring:
-    """Lays down leaf operators; every method takes maps and choices and returns the map (or maps) made.
+class Interpreter(Protocol):
+    """What becomes of the operators that a block applies: `LeafWiring` keeps them, `CostWiring` sums their cost."""
 
-    Convolutions and norms take a `name`, their scope in the block; without one they are named after their kind. A scope
-    taken twice gets a number, so names never collide; only `shared=` joins calls into one layer.
+    inputs: tuple[Map, ...]
+
+    def lay(
+        self, kind: str, xs: Sequence[Map], shape: Shape, *, name: str = "", shared: str = "", **choices: Any
+    ) -> Map:
+        """Apply an operator that makes one map of `shape`.
+
+        name: its scope in the block, empty for an operator without a submodule.
+        shared: the scope of a layer that is called several times, in place of `name`.
+        """
+
+    def lay_many(
+        self, kind: str, xs: Sequence[Map], shapes: Sequence[Shape], *, name: str = "", shared: str = "", **choices: Any
+    ) -> list[Map]:
+        """Apply an operator that makes several maps."""
+
+    def scope(self, name: str) -> AbstractContextManager[None]: ...
+
+    def again(self, name: str) -> AbstractContextManager[None]: ...
+
+    def part(self, g: Wiring, function: Callable[..., Any], xs: Sequence[Map], choices: Mapping[str, Any]) -> Any:
+        """Apply `function(g, *xs, **choices)`, which may be remembered by its arguments."""
+
+
+class Wiring:
+    """Applies operators; every method takes maps and choices, checks the shapes and returns the map (or maps) made.
+
+    Convolutions and norms take a `name`, their scope in the block; the default is their kind. A scope that is taken
+    twice gets a number, so names never collide; only `shared=` joins calls into one layer. What an operator becomes is
+    up to the interpreter.
     """
 
-    def __init__(self, in_shapes: Sequence[Shape]) -> None:
-        self.inputs = tuple(Map(i, shape) for i, shape in enumerate(in_shapes))
-        self.leaves: list[Leaf] = []
-        self._values = len(self.inputs)
-        self._prefix = ""
-        self._taken: dict[str, int] = {}
+    __slots__ = ("_interpreter", "_lay", "_lay_many", "inputs")
 
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Names laid down inside stand under `name`."""
-        before = self._prefix
-        self._prefix = self._unique(name) + "."
-        yield
-        self._prefix = before
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.inputs = interpreter.inputs
+        self._interpreter = interpreter
+        self._lay, self._lay_many = interpreter.lay, interpreter.lay_many
 
-    @contextmanager
-    def again(self, name: str) -> Iterator[None]:
-        """As `scope`, for a second call of the layers that were laid down under `name`, in the same order."""
-        before, taken = self._prefix, self._taken
-        self._prefix += name + "."
-        self._taken = {}
-        yield
-        self._prefix, self._taken = before, taken
+    def scope(self, name: str) -> AbstractContextManager[None]:
+        """Put the names of the layers laid down inside under `name`."""
+        return self._interpreter.scope(name)
+
+    def again(self, name: str) -> AbstractContextManager[None]:
+        """Call the layers under `name` a second time, in the same order; used like `scope`."""
+        return self._interpreter.again(name)
 
     def part(self, function: Callable[..., Any], *xs: Map, **choices: Any) -> Any:
-        """`function(g, *xs, **choices)`: wiring that depends on nothing but these, so that it may be remembered."""
-        return function(self, *xs, **choices)
+        """Return `function(g, *xs, **choices)`, whose operators depend on nothing else, so they may be remembered."""
+        return self._interpreter.part(self, function, xs, choices)
 
     def conv(
         self,
@@ -161,10 +179,9 @@ class Wiring:
         name: str,
     ) -> Map:
         """act(BN(conv(x))), as `name.conv`, `name.norm` and `name.act`."""
-        with self.scope(name):
-            x = self.conv(x, width, kernel=kernel, stride=stride, groups=groups)
-            x = self.norm(x, momentum=momentum)
-            return self.act(x, act)
+        made: Map = self.part(_conv_norm, x, width=width, kernel=kernel, stride=stride, groups=groups, act=act,
+                              momentum=momentum, name=name)  # fmt: skip
+        return made
 
     def depthwise_norm(
         self,
@@ -204,12 +221,12 @@ class Wiring:
                          padding=padding)  # fmt: skip
 
     def upsample(self, x: Map, factor: int) -> Map:
-        """Nearest upsampling by a whole factor, as a layer of its own (the paper's counter sees layers only)."""
+        """Nearest upsampling by a whole factor, as a layer, which the paper's counter sees."""
         size = (x.size[0] * factor, x.size[1] * factor)
         return self._lay("upsample", (x,), (x.channels, *size), name="upsample", factor=factor)
 
     def resize(self, x: Map, size: tuple[int, int], *, mode: Literal["nearest", "bilinear"] = "nearest") -> Map:
-        """Interpolation to (H, W), as a function; bilinear aligns the corners, as the reference's head does."""
+        """Interpolation to (H, W), as a function; bilinear aligns the corners, like the reference's head."""
         if x.size == size:
             return x
         return self._lay("resize", (x,), (x.channels, *size), size=size, mode=mode)
@@ -251,33 +268,66 @@ class Wiring:
     def multiply(self, x: Map, weights: Map) -> Map:
         """x * weights; weights of one position stretch over all positions."""
         if weights.channels != x.channels or weights.size not in {x.size, (1, 1)}:
-            raise WiringError(f"weights of {_text(weights.shape)} do not fit a map of {_text(x.shape)}")
+            raise WiringError(f"weights of {shown(weights.shape)} do not fit a map of {shown(x.shape)}")
         return self._lay("multiply", (x, weights), x.shape)
 
     def module(self, factory: Callable[..., Any], *xs: Map, name: str = "", **arguments: Hashable) -> tuple[Map, ...]:
-        """Any `nn.Module` class as one leaf; its output shapes are found by running it once without weights."""
-        shapes = _shapes_of(factory, tuple(sorted(arguments.items())), tuple(x.shape for x in xs))
+        """Any `nn.Module` class as one leaf; one run on torch's meta device gives its output shapes."""
+        from archlab.blocks.modules import output_shapes  # it stands on this module
+
+        shapes = output_shapes(factory, tuple(sorted(arguments.items())), tuple(x.shape for x in xs))
         name = name or factory.__name__.lower()
         given: dict[str, Any] = {"factory": factory, **arguments}
         return tuple(self._lay_many("module", xs, shapes, name=name, **given))
 
-    def _lay(self, kind: str, xs: Sequence[Map], shape: Sequence[int], **arguments: Any) -> Map:
-        return self._lay_many(kind, xs, [tuple(shape)], **arguments)[0]
 
-    def _lay_many(
-        self,
-        kind: str,
-        xs: Sequence[Map],
-        shapes: Sequence[Shape],
-        *,
-        name: str = "",
-        shared: str = "",
-        **arguments: Any,
+def _conv_norm(
+    g: Wiring, x: Map, *, width: int, kernel: int, stride: int, groups: int, act: Activation, momentum: float, name: str
+) -> Map:
+    with g.scope(name):
+        x = g.conv(x, width, kernel=kernel, stride=stride, groups=groups)
+        x = g.norm(x, momentum=momentum)
+        return g.act(x, act)
+
+
+class LeafWiring:
+    """Keeps the operators that a block applies as leaves; `g` of a block is `Wiring(LeafWiring(in_shapes))`."""
+
+    def __init__(self, in_shapes: Sequence[Shape]) -> None:
+        self.inputs = tuple(Map(i, shape) for i, shape in enumerate(in_shapes))
+        self.leaves: list[Leaf] = []
+        self._values = len(self.inputs)
+        self._prefix = ""
+        self._taken: dict[str, int] = {}
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        before = self._prefix
+        self._prefix = self._unique(name) + "."
+        yield
+        self._prefix = before
+
+    @contextmanager
+    def again(self, name: str) -> Iterator[None]:
+        before, taken = self._prefix, self._taken
+        self._prefix += name + "."
+        self._taken = {}
+        yield
+        self._prefix, self._taken = before, taken
+
+    def part(self, g: Wiring, function: Callable[..., Any], xs: Sequence[Map], choices: Mapping[str, Any]) -> Any:
+        return function(g, *xs, **choices)
+
+    def lay(self, kind: str, xs: Sequence[Map], shape: Shape, **choices: Any) -> Map:
+        return self.lay_many(kind, xs, (shape,), **choices)[0]
+
+    def lay_many(
+        self, kind: str, xs: Sequence[Map], shapes: Sequence[Shape], *, name: str = "", shared: str = "", **choices: Any
     ) -> list[Map]:
         made = [Map(self._values + i, shape) for i, shape in enumerate(shapes)]
         self._values += len(made)
         scope = self._prefix + shared if shared else self._unique(name) if name else ""
-        self.leaves.append(Leaf(kind, scope, tuple(arguments.items()), tuple(x.id for x in xs),
+        self.leaves.append(Leaf(kind, scope, tuple(choices.items()), tuple(x.id for x in xs),
                                 tuple(m.id for m in made), tuple(x.shape for x in xs), tuple(shapes)))  # fmt: skip
         return made
 
@@ -290,18 +340,19 @@ class Wiring:
 
 @lru_cache(maxsize=65536)
 def wire(function: Callable[..., Any], in_shapes: tuple[Shape, ...], many: bool, arguments: Arguments) -> Wired:
-    """Lay down a block at its input shapes, once for each (block, shapes, arguments).
+    """Lay a block down at its input shapes; remembered by block, shapes and arguments.
 
-    `many`: the block takes the list of all its maps; otherwise it is laid down on each map by itself, under
-    `branch0`, `branch1`, ... when there are several. Raises WiringError.
+    many: the block takes the list of all its maps; otherwise it is laid down on each map by itself, under `branch0`,
+      `branch1`, ... if there are several.
+    Raises WiringError if the block does not fit its input shapes.
     """
-    g = Wiring(in_shapes)
-    outputs = lay_down(g, function, many, arguments)
-    return Wired(tuple(g.leaves), in_shapes, tuple(m.id for m in outputs), tuple(m.shape for m in outputs))
+    interpreter = LeafWiring(in_shapes)
+    outputs = lay_down(Wiring(interpreter), function, many, arguments)
+    return Wired(tuple(interpreter.leaves), in_shapes, tuple(m.id for m in outputs), tuple(m.shape for m in outputs))
 
 
 def lay_down(g: Wiring, function: Callable[..., Any], many: bool, arguments: Arguments) -> tuple[Map, ...]:
-    """The maps that a block makes of the inputs of a wiring; see `wire`."""
+    """Return the maps that a block makes of a wiring's inputs; the arguments are those of `wire`."""
     keywords = dict(arguments)
     if many:
         made = function(g, list(g.inputs), **keywords)
@@ -317,7 +368,7 @@ def lay_down(g: Wiring, function: Callable[..., Any], many: bool, arguments: Arg
 
 @lru_cache(maxsize=65536)
 def live(wired: Wired, outputs: frozenset[int]) -> tuple[tuple[Leaf, ...], frozenset[int]]:
-    """The leaves that the outputs at these positions need, in order, and the positions of the inputs they read."""
+    """Return the leaves that the outputs at these positions need, and the positions of the inputs that they read."""
     needed = {wired.outputs[i] for i in outputs}
     kept = []
     for leaf in reversed(wired.leaves):
@@ -327,11 +378,6 @@ def live(wired: Wired, outputs: frozenset[int]) -> tuple[tuple[Leaf, ...], froze
     return tuple(reversed(kept)), frozenset(i for i in range(len(wired.in_shapes)) if i in needed)
 
 
-def elements(shape: Shape) -> int:
-    """Of a map."""
-    return prod(shape)
-
-
 def _check_width(width: int) -> None:
     if width < 1:
         raise WiringError(f"a width must be at least 1, here {width}")
@@ -339,32 +385,14 @@ def _check_width(width: int) -> None:
 
 def _check_size(size: Sequence[int], x: Map, what: str) -> None:
     if min(size) < 1:
-        raise WiringError(f"a map of {_text(x.shape)} is too small for {what}")
+        raise WiringError(f"a map of {shown(x.shape)} is too small for {what}")
 
 
 def _check_equal(what: str, shapes: Sequence[Shape], xs: Maps) -> None:
     if len(set(shapes)) > 1:
-        raise WiringError(f"maps to be {what} differ in shape: {', '.join(_text(x.shape) for x in xs)}")
+        raise WiringError(f"maps to be {what} differ in shape: {', '.join(shown(x.shape) for x in xs)}")
 
 
-def _text(shape: Shape) -> str:
+def shown(shape: Shape) -> str:
+    """Return `CxHxW`, for a message."""
     return "x".join(map(str, shape))
-
-
-@lru_cache(maxsize=4096)
-def _shapes_of(factory: Callable[..., Any], arguments: Arguments, in_shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-    import torch
-
-    for device in ("meta", "cpu"):
-        try:
-            with torch.device(device), torch.no_grad():
-                module = factory(**dict(arguments)).eval()
-                made = module(*(torch.zeros(1, *shape) for shape in in_shapes))
-            break
-        except Exception as error:
-            if device == "cpu":
-                raise WiringError(
-                    f"{factory.__name__} fails on {', '.join(map(_text, in_shapes))}: {type(error).__name__}: {error}"
-                ) from error
-    tensors = (made,) if isinstance(made, torch.Tensor) else tuple(made)
-    return tuple(tuple(t.shape[1:]) for t in tensors)

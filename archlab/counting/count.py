@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
-from archlab.blocks.wiring import Arguments, Leaf, Shape, elements
+from archlab.blocks.wiring import Arguments, Leaf, Shape
 from archlab.network.graph import Graph, Node
 
 COUNTERS = ("fvcore", "paper")
@@ -156,23 +157,23 @@ def _conv(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     weights = y[0] * (x[0] // a["groups"]) * a["kernel"] ** 2
     bias = y[0] if a["bias"] else 0
     multiply_adds = weights * y[1] * y[2]
-    return Count(weights + bias, multiply_adds, multiply_adds + bias * y[1] * y[2], elements(y))
+    return Count(weights + bias, multiply_adds, multiply_adds + bias * y[1] * y[2], prod(y))
 
 
 def _deconv(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     weights = x[0] * y[0] * a["kernel"] ** 2
     bias = y[0] if a["bias"] else 0
     multiply_adds = weights * x[1] * x[2]
-    return Count(weights + bias, multiply_adds, multiply_adds + bias * y[1] * y[2], elements(y))
+    return Count(weights + bias, multiply_adds, multiply_adds + bias * y[1] * y[2], prod(y))
 
 
 def _pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     """The paper's counter knows the global pool only, as C (H + 1) (W + 1); pooling to a larger size is a function."""
-    return Count(fvcore=elements(x), paper=x[0] * (x[1] + 1) * (x[2] + 1) if a["size"] == (1, 1) else 0)
+    return Count(fvcore=prod(x), paper=x[0] * (x[1] + 1) * (x[2] + 1) if a["size"] == (1, 1) else 0)
 
 
 def _resize(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    return Count(fvcore=elements(y) * (4 if a["mode"] == "bilinear" else 1))
+    return Count(fvcore=prod(y) * (4 if a["mode"] == "bilinear" else 1))
 
 
 FREE = Count()
@@ -185,17 +186,17 @@ def _free(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
 RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
     "conv": _conv,
     "deconv": _deconv,
-    "norm": lambda a, x, y: Count(2 * x[0], 2 * elements(x), 2 * elements(x)),
-    "relu": lambda a, x, y: Count(paper=elements(y)),
-    "relu6": lambda a, x, y: Count(paper=elements(y)),
+    "norm": lambda a, x, y: Count(2 * x[0], 2 * prod(x), 2 * prod(x)),
+    "relu": lambda a, x, y: Count(paper=prod(y)),
+    "relu6": lambda a, x, y: Count(paper=prod(y)),
     "hswish": _free,
     "hsigmoid": _free,
     "sigmoid": _free,
     "silu": _free,
     "pool": _pool,
-    "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * elements(y)),
+    "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * prod(y)),
     # The paper's counter forgets the channels here.
-    "upsample": lambda a, x, y: Count(fvcore=elements(y), paper=y[1] * y[2]),
+    "upsample": lambda a, x, y: Count(fvcore=prod(y), paper=y[1] * y[2]),
     "resize": _resize,
     "split": _free,
     "concat": _free,
@@ -276,14 +277,10 @@ def _size(value: Any) -> list[int]:
     return list(get_shape(value) or [])
 
 
-def _product(numbers: Iterable[int]) -> int:
-    return elements(tuple(numbers))
-
-
 def _traced_conv(v: list[Any]) -> int:
     x, weight, y = _size(v[0]), _size(v[1]), _size(v[-1])
     positions = x[2:] if v[6].toIValue() else y[2:]
-    return _product(weight) * _product(positions) + (_product(y) if _size(v[2]) else 0)
+    return prod(weight) * prod(positions) + (prod(y) if _size(v[2]) else 0)
 
 
 def _traced_pool(v: list[Any]) -> int:
@@ -292,11 +289,12 @@ def _traced_pool(v: list[Any]) -> int:
 
 
 def _traced_max_pool(v: list[Any]) -> int:
-    return _product(k.toIValue() for k in v[1].node().inputs()) * _product(_size(v[-1]))
+    kernel: list[int] = [k.toIValue() for k in v[1].node().inputs()]
+    return prod(kernel) * prod(_size(v[-1]))
 
 
 def _traced_output(v: list[Any]) -> int:
-    return _product(_size(v[-1]))
+    return prod(_size(v[-1]))
 
 
 _HANDLERS: dict[str, Callable[[list[Any]], int]] = {
@@ -308,7 +306,7 @@ _HANDLERS: dict[str, Callable[[list[Any]], int]] = {
     "aten::hardtanh_": _traced_output,
     "aten::adaptive_avg_pool2d": _traced_pool,
     "aten::max_pool2d": _traced_max_pool,
-    "aten::upsample_nearest2d": lambda v: _product(_size(v[-1])[2:]),
+    "aten::upsample_nearest2d": lambda v: prod(_size(v[-1])[2:]),
     "aten::linear": lambda v: _traced_output(v) * _size(v[0])[-1],
     "aten::addmm": lambda v: _traced_output(v) * _size(v[1])[-1],
     "aten::mm": lambda v: _traced_output(v) * _size(v[0])[-1],
