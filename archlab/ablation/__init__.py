@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archlab.ablation.frame import complexity_accuracy, table
     from archlab.ablation.load import load_study, study_names
+    from archlab.ablation.plan import AblationOptions, plan_ablation
     from archlab.ablation.report import write_report
-    from archlab.ablation.run import AblationOptions, AblationResult, ablate
+    from archlab.ablation.run import AblationResult, ablate
 
 __all__ = [
     "AblationOptions",
@@ -17,17 +18,19 @@ __all__ = [
     "ablate",
     "complexity_accuracy",
     "load_study",
+    "plan_ablation",
     "study_names",
     "table",
     "write_report",
 ]
 
 _FROM = {
-    "AblationOptions": "run",
+    "AblationOptions": "plan",
     "AblationResult": "run",
     "ablate": "run",
     "complexity_accuracy": "frame",
     "load_study": "load",
+    "plan_ablation": "plan",
     "study_names": "load",
     "table": "frame",
     "write_report": "report",

@@ -3,26 +3,58 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from archlab.cli import options
-from archlab.cli.output import print_json
+from archlab.cli.output import print_json, print_sheets
 from archlab.cli.parser import Command, Group, Parser
 from archlab.core.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from archlab.ablation.plan import Trainings
+    from archlab.ablation.run import AblationResult
 
 PAPER = ("table6", "table7", "figure4", "table1", "table2")
 
 
 def ablate(o: argparse.Namespace) -> int:
     """Train the missing rows of studies and write their tables."""
-    from archlab.ablation.run import AblationOptions
-    from archlab.ablation.run import ablate as run
+    from archlab import ablation
 
-    options = AblationOptions(
+    chosen = ablation.AblationOptions(
         recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, device=o.device, plugin=o.plugin, out=o.runs,
-        reports=o.reports, reuse_records=o.reuse_records, allow_dirty=o.allow_dirty, dry_run=o.dry_run,
+        reports=o.reports, reuse_records=o.reuse_records, allow_dirty=o.allow_dirty,
     )  # fmt: skip
-    return run(o.studies, options).exit_code
+    if o.dry_run:
+        _print_plan(ablation.plan_ablation(o.studies, chosen), o.json)
+        return 0
+    result = ablation.ablate(o.studies, chosen)
+    if o.json:
+        print_json(_as_json(result))
+        return result.exit_code
+    for each in result.tables:
+        print(f"{each.source}: {each.title}")
+        print_sheets(*each.tables)
+    return result.exit_code
+
+
+def _print_plan(planned: Trainings, as_json: bool) -> None:
+    if as_json:
+        print_json(planned.as_json())
+        return
+    for line in planned.lines():
+        print(line)
+
+
+def _as_json(result: AblationResult) -> dict[str, Any]:
+    return {
+        "runs": [asdict(record) for record in result.records],
+        "failed": list(result.failed),
+        "reports": [str(path) for path in result.reports],
+        "stopped": result.stopped,
+    }
 
 
 def ablate_arguments(p: Parser) -> None:
@@ -42,6 +74,7 @@ def ablate_arguments(p: Parser) -> None:
     options.folder(p, "reports", default="results")
     options.device(p)
     options.plugin(p)
+    options.json_output(p, "print one JSON object: records, failed runs and the files written")
 
 
 def report(o: argparse.Namespace) -> None:

@@ -185,7 +185,7 @@ def _training(active: ActiveSearch, each: Training, number: int, placing: Placin
     write_text(spec, each.spec.to_yaml())
     write_text(recipe, replace(each.recipe, name=active.search.recipe.name).to_yaml())
     arguments = ["train", str(spec), "--recipe", str(recipe), "--seed", str(each.seed), "--data", str(active.root)]
-    arguments += ["--out", str(folder / "runs"), "--outputs", str(each.spec.outputs)]
+    arguments += ["--runs", str(folder / "runs"), "--outputs", str(each.spec.outputs)]
     arguments += [] if each.recipe.threads else ["--threads", str(threads_each(placing.at_once, placing.at_once))]
     log = folder / "logs" / f"{each.spec.name}_{each.seed}.txt"
     return _command(active, arguments, log, number % placing.at_once, placing)

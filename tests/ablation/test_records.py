@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from helpers.sample_records import record, run_of, write_records
 
+from archlab.ablation.plan import AblationOptions, plan_ablation
 from archlab.ablation.records import check_checkout, check_records, copy_records, is_tracked, keep_records, read_records
 from archlab.ablation.report import write_report
-from archlab.ablation.run import AblationOptions, ablate
 from archlab.core.errors import InputError
 
 CLEAN = "0123456789abcdef0123456789abcdef01234567"
@@ -100,7 +100,7 @@ def test_a_changed_checkout_trains_nothing_for_a_tracked_folder(clone: Path) -> 
     check_checkout(clone / "reports")
     (clone / "code.py").write_text("2")
     with pytest.raises(InputError) as caught:
-        ablate(["table7"], AblationOptions(reports=Path("reports"), dry_run=True))
+        plan_ablation(["table7"], AblationOptions(reports=Path("reports")))
     (problem,) = caught.value.problems
     assert (problem.field, problem.file) == ("--reports", "reports")
     check_checkout(clone / "results")

@@ -16,6 +16,7 @@ import archlab
 from archlab.ablation import estimate, jobs, study
 from archlab.ablation.estimate import TrainingSize
 from archlab.ablation.load import load_ablation, load_study
+from archlab.ablation.plan import plan_ablation
 from archlab.ablation.run import AblationOptions, ablate
 from archlab.cli.app import main
 from archlab.core.errors import InputError
@@ -249,12 +250,12 @@ def test_problems_of_all_networks_are_named_before_anything_is_trained(folder: P
 
 def test_a_folder_of_data_that_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="no such data folder"):
-        ablate(["two.yaml"], AblationOptions(data=folder / "nowhere", dry_run=True))
+        plan_ablation(["two.yaml"], AblationOptions(data=folder / "nowhere"))
 
 
 def test_numbers_that_make_no_sense_are_all_refused(folder: Path) -> None:
     with pytest.raises(InputError) as caught:
-        ablate(["two.yaml"], AblationOptions(jobs=0, seeds=(1, -2, -3), dry_run=True))
+        plan_ablation(["two.yaml"], AblationOptions(jobs=0, seeds=(1, -2, -3)))
     assert [(problem.field, problem.message) for problem in caught.value.problems] == [
         ("--jobs", "must be at least 1, not 0"),
         ("--seeds", "must not be negative, and is -2"),
@@ -265,7 +266,13 @@ def test_numbers_that_make_no_sense_are_all_refused(folder: Path) -> None:
 def test_a_dry_run_says_what_would_run_and_for_how_long_and_makes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ablate(["two.yaml"], AblationOptions(seeds=(1, 2), dry_run=True, jobs=2)).exit_code == 0
+    assert main(["ablate", "two.yaml", "--seeds", "1,2", "--jobs", "2", "--dry-run", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert [(run["action"], run["seed"], run["folder"]) for run in planned["runs"]] == [
+        ("train", seed, None) for seed in (1, 1, 2, 2)
+    ]
+    assert all(run["seconds"] > 0 for run in planned["runs"])
+    assert main(["ablate", "two.yaml", "--seeds", "1,2", "--jobs", "2", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert said.count("  train  ") == 4
     assert "would be generated first" in said
@@ -289,7 +296,7 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert read(folder / "results" / "records" / f"{done.fingerprint}.json")["spec"] == "skip_pose_net"
     stamp = (folder / "runs" / done.fingerprint / "record.json").stat().st_mtime_ns
 
-    assert ablate(["two.yaml"], AblationOptions(jobs=1)).exit_code == 0
+    assert main(["ablate", "two.yaml", "--jobs", "1"]) == 0
     said = capsys.readouterr()
     assert "2 runs: 1 reused, 1 to train, 1 at once" in said.err
     assert "Skips with small kernels" in said.out
@@ -303,22 +310,26 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert "| Skips with small kernels" in table
     assert "Not trained" not in table
 
-    assert ablate(["two.yaml"], AblationOptions(dry_run=True)).exit_code == 0
+    assert main(["ablate", "two.yaml", "--dry-run"]) == 0
     assert capsys.readouterr().out.count("  reuse  ") == 2
     assert ablate(["two.yaml"]).exit_code == 0
     assert "2 runs: 2 reused, 0 to train" in capsys.readouterr().err
 
     shutil.rmtree(folder / "runs")  # as on another machine, which has the records alone
-    assert ablate(["two.yaml"], AblationOptions(dry_run=True)).exit_code == 0
+    assert main(["ablate", "two.yaml", "--dry-run"]) == 0
     assert capsys.readouterr().out.count("  train  ") == 2
-    assert ablate(["two.yaml"], AblationOptions(reuse_records=True)).exit_code == 0
+    assert main(["ablate", "two.yaml", "--reuse-records"]) == 0
     said = capsys.readouterr()
     assert "2 runs: 2 reused, 0 to train" in said.err
     assert "Skips with small kernels" in said.out
     assert not (folder / "runs").exists()
 
     (folder / "results").rename(folder / "reports")  # as in a clone, whose records are in reports/records
+    assert main(["ablate", "two.yaml", "--reuse-records", "--json", "--quiet"]) == 0
+    told = capsys.readouterr()
     found = ablate(["two.yaml"], AblationOptions(reuse_records=True))
+    assert (json.loads(told.out)["reports"], told.err) == ([str(path) for path in found.reports], "")
+    assert [run["fingerprint"] for run in json.loads(told.out)["runs"]] == [run.fingerprint for run in found.records]
     assert [record.spec for record in found.records] == ["skip_pose_net"] * 2
     assert all("Not trained" not in path.read_text() for path in found.reports)
     kept = {path.name: path.read_bytes() for path in (folder / "reports" / "records").iterdir()}
@@ -356,10 +367,7 @@ def test_networks_put_out_as_many_keypoints_as_the_data_labels_unless_the_user_s
     (run,) = find_runs(folder / "runs")
     assert (run.outputs, run.state, run.fields) == (16, "done", {})
 
-    assert (
-        ablate(["two.yaml"], AblationOptions(recipe="mpii.yaml", data=folder / "mpii", jobs=1, device="cpu")).exit_code
-        == 0
-    )
+    assert main(["ablate", "two.yaml", *options, "--jobs", "1", "--device", "cpu"]) == 0
     said = capsys.readouterr()
     assert "2 runs: 1 reused, 1 to train" in said.err
     assert "recipe mpii: 16 outputs, as the data labels" in said.err
@@ -390,7 +398,7 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(folder: Path, capsys: py
     first, second = jobs.make_jobs([(load_ablation("two.yaml"), setups["tiny.yaml"])], ())
     run = folder / "runs" / first.fingerprint
     (run / "spec.yaml").mkdir(parents=True)
-    assert ablate(["two.yaml"], AblationOptions(jobs=2)).exit_code == 1
+    assert main(["ablate", "two.yaml", "--jobs", "2"]) == 1
     said = capsys.readouterr()
     assert "Skips, seed 1: failed with exit code" in said.err
     assert str(run.relative_to(folder) / "log.txt") in said.err

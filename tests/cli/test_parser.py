@@ -68,7 +68,7 @@ def test_every_command_can_be_loud_or_quiet_and_takes_one_flag_for_one_thing(nam
         assert name in {"data synth", "data convert", "sample", "export"}
 
 
-PRINTING = sorted(set(NAMES) - {"schema", "completion", "ablate"})
+PRINTING = sorted(set(NAMES) - {"schema", "completion"})
 
 
 @pytest.mark.parametrize("name", PRINTING)

@@ -1,0 +1,182 @@
+"""What an ablation runs: its options, its trainings, which of them are done, and how long the others will take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from archlab.ablation.estimate import Estimate, TrainingSize, estimate, spell
+from archlab.ablation.jobs import TrainingJob, TrainingSetup, make_jobs, make_setups, trainable_studies
+from archlab.ablation.load import load_study
+from archlab.ablation.measured import summary
+from archlab.ablation.records import COMMITTED, check_checkout, check_records, read_records
+from archlab.ablation.study import Study
+from archlab.core.errors import InputError, Problem
+from archlab.core.processes import default_jobs, threads_each
+from archlab.training.runs import Record, find_runs
+
+
+@dataclass(frozen=True)
+class AblationOptions:
+    """How an ablation runs.
+
+    recipe: replaces the studies' own. data: a folder that replaces the data that the recipe generates.
+    seeds: replace the recipe's seed. jobs: runs at once; by default one per CPU core, or one on an accelerator.
+    device: by default the best available. plugin: modules with blocks or tasks of the user.
+    out: the folder of run folders. reports: the folder of tables, plots and records.
+    reuse_records: a run whose record is in `reports`/records, or in reports/records of a clone, counts as done even if
+    its folder is not in `out`, so that an ablation can continue on another machine.
+    allow_dirty: accept runs of uncommitted changes even if `reports` is under version control.
+    """
+
+    recipe: str | None = None
+    data: Path | None = None
+    seeds: Sequence[int] = ()
+    jobs: int | None = None
+    device: str | None = None
+    plugin: Sequence[str] = ()
+    out: Path = Path("runs")
+    reports: Path = Path("results")
+    reuse_records: bool = False
+    allow_dirty: bool = False
+
+    def check(self) -> None:
+        """Raise InputError with every number that makes no sense."""
+        wrong = self.jobs is not None and self.jobs < 1
+        problems = [Problem(f"must be at least 1, not {self.jobs}", "--jobs")] if wrong else []
+        problems += [Problem(f"must not be negative, and is {seed}", "--seeds") for seed in self.seeds if seed < 0]
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def records(self) -> Path:
+        """The folder of the records behind the reports."""
+        return self.reports / "records"
+
+    @property
+    def reused(self) -> tuple[Path, ...]:
+        """The folders of records that count as done."""
+        return (self.records, COMMITTED / "records") if self.reuse_records else ()
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """All runs that studies ask for. kept: records that count as done, by fingerprint."""
+
+    studies: Sequence[Study]
+    jobs: Sequence[TrainingJob]
+    kept: Mapping[str, Record]
+    options: AblationOptions
+
+    def record(self, job: TrainingJob) -> Record | None:
+        return job.finished(self.options.out, self.kept)
+
+    @cached_property
+    def missing(self) -> list[TrainingJob]:
+        return [job for job in self.jobs if not self.record(job)]
+
+    @cached_property
+    def at_once(self) -> int:
+        return self.options.jobs or default_jobs(self.options.device)
+
+    @property
+    def setups(self) -> Iterable[TrainingSetup]:
+        return {job.setup.name: job.setup for job in self.jobs}.values()
+
+    def counted(self) -> str:
+        reused = len(self.jobs) - len(self.missing)
+        return f"{len(self.jobs)} runs: {reused} reused, {len(self.missing)} to train, {self.at_once} at once"
+
+    def with_data(self) -> Trainings:
+        """Return the same runs once their data is generated."""
+        return _plan(self.studies, self.options, make_data=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what would be generated, trained and reused as plain data, with the seconds of each run."""
+        expected = iter(estimates(self))
+        runs = [self._run(job, None if self.record(job) else next(expected)) for job in self.jobs]
+        data = [
+            {"recipe": each.recipe.name, "folder": str(each.root), "exists": bool(each.data)} for each in self.setups
+        ]
+        return {"data": data, "runs": runs, "at_once": self.at_once}
+
+    def _run(self, job: TrainingJob, expected: Estimate | None) -> dict[str, Any]:
+        return {
+            "name": job.row.name,
+            "network": job.row.spec,
+            "recipe": job.setup.recipe.name,
+            "seed": job.seed,
+            "action": "train" if expected else "reuse",
+            "folder": str(self.options.out / job.fingerprint) if job.fingerprint else None,
+            "seconds": expected.seconds if expected else 0.0,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the same for a reader, a line a run."""
+        for setup in self.setups:
+            yield f"recipe {setup.recipe.name}, data {setup.root}{'' if setup.data else ' (would be generated first)'}"
+            if self.kept and not setup.data:
+                yield "  which kept records are of this data is not known before it is generated"
+        found = estimates(self)
+        expected = iter(found)
+        for job in self.jobs:
+            record = self.record(job)
+            done = f"  reuse  {job}: {summary(record, self.options.plugin)}" if record else ""
+            yield done or f"  train  {job}: about {spell(next(expected).seconds)}"
+        yield self.counted()
+        if found:
+            yield _total(found, self.at_once)
+
+
+def _total(found: Sequence[Estimate], at_once: int) -> str:
+    known = [each.seconds for each in found if each.seconds is not None]
+    total = sum(known) / min(at_once, len(found)) if len(known) == len(found) else None
+    bases = Counter(each.basis for each in found)
+    return f"about {spell(total)} in all, from " + "; ".join(f"{basis} ({n})" for basis, n in bases.items())
+
+
+def plan_ablation(studies: Sequence[str | Path | Study], options: AblationOptions | None = None) -> Trainings:
+    """Return the runs of the studies' rows, seed by seed, and which of them are done; nothing is written.
+
+    Raises InputError with all problems of the studies, the options and the records.
+    """
+    options = options or AblationOptions()
+    options.check()
+    if not options.allow_dirty:
+        check_checkout(options.reports)
+        check_records(read_records(options.records), options.reports)
+    return _plan([load_study(study) for study in studies], options, make_data=False)
+
+
+def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool) -> Trainings:
+    chosen = [(study, options.recipe or study.recipe) for study in trainable_studies(studies)]
+    setups = make_setups((recipe for _, recipe in chosen), options.data, make_data=make_data)
+    jobs = make_jobs([(study, setups[recipe]) for study, recipe in chosen], options.seeds, options.plugin)
+    kept = [record for folder in options.reused for record in read_records(folder)]
+    return Trainings(studies, jobs, {record.fingerprint: record for record in kept}, options)
+
+
+def estimates(planned: Trainings) -> list[Estimate]:
+    """Return how long each missing run will take."""
+    from archlab.core.device import device_name, pick_device
+
+    options, jobs = planned.options, planned.missing
+    records = [*find_runs(options.out), *read_records(options.records)]
+    device, threads = device_name(pick_device(options.device)), threads_each(planned.at_once, len(jobs))
+    samples = {job.setup.name: job.samples for job in {job.setup.name: job for job in jobs}.values()}
+    sizes = [
+        TrainingSize(
+            spec_hash=job.spec_hash,
+            recipe_hash=job.setup.recipe_hash,
+            activations=job.activations,
+            samples=samples[job.setup.name],
+            device=device,
+            threads=job.setup.recipe.threads or threads,
+        )
+        for job in jobs
+    ]
+    return [estimate(size, records) for size in sizes]
