@@ -28,8 +28,8 @@ CPU = torch.device("cpu")
 
 
 def train(spec: Any, recipe: Recipe, data: Path | None = None, **options: Any) -> Path:
-    """Train; return the run's folder."""
-    return run.train(spec, recipe, data, run.RunOptions(**options)).folder
+    """Train; return the run's folder. Without pictures, which take longer than a tiny training, unless asked for."""
+    return run.train(spec, recipe, data, run.RunOptions(**{"pictures": False, **options})).folder
 
 
 def samples_of(

@@ -51,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = recipe.changed(input=(64, 64), epochs=2, batch=4, eval_batch=6, workers=0, threads=1, log_every=1, validate_every=1,
         schedule=replace(recipe.schedule, decay="constant", milestones=()),
     )  # fmt: skip
-    return train(tiny.make_spec(folder, outputs=16), small, folder / "mpii", out=folder / "runs")
+    return train(tiny.make_spec(folder, outputs=16), small, folder / "mpii", out=folder / "runs", pictures=True)
 
 
 def drawn(rows: list[Row], done: Record) -> list[str]:

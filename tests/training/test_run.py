@@ -73,7 +73,9 @@ def done(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing has disturbed."""
     folder = tmp_path_factory.mktemp("done")
     recipe = tiny.RECIPE.changed(boxes="both", validate_every=6)
-    return train(tiny.make_spec(folder), recipe, root, out=folder / "runs", fields={"width": 8}, threads=1)
+    return train(
+        tiny.make_spec(folder), recipe, root, out=folder / "runs", fields={"width": 8}, threads=1, pictures=True
+    )
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +113,7 @@ def test_a_run_killed_while_it_is_judged_is_judged_again_by_the_same_scores_and_
     root: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "killed").mkdir()
-    whole = train(tiny.make_spec(tmp_path), tiny.RECIPE, root, out=tmp_path / "runs", pictures=False)
+    whole = train(tiny.make_spec(tmp_path), tiny.RECIPE, root, out=tmp_path / "runs")
     command = [sys.executable, "-c", KILLED_IN_JUDGEMENT, str(tmp_path / "killed"), str(root)]
     killed = subprocess.run(command, cwd=REPOSITORY / "tests", capture_output=True, text=True, check=False)
     assert killed.returncode == -9, killed.stderr
@@ -122,14 +124,14 @@ def test_a_run_killed_while_it_is_judged_is_judged_again_by_the_same_scores_and_
         return rung < 2
 
     spec, out = tiny.make_spec(tmp_path / "killed"), tmp_path / "killed" / "runs"
-    again = train(spec, tiny.RECIPE, root, out=out, rungs=(3, 5, 7), judge=judge, pictures=False)
+    again = train(spec, tiny.RECIPE, root, out=out, rungs=(3, 5, 7), judge=judge)
     rows = [row for row in read_rows(again / "metrics.jsonl") if "validation" in row]
     assert [row["iteration"] for row in rows] == [3, 5, 7]
     assert told == [(1, rows[1]["validation"]), (2, rows[2]["validation"])]
     assert "pck" in told[0][1]["ground_truth_boxes"]
     record = read_record(again)
     assert (record.state, record.reason, record.scores) == ("stopped", "stopped at rung 3 of 3, iteration 7", {})
-    assert train(spec, tiny.RECIPE, root, out=out, pictures=False) == again
+    assert train(spec, tiny.RECIPE, root, out=out) == again
     assert read_record(again).state == "done"
     assert again.name == whole.name  # rungs are no part of a run's identity
     assert not (again / "curves.png").exists()

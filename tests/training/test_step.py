@@ -259,7 +259,7 @@ def test_a_run_recorded_on_a_gpu_and_gone_on_with_has_the_losses_of_one_that_is_
     recipe = tiny.RECIPE.changed(pipeline="batched", workers=2, log_every=1)
     for execution in ("eager", "graph"):
         spec = tiny.make_spec(tmp_path)
-        train(spec, recipe.changed(execution=execution), root, out=tmp_path / execution, device="cuda", pictures=False)
+        train(spec, recipe.changed(execution=execution), root, out=tmp_path / execution, device="cuda")
     curves = [
         [row["loss"] for row in read_rows(next((tmp_path / execution).glob("*/metrics.jsonl"))) if "loss" in row]
         for execution in ("eager", "graph")
