@@ -1,4 +1,4 @@
-"""Where the names beside the points of a plot go, so that none covers another, a point or the edge."""
+"""Placing the labels of a plot's points so that none covers another label, a point or the edge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 XY = tuple[float, float]
 DIRECTIONS = tuple((math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16))
 LEADER = 16.0
-"""Pixels from a point to its label beyond which a line should join them."""
+"""Distance in pixels between a point and its label from which a line should join them."""
 RINGS = (0.0, 6.0, 14.0, 24.0, 36.0, 50.0, 68.0, 90.0, 116.0, 150.0, 200.0, 260.0, 340.0)
 
 
@@ -39,11 +39,11 @@ class Box:
         return Box(self.left - by, self.bottom - by, self.right + by, self.top + by)
 
     def nearest(self, point: XY) -> XY:
-        """The point of this box that lies nearest to `point`: where a leader line ends."""
+        """Return the point of this box nearest to `point`, where a leader line ends."""
         return min(max(point[0], self.left), self.right), min(max(point[1], self.bottom), self.top)
 
     def cut_by(self, start: XY, end: XY) -> bool:
-        """Whether the segment from `start` to `end` passes through the inside (Liang and Barsky's clipping)."""
+        """Return whether the segment from `start` to `end` passes through the inside (Liang-Barsky clipping)."""
         low, high = 0.0, 1.0
         for origin, delta, least, most in (
             (start[0], end[0] - start[0], self.left, self.right),
@@ -66,11 +66,12 @@ def place(
     lines: Sequence[tuple[XY, XY]] = (),
     marker: float = 8.0,
 ) -> list[Box | None]:
-    """A box for each label of the given size (width, height), beside its point; None where there is no room left.
+    """Return a box near each point for its label, None where there is no room.
 
-    A box never meets another box, a marker (`marker` pixels about every point) or the outside of `bounds`. Among the
-    free places it prefers the near ones, those that no line crosses, and those nearer to their own point than to any
-    other. Labels are set one by one in several orders, and the order with the smallest sum of prices is kept.
+    A box never overlaps another box, a marker or the outside of `bounds`. Among the free positions it prefers near
+    ones, those that no line crosses, and those nearer to their own point than to any other. Labels are placed one by
+    one in several orders; the order with the lowest total penalty is used.
+    sizes: (width, height) of each label. lines: segments to avoid. marker: the diameter of a point, in pixels.
     """
     markers = [Box(x, y, x, y).grown(marker / 2) for x, y in points]
     best: tuple[float, list[Box | None]] | None = None
@@ -134,7 +135,7 @@ def _first(pair: tuple[float, Box]) -> float:
 
 
 def _candidates(point: XY, size: XY, marker: float) -> Iterable[tuple[float, Box]]:
-    """Boxes round a point, ring by ring; right before left before above and below, as a reader looks for them."""
+    """Yield (penalty, box) around a point, ring by ring. Right is preferred to left, left to above and below."""
     for ring in RINGS:
         for dx, dy in DIRECTIONS:
             reach = marker / 2 + 3 + ring
@@ -145,7 +146,7 @@ def _candidates(point: XY, size: XY, marker: float) -> Iterable[tuple[float, Box
 
 
 def _crossings(box: Box, point: XY, others: Sequence[Box], lines: Sequence[tuple[XY, XY]]) -> float:
-    """The price of a line through this label, and of its leader running through the core of others."""
+    """Return the penalty for lines through this label, and for its leader line through other labels."""
     target = box.nearest(point)
     through = sum(box.cut_by(*line) for line in lines)
     over = sum(other.grown(-3.0).cut_by(point, target) for other in others)
@@ -153,7 +154,7 @@ def _crossings(box: Box, point: XY, others: Sequence[Box], lines: Sequence[tuple
 
 
 def _ambiguity(box: Box, point: XY, others: Sequence[XY]) -> float:
-    """The price of standing nearer to another point than to the label's own: high where no leader line tells."""
+    """Return the penalty for being nearer to another point than to its own: high if there is no leader line."""
     own = math.dist(point, box.nearest(point))
     if not any(math.dist(other, box.nearest(other)) < own for other in others):
         return 0.0

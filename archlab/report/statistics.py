@@ -1,4 +1,4 @@
-"""What a few seeds can say: confidence intervals of means, and how far two orders agree."""
+"""Statistics of a few seeds: confidence intervals of means, and the agreement of two orders."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from archlab.report.correlation import pair_signs, tau_b
 
 CONFIDENCE = 0.95
 ALL_ORDERS = 9
-"""Up to so many things every order is tried (9! = 362,880), beyond it `SHUFFLES` of them."""
+"""The largest number of items for which all orders are tried (9! = 362,880); beyond it, `SHUFFLES` random ones."""
 SHUFFLES = 100_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `n` seeds and its confidence interval, which one seed does not have."""
+    """A mean over `n` seeds and its confidence interval. One seed has no interval."""
 
     mean: float
     low: float | None
@@ -31,7 +31,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau-b of two orders of `n` things, and how often chance alone gives one as far from 0."""
+    """Kendall's tau-b of two orders of `n` items. p: how often random orders give a tau at least as far from 0."""
 
     tau: float
     p: float
@@ -39,7 +39,7 @@ class Agreement:
 
 
 def interval(values: Sequence[float]) -> Interval | None:
-    """mean -+ t(n - 1, 0.975) s / sqrt(n), with the sample standard deviation s; None of no values."""
+    """Return mean -+ t(n - 1, 0.975) s / sqrt(n), with the sample standard deviation s; None without values."""
     n = len(values)
     if n < 2:
         return Interval(values[0], None, None, 1) if n else None
@@ -51,10 +51,10 @@ def interval(values: Sequence[float]) -> Interval | None:
 
 
 def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement | None:
-    """Kendall's tau-b (`tau_b`) with a test of chance.
+    """Return Kendall's tau-b (`tau_b`) with a two-sided permutation test.
 
-    p is the share of the orders of ys whose |tau| is not smaller (two-sided permutation test; the observed order is
-    one of them). None for fewer than two things, or where all of xs or all of ys are equal.
+    p is the share of the orders of ys whose |tau| is not smaller, including the observed order. Returns None for fewer
+    than two items, or if all of xs or all of ys are equal.
     """
     signs_x, signs_y = pair_signs(xs), pair_signs(ys)
     tau = tau_b(signs_x, signs_y)
@@ -73,7 +73,7 @@ def agreement(xs: Sequence[float], ys: Sequence[float]) -> Agreement | None:
 
 
 def _orders(n: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Every order of n things, or many by chance and the given one, some at a time."""
+    """Yield batches of all orders of n items or, for many items, of the given order and random ones."""
     if n <= ALL_ORDERS:
         every = itertools.permutations(range(n))
         while some := list(itertools.islice(every, 50_000)):

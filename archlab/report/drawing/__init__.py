@@ -1,4 +1,4 @@
-"""Drawings of networks as SVG: the block graph like Lite-HRNet's Figure 2, and blocks from inside like its Figure 1."""
+"""Drawings of networks as SVG: the block graph, as in Lite-HRNet's Figure 2, and insides of blocks, as in Figure 1."""
 
 from archlab.report.drawing.sheet import draw, draw_block
 

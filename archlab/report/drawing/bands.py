@@ -1,4 +1,4 @@
-"""A flow too wide for one line, broken into several, like a text; letters say where a broken net goes on."""
+"""Breaking a wide flow into several lines, like text. Letters mark where a net that crosses a break continues."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from archlab.report.drawing.picture import STRONG
 
 
 def breaks(columns: Sequence[tuple[float, float]], ties: Mapping[int, int], limit: float) -> list[int]:
-    """The columns at which lines begin, the first 0, each line filled up to `limit`.
+    """Return the columns at which lines start, each line filled up to `limit`.
 
-    `columns`: start and end of each. `ties`: how strongly a column hangs together with the one before it (0 where not
-    given); a line begins at the weakest tie.
+    columns: (start, end) of each. ties: how strongly a column belongs to the one before it, 0 by default. A line starts
+    at the weakest tie.
     """
     starts = [0]
     for column, (_, end) in enumerate(columns):
@@ -25,7 +25,7 @@ def breaks(columns: Sequence[tuple[float, float]], ties: Mapping[int, int], limi
 
 
 def broken(flow: Flow, starts: Sequence[int]) -> list[Flow]:
-    """The flow in lines that begin at the given columns."""
+    """Return the flow as lines that start at the given columns."""
     line = [sum(column >= start for start in starts) - 1 for column in flow.columns]
     made = {ref: line[i] for i, piece in enumerate(flow.pieces) for ref in piece.outputs}
     found = {ref for i, piece in enumerate(flow.pieces) for ref in piece.inputs if made[ref] < line[i]}
@@ -37,7 +37,7 @@ def broken(flow: Flow, starts: Sequence[int]) -> list[Flow]:
         here = [i for i in range(len(flow.pieces)) if line[i] == n]
         soonest = sorted(here, key=lambda i: flow.columns[i])
         read = dict.fromkeys(ref for i in soonest for ref in flow.pieces[i].inputs if made[ref] < n)
-        # What was made last and what is read first comes first, so that it goes straight on.
+        # The value made last and the value read first come first, so that their nets run straight.
         sent = sorted((ref for ref in crossing if made[ref] == n), key=lambda ref: -column[ref])
         parts.append(_part(flow, here, starts[n], _ends(flow, letters, read), _ends(flow, letters, sent)))
     return parts

@@ -1,4 +1,4 @@
-"""From a folded graph to the pieces of its drawing: what each shows, which rows it spans, what its nets carry."""
+"""The pieces of a folded graph's drawing: what each shows, the rows it spans, and the shapes on its nets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ IMAGE: Ref = (-1, 0)
 
 @dataclass(frozen=True)
 class Piece:
-    """What a cell of the layout shows: a step, one branch of a step, or (without a step) where the flow starts or ends.
+    """The content of one cell: a step, one branch of a step, or, without a step, the start or end of the flow.
 
-    `paths`: (which of its inputs, which of its outputs) depend on each other.
+    paths: (input, output) pairs that depend on each other, by their positions.
     """
 
     step: Step | None
@@ -34,7 +34,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Flow:
-    """Pieces with their columns; the shape and the row of each net, and which nets carry their shape as a label."""
+    """Pieces with their columns. shapes, rows: of each net. labelled: the nets that show their shape."""
 
     pieces: tuple[Piece, ...]
     columns: tuple[int, ...]
@@ -44,16 +44,17 @@ class Flow:
 
 
 def shape_text(shape: Shape) -> str:
+    """Return `40x64x48`."""
     return "x".join(map(str, shape))
 
 
 def has_stages(graph: Graph) -> bool:
-    """Whether nodes stand in named stages, which get headers, or each has a name of its own to show."""
+    """Return whether nodes are in named stages, which get headers. Otherwise each node shows its own name."""
     return any(STAGE.match(node.name) for node in graph.nodes)
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent."""
+    """Return a share in percent."""
     percent = 100 * part / whole if whole else 0
     if not part:
         return "0 %"
@@ -61,7 +62,7 @@ def share(part: int, whole: int) -> str:
 
 
 def flow_of(graph: Graph, drawn: Folded, cost: Cost) -> Flow:
-    """Pieces in the order in which they run, between the image and the network's output."""
+    """Return the pieces in execution order, from the image to the network's output."""
     shapes = {IMAGE: graph.input}
     for step in drawn.steps:
         shapes |= {(step.index, k): step.node.out_shapes[k] for k in step.outputs}
@@ -77,7 +78,7 @@ def flow_of(graph: Graph, drawn: Folded, cost: Cost) -> Flow:
 
 
 def depends(leaves: tuple[Leaf, ...], inputs: int) -> dict[int, frozenset[int]]:
-    """Which of a block's inputs each of its values depends on."""
+    """Return which of a block's inputs each of its values depends on."""
     on = {k: frozenset([k]) for k in range(inputs)}
     for leaf in leaves:
         joint = frozenset().union(*(on[value] for value in leaf.inputs))
@@ -90,12 +91,15 @@ def _made(step: Step) -> list[Ref]:
 
 
 def _changes(step: Step, shapes: Mapping[Ref, Shape]) -> bool:
-    """Whether a step makes other shapes than it reads."""
+    """Return whether a step's output shapes differ from its input shapes."""
     return {shapes[ref] for ref in _made(step)} != {shapes[ref] for _, ref in step.inputs}
 
 
 def _rows(drawn: Folded, shapes: Mapping[Ref, Shape]) -> dict[Ref, int]:
-    """A row for each resolution, fine to coarse; an image of a resolution of its own goes beside what reads it."""
+    """Return a row for each net: one row per resolution, fine to coarse.
+
+    An image whose resolution no other net has is in the row of the steps that read it.
+    """
     sizes = sorted(
         {shape[1:] for ref, shape in shapes.items() if ref != IMAGE}, key=lambda size: (-size[0] * size[1], size)
     )
@@ -122,7 +126,7 @@ def _pieces(step: Step, rows: Mapping[Ref, int], lines: Lines) -> Iterator[Piece
 def _branches(
     step: Step, on: Mapping[int, frozenset[int]], values: Mapping[int, int]
 ) -> list[tuple[tuple[tuple[int, Ref], ...], tuple[int, ...]]]:
-    """A block that does the same on each map by itself is drawn once on each; any other stands over all its maps."""
+    """Return (inputs, outputs) of each piece: one piece per map if a block treats maps separately, else one for all."""
     sources = [on[values[k]] for k in step.outputs]
     single = all(len(source) == 1 for source in sources) and len(set(sources)) == len(sources) == len(step.inputs)
     worked = all(value >= len(step.node.inputs) for value in values.values())
@@ -133,7 +137,7 @@ def _branches(
 
 
 def _lines(graph: Graph, step: Step, cost: Cost) -> Lines:
-    """The block, how often it stands in a row, and without stages the node's name and share of the work."""
+    """Return the block's name, its number of repeats and, without stages, the node's name and share of the FLOPs."""
     lines: list[tuple[str, Style]] = [
         (line, NORMAL) for line in wrapped(shortened(step.node.block.replace("_", " "), 40), 11)
     ]

@@ -1,4 +1,4 @@
-"""What of a graph is drawn: its nodes without the bare gatherings, and equal neighbours folded into one."""
+"""Folding a graph for its drawing: pure gatherings are removed, and equal neighbours are merged into one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from archlab.network.graph import Graph, Node, Ref
 
-GATHER = "gather"  # hands the maps of a stage's single branches on, and does nothing
+GATHER = "gather"  # passes the maps of a stage's branches on and computes nothing
 
 
 @dataclass(frozen=True)
 class Step:
-    """A node as it is drawn: `inputs` are (which of its inputs, where it comes from) of those it needs.
+    """A node as it is drawn.
 
-    `count`: how many equal nodes in a row it stands for.
+    inputs: (position, source) of each input that it needs. count: the number of equal consecutive nodes that it shows.
     """
 
     index: int
@@ -27,7 +27,7 @@ class Step:
         return tuple(sorted(self.node.read))
 
     def alike(self, other: Step) -> bool:
-        """The same block at the same shapes, with the same things pruned."""
+        """Return whether the other is the same block at the same shapes, with the same parts pruned."""
         mine, its = self.node, other.node
         kept = tuple(k for k, _ in self.inputs) == tuple(k for k, _ in other.inputs)
         same = (mine.block, mine.arguments, mine.read, self.count) == (its.block, its.arguments, its.read, other.count)
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Repeat:
-    """Several nodes in a row, by their indices in the graph, of which `count` copies follow each other."""
+    """A group of consecutive nodes, by their indices in the graph, that occurs `count` times in a row."""
 
     members: tuple[int, ...]
     count: int
@@ -44,7 +44,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Folded:
-    """What is drawn, and where the network's output comes from."""
+    """The steps and repeats to draw, and the source of the network's output."""
 
     steps: tuple[Step, ...]
     repeats: tuple[Repeat, ...]
@@ -52,7 +52,7 @@ class Folded:
 
 
 def unfolded(graph: Graph) -> Folded:
-    """Every node, gatherings left out: who reads one reads what it gathers."""
+    """Return every node as a step, without gatherings: their readers read the gathered values directly."""
     passed: dict[Ref, Ref] = {}
     steps = []
     for index, node in enumerate(graph.nodes):
@@ -65,7 +65,7 @@ def unfolded(graph: Graph) -> Folded:
 
 
 def fold(drawn: Folded, *, singles: bool) -> Folded:
-    """Groups of nodes that follow each other in equal copies, folded, short ones first; `singles`: single nodes too."""
+    """Fold groups of nodes that repeat consecutively, short groups first. singles: fold repeated single nodes too."""
     period = 1 if singles else 2
     while period <= len(drawn.steps) // 2:
         place = {step.index: i for i, step in enumerate(drawn.steps)} | {-1: -1}
@@ -80,7 +80,7 @@ def fold(drawn: Folded, *, singles: bool) -> Folded:
 
 
 def _copies(drawn: Folded, place: Mapping[int, int], start: int, period: int) -> int:
-    """How many equal copies of the steps from `start` follow each other, each reading only the one before it."""
+    """Return the number of equal consecutive copies of the steps from `start`, each reading only the copy before it."""
     steps = drawn.steps
     group = steps[start : start + period]
     if period > 1 and all(step.alike(group[0]) for step in group):
@@ -100,7 +100,7 @@ def _alike(steps: Sequence[Step], start: int, copy: int, period: int) -> bool:
 
 
 def _chained(drawn: Folded, place: Mapping[int, int], start: int, period: int, count: int) -> bool:
-    """Whether every copy reads the one before it in the way in which the first reads what stands before the group."""
+    """Return whether every copy reads the copy before it as the first one reads the steps before the group."""
     copies = [_reads(drawn, place, start + c * period, period) for c in range(count)]
     folds = [_inner_repeats(drawn, place, start + c * period, period) for c in range(count)]
     if any(later != copies[1] for later in copies[2:]) or any(inner is None or inner != folds[0] for inner in folds):
@@ -116,7 +116,7 @@ def _chained(drawn: Folded, place: Mapping[int, int], start: int, period: int, c
 
 
 def _reads(drawn: Folded, place: Mapping[int, int], at: int, period: int) -> list[Ref]:
-    """What the steps from `at` read, their sources counted from there."""
+    """Return what the steps from `at` read, with sources relative to `at`."""
     steps = drawn.steps[at : at + period]
     return [(place[source] - at, which) for step in steps for _, (source, which) in step.inputs]
 
@@ -124,7 +124,7 @@ def _reads(drawn: Folded, place: Mapping[int, int], at: int, period: int) -> lis
 def _inner_repeats(
     drawn: Folded, place: Mapping[int, int], at: int, period: int
 ) -> list[tuple[tuple[int, ...], int]] | None:
-    """Groups folded before within the steps from `at`, counted from there; None where one sticks out."""
+    """Return the groups folded within the steps from `at`, relative to it; None if a group crosses the border."""
     found = []
     for repeat in drawn.repeats:
         members = tuple(place[index] - at for index in repeat.members)
@@ -137,7 +137,7 @@ def _inner_repeats(
 
 
 def _closed(drawn: Folded, start: int, period: int, count: int) -> bool:
-    """Whether what follows reads only the last copy, and, for a group, nothing runs past it."""
+    """Return whether later steps read only the last copy and, for a group, nothing from before it."""
     steps, end = drawn.steps, start + period * count
     inner = {step.index for step in steps[start : end - period]}
     before = {step.index for step in steps[:start]} | {-1}

@@ -1,4 +1,4 @@
-"""A block from inside in a few operations: a convolution with its norm and activation is one, and so is a weighting."""
+"""The inside of a block as a few operations: a convolution with its norm and activation is one, a weighting is one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BARS = {"split", "concat"}
 
 @dataclass(frozen=True)
 class Operation:
-    """One box of a block's inside. `kind` chooses its fill.
+    """One box of a block's inside.
 
-    `scales`: what each input is multiplied by before it is added. `others`: it reads and serves the other branches too.
+    kind: selects the fill. scales: the factor of each input in a sum. others: it also reads and feeds other branches.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Inside:
-    """A block's operations in order, the values that come in and go out, and the shape of every value."""
+    """A block's operations in order, its input and output values, and the shape of every value."""
 
     operations: tuple[Operation, ...]
     inputs: tuple[int, ...]
@@ -42,12 +42,12 @@ class Inside:
 
     @property
     def form(self) -> tuple[tuple[str, bool], ...]:
-        """What two insides have in common that look alike."""
+        """Equal for insides that look the same."""
         return tuple((operation.label, operation.others) for operation in self.operations)
 
 
 def inside_of(wired: Wired, leaves: Sequence[Leaf], outputs: Iterable[int]) -> Inside:
-    """The inside of a block of which the outputs at some positions are wanted, by the leaves that they need."""
+    """Return the inside of a block. leaves: those needed. outputs: the positions of the outputs that are read."""
     ends = tuple(dict.fromkeys(wired.outputs[k] for k in outputs))
     shapes = dict(enumerate(wired.in_shapes)) | _shapes(leaves)
     if _apart(leaves, len(wired.in_shapes), ends):
@@ -59,14 +59,14 @@ def inside_of(wired: Wired, leaves: Sequence[Leaf], outputs: Iterable[int]) -> I
 
 
 def _apart(leaves: Sequence[Leaf], inputs: int, ends: Sequence[int]) -> bool:
-    """Whether every output comes from an input of its own."""
+    """Return whether every output depends on one input that no other output uses."""
     on = depends(tuple(leaves), inputs)
     sources = [on[end] for end in ends]
     return len(ends) > 1 and len(set(sources)) == len(ends) and all(len(source) == 1 for source in sources)
 
 
 def _needed(leaves: Sequence[Leaf], end: int) -> list[Leaf]:
-    """The leaves that one value needs."""
+    """Return the leaves that one value needs."""
     needed, kept = {end}, []
     for leaf in reversed(leaves):
         if needed & set(leaf.outputs):
@@ -76,14 +76,14 @@ def _needed(leaves: Sequence[Leaf], end: int) -> list[Leaf]:
 
 
 def _unprefixed(leaves: Sequence[Leaf]) -> list[Leaf]:
-    """Without the `branch0.` under which a block for a single map stands where it is laid down on several."""
+    """Remove the `branch0.` from scopes, which a block for a single map has where it is applied to several."""
     if not all(re.match(r"branch\d+\.", leaf.scope) for leaf in leaves if leaf.scope):
         return list(leaves)
     return [replace(leaf, scope=leaf.scope.partition(".")[2]) for leaf in leaves]
 
 
 def inside_of_weighting(operation: Operation) -> Inside:
-    """A weighting's own operations."""
+    """Return the inside of a weighting."""
     made = {value for leaf in operation.leaves for value in leaf.outputs}
     inputs = tuple(dict.fromkeys(v for leaf in operation.leaves for v in leaf.inputs if v not in made))
     read = {value for leaf in operation.leaves for value in leaf.inputs}
@@ -105,7 +105,7 @@ def _shapes(leaves: Iterable[Leaf]) -> dict[int, Shape]:
 
 
 def _merged(operations: Sequence[Operation], ends: Sequence[int]) -> list[Operation]:
-    """A convolution with the norm and the activation that alone read it becomes one operation."""
+    """Merge each convolution with its norm and activation, where nothing else reads it."""
     readers: dict[int, int] = {}
     for value in [*ends, *(value for operation in operations for value in operation.inputs)]:
         readers[value] = readers.get(value, 0) + 1
@@ -145,7 +145,7 @@ def _is_depthwise(leaf: Leaf) -> bool:
 
 
 def leaf_text(leaf: Leaf) -> str:
-    """An operator in words."""
+    """Return the text of an operator."""
     if leaf.kind in ACTIVATIONS:
         return ACTIVATIONS[leaf.kind]
     return _TEXTS[leaf.kind](leaf) if leaf.kind in _TEXTS else leaf.kind.replace("_", " ")
@@ -180,7 +180,7 @@ _TEXTS: dict[str, Callable[[Leaf], str]] = {
 
 
 def _weighted(operations: Sequence[Operation]) -> list[Operation]:
-    """Every weighting, x times a function of x that a scope of the block holds, as one operation."""
+    """Merge every weighting, x times a function of x within one scope, into one operation."""
     made = list(operations)
     for scope in _scopes(operations):
         group = _closure(operations, scope)
@@ -192,7 +192,7 @@ def _weighted(operations: Sequence[Operation]) -> list[Operation]:
 
 
 def _scopes(operations: Sequence[Operation]) -> list[str]:
-    """Outermost scopes; of one that holds a scope a branch, these."""
+    """Return the outermost scopes; for a scope with one scope per branch, those inner scopes."""
     found: dict[str, None] = {}
     for scope in (operation.leaves[0].scope for operation in operations):
         parts = scope.split(".")
@@ -202,7 +202,7 @@ def _scopes(operations: Sequence[Operation]) -> list[str]:
 
 
 def _closure(operations: Sequence[Operation], scope: str) -> list[Operation]:
-    """The operations of a scope, those between them, and those that join what it made with what it read."""
+    """Return the operations of a scope, those between them, and those that combine its results with its inputs."""
     named = [operation for operation in operations if operation.leaves[0].scope.startswith(scope + ".")]
     above, below = _ancestors(operations, named), _descendants(operations, named)
     group = [o for o in operations if o in named or (o in above and o in below)]
@@ -250,16 +250,17 @@ def _weighting(group: Sequence[Operation], operations: Sequence[Operation], scop
 
 
 def _paired(inputs: tuple[int, ...], outputs: tuple[int, ...], leaves: Sequence[Leaf]) -> tuple[int, ...]:
-    """Inputs in the order of the outputs that they are multiplied into."""
+    """Return the inputs in the order of the outputs that they are multiplied into."""
     factor = {leaf.outputs[0]: leaf.inputs[0] for leaf in leaves if leaf.kind == "multiply"}
     ordered = [factor[value] for value in outputs if factor.get(value) in inputs]
     return tuple(dict.fromkeys([*ordered, *inputs]))
 
 
 def _one_branch(whole: Inside) -> Inside:
-    """The finest branch alone, where a block does the same on every branch but for operations that pair them.
+    """Return the finest branch alone if a block treats all branches alike, apart from weightings across branches.
 
-    An operation of n maps in and n out counts as n, side by side; what remains is kept if it needs one input only.
+    A weighting with n inputs and n outputs is treated as n parallel ones. The result is used only if it needs one
+    input.
     """
     if len(whole.outputs) < 2:
         return whole

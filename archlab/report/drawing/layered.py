@@ -1,9 +1,8 @@
-"""Cells in columns and rows, and which way the nets between them go; coordinates come later, in `routing`.
+"""Placing cells in columns and rows and choosing paths for nets; `routing` then computes coordinates.
 
-Everything is said along the flow (u) and across it (v), so that one layout serves a drawing that runs to the right and
-one that runs down. A row holds one lane, or more where cells stand beside each other in one column; between the lanes
-lie corridors. A net that passes columns runs along a lane that is free there, or along a corridor, and so never through
-a cell.
+Positions are along the flow (u) and across it (v), so one layout serves drawings that run to the right and drawings
+that run down. A row has one lane, or more where several cells share a column. Between lanes are corridors. A net that
+passes columns uses a free lane or a corridor, so it never crosses a cell.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Pin:
-    """Where a net meets a cell: at the row in which it comes or goes."""
+    """The end of a net at a cell. row: where it enters or leaves."""
 
     net: str
     row: int
@@ -23,7 +22,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Cell:
-    """A box to be placed in a column, over rows first to last. `apron`: free breadth wanted behind it."""
+    """A box to be placed in a column. rows: first and last. apron: free breadth needed next to it."""
 
     column: int
     rows: tuple[int, int]
@@ -36,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Net:
-    """A value on its way: the pin that makes it (cell, place among its outputs) and the pins that read it."""
+    """The path of a value: its source pin (cell, position among the outputs) and the pins that read it."""
 
     name: str
     source: tuple[int, int]
@@ -50,7 +49,7 @@ Place = int  # lane i is place 2 i + 1, the corridor before it 2 i
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Cells with their lanes, nets with their trunks: `trunks` maps a net to (place, track in that corridor)."""
+    """Cells with their lanes, and nets. trunks: the (place, track in that corridor) of each net that passes columns."""
 
     cells: tuple[Cell, ...]
     lanes: tuple[tuple[int, int], ...]
@@ -64,7 +63,7 @@ class Arrangement:
 
     @cached_property
     def tracks(self) -> dict[Place, int]:
-        """Corridor -> number of tracks in it."""
+        """The number of tracks in each corridor."""
         counts: dict[Place, int] = {}
         for place, track in self.trunks.values():
             if place % 2 == 0:
@@ -72,16 +71,16 @@ class Arrangement:
         return counts
 
     def pin_lane(self, cell: int, row: int) -> int:
-        """The lane in which a cell's pin of a row lies."""
+        """Return the lane of a cell's pin in a row."""
         first, last = self.lanes[cell]
         rows = range(first, last + 1)
         return min(rows, key=lambda lane: (abs(self.lane_rows[lane] - row), lane))
 
 
 def columns(spans: Sequence[tuple[int, int]], sources: Sequence[Sequence[int]]) -> list[int]:
-    """A column for each cell (in an order in which cells stand behind what they read), as far forward as may be.
+    """Return the earliest possible column for each cell. Cells come after the cells that they read.
 
-    Cells of one row may share a column, in lanes of their own; a cell over several rows has these rows to itself.
+    Cells of one row may share a column, in separate lanes. A cell over several rows shares them with no other.
     """
     made: list[int] = []
     taken: dict[int, list[tuple[int, int]]] = {}
@@ -95,7 +94,7 @@ def columns(spans: Sequence[tuple[int, int]], sources: Sequence[Sequence[int]]) 
 
 
 def arrange(cells: Sequence[Cell]) -> Arrangement:
-    """Lanes for cells and trunks for nets. A net's source stands in an earlier column than its targets."""
+    """Assign lanes to cells and trunks to nets. A net's source must be in an earlier column than its targets."""
     nets = _nets(cells)
     lanes, lane_rows = _lanes(cells, nets)
     bare = Arrangement(tuple(cells), lanes, lane_rows, nets, {})
@@ -122,7 +121,7 @@ def _nets(cells: Sequence[Cell]) -> tuple[Net, ...]:
 
 
 def _lanes(cells: Sequence[Cell], nets: Sequence[Net]) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
-    """First and last lane of every cell, and the row of every lane."""
+    """Return the first and last lane of every cell, and the row of every lane."""
     sub = _places_in_rows(cells, nets)
     depth: dict[int, int] = {}
     for cell, place in zip(cells, sub, strict=True):
@@ -134,7 +133,7 @@ def _lanes(cells: Sequence[Cell], nets: Sequence[Net]) -> tuple[tuple[tuple[int,
 
 
 def _places_in_rows(cells: Sequence[Cell], nets: Sequence[Net]) -> list[int]:
-    """Which of a row's lanes a cell takes: the middle one of those that it reads from, if free, else the first free."""
+    """Return each cell's lane within its row: the middle one of those it reads from, else the first free one."""
     source = {net.name: net.source[0] for net in nets}
     places = [0] * len(cells)
     taken: set[tuple[int, int, int]] = set()
@@ -150,7 +149,7 @@ def _places_in_rows(cells: Sequence[Cell], nets: Sequence[Net]) -> list[int]:
 
 
 def _trunks(bare: Arrangement) -> dict[str, tuple[Place, int]]:
-    """A place for every net that passes columns, short nets first, so that they nest."""
+    """Return a place for every net that passes columns. Short nets come first, so that nets nest."""
     used: dict[tuple[Place, int], list[tuple[int, int]]] = {}
     trunks: dict[str, tuple[Place, int]] = {}
     blocked = _blocked(bare)
@@ -179,7 +178,7 @@ def _blocked(bare: Arrangement) -> list[set[Place]]:
 
 
 def _passed(bare: Arrangement, net: Net, place: Place) -> range:
-    """The columns in which a trunk at a place must find it free: also the source's, unless it goes straight on."""
+    """Return the columns in which a trunk needs its place free: also the source's, unless the net runs straight."""
     cell, output = net.source
     row = bare.cells[cell].outputs[output].row
     alone = sum(pin.row == row for pin in bare.cells[cell].outputs) == 1
@@ -188,7 +187,7 @@ def _passed(bare: Arrangement, net: Net, place: Place) -> range:
 
 
 def _detour(bare: Arrangement, net: Net, place: Place) -> tuple[float, Place]:
-    """How far a place lies from where a net begins and ends."""
+    """Return how far a place is from the ends of a net."""
     cell, output = net.source
     start = 2 * bare.pin_lane(cell, bare.cells[cell].outputs[output].row) + 1
     ends = [2 * bare.pin_lane(i, bare.cells[i].inputs[k].row) + 1 for i, k in net.targets]

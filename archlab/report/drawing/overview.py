@@ -1,4 +1,4 @@
-"""The block graph as a picture: a row a resolution, columns in the order of the flow, stages under their headers."""
+"""The block graph as a picture: one row per resolution, columns in flow order, stages under their headers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from archlab.counting.count import Cost
 from archlab.network.graph import Graph, Ref
+from archlab.report.drawing.across import Spacing
 from archlab.report.drawing.bands import breaks, broken
 from archlab.report.drawing.flow import Flow, Piece, flow_of, has_stages, shape_text, share
 from archlab.report.drawing.fold import Folded, Repeat, fold, unfolded
@@ -29,10 +30,10 @@ from archlab.report.drawing.picture import (
     set_lines,
     text_width,
 )
-from archlab.report.drawing.routing import Layout, Spacing, route
+from archlab.report.drawing.routing import Layout, route
 
-WIDTH = 1160.0  # shown at 1000 pixels, the smallest type is then 9 pixels high
-EXCHANGES = {"fusion", "transition"}  # shown by the ways between their resolutions
+WIDTH = 1160.0  # at a display width of 1000 pixels, the smallest type is 9 pixels high
+EXCHANGES = {"fusion", "transition"}  # drawn with the paths between their resolutions
 SPACING = Spacing()
 LEVEL = 20.0  # height of a row of brackets
 LABEL = Style(11, colour=GREY)
@@ -41,7 +42,7 @@ MARGIN = 8.0
 
 @dataclass(frozen=True)
 class Header:
-    """What stands over a group of columns, named by the nodes that stand in them."""
+    """The lines above a group of columns. members: the nodes in these columns."""
 
     lines: Lines
     members: frozenset[int]
@@ -49,14 +50,14 @@ class Header:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A graph in the form in which it is drawn: one flow a line."""
+    """A graph in the form to be drawn: one flow per line."""
 
     drawn: Folded
     flows: tuple[Flow, ...]
 
 
 def overview(graph: Graph, cost: Cost, chosen: Chosen) -> Picture:
-    """The graph in its chosen form, its lines under each other."""
+    """Return the picture of a graph in its chosen form, line below line."""
     headers = _headers(graph, cost)
     fills = block_fills(node.block for node in graph.nodes)
     placed, y = [], 0.0
@@ -68,7 +69,7 @@ def overview(graph: Graph, cost: Cost, chosen: Chosen) -> Picture:
 
 
 def choose(graph: Graph, cost: Cost) -> Chosen:
-    """The least folded form that fits the width in one line; if none does, the most folded one in several."""
+    """Return the least folded form that fits on one line; if none fits, the most folded form on several lines."""
     whole, headers = unfolded(graph), _headers(graph, cost)
     for drawn in (whole, fold(whole, singles=False), fold(whole, singles=True)):
         flow = flow_of(graph, drawn, cost)
@@ -81,7 +82,7 @@ def choose(graph: Graph, cost: Cost) -> Chosen:
 
 
 def _evenly_broken(flow: Flow, layout: Layout, ties: Mapping[int, int], headers: Sequence[Header]) -> list[Flow]:
-    """As few lines as fit the width, of these the most even ones."""
+    """Return the flow in the fewest lines that fit the width, as even in length as possible."""
     best: list[Flow] = []
     for limit in range(int(WIDTH), 100, -10):
         lines = broken(flow, breaks(layout.columns, ties, limit))
@@ -94,7 +95,7 @@ def _evenly_broken(flow: Flow, layout: Layout, ties: Mapping[int, int], headers:
 
 
 def _headers(graph: Graph, cost: Cost) -> tuple[Header, ...]:
-    """A header for each stage: its name and its shares of the parameters and of the paper's MFLOPs."""
+    """Return a header for each stage: its name and its shares of the parameters and of the paper's FLOPs."""
     if not has_stages(graph):
         return ()
     headers = []
@@ -107,7 +108,7 @@ def _headers(graph: Graph, cost: Cost) -> tuple[Header, ...]:
 
 
 def _columns(flow: Flow, members: frozenset[int]) -> range:
-    """The columns from the first to the last of the nodes; empty if none is in this flow."""
+    """Return the columns from the first to the last of the nodes; empty if none is in this flow."""
     at = [c for piece, c in zip(flow.pieces, flow.columns, strict=True) if piece.step and piece.step.index in members]
     return range(min(at), max(at) + 1) if at else range(0)
 
@@ -140,7 +141,7 @@ def _cell(flow: Flow, piece: Piece, column: int) -> Cell:
     width, height = block_size(piece.lines)
     span = piece.rows[1] - piece.rows[0]
     if _is_exchange(piece):
-        breadth, width = max(44.0, 2 * height + 12), max(width, 48.0)  # its words stand above its first line
+        breadth, width = max(44.0, 2 * height + 12), max(width, 48.0)  # its text is above its first line
     elif piece.step:
         breadth = max(44.0, height + 12 - span * 62)
     else:
@@ -157,7 +158,7 @@ def _is_exchange(piece: Piece) -> bool:
 
 
 def _line(flow: Flow, repeats: Sequence[Repeat], headers: Sequence[Header], fills: Mapping[str, str]) -> Picture:
-    """One line of the drawing: headers, brackets, and below them the pieces and their nets."""
+    """Return one line of the drawing: headers and brackets above pieces and nets."""
     layout = _layout(flow, headers)[1]
     here = [header for header in headers if _columns(flow, header.members)]
     brackets = [repeat for repeat in repeats if _columns(flow, frozenset(repeat.members))]
@@ -173,13 +174,13 @@ def _line(flow: Flow, repeats: Sequence[Repeat], headers: Sequence[Header], fill
 
 
 def _depth(repeat: Repeat, repeats: Sequence[Repeat]) -> int:
-    """1 for a group without groups in it, 2 for one that holds such a group, and so on."""
+    """Return the nesting depth of a group: 1 if it contains no other group."""
     inner = [other for other in repeats if set(other.members) < set(repeat.members)]
     return 1 + max((_depth(other, inner) for other in inner), default=0)
 
 
 def _stage(flow: Flow, layout: Layout, header: Header, height: float) -> Picture:
-    """A pale panel behind a stage's columns, its header at the top."""
+    """Return a pale panel behind a stage's columns, with the header at the top."""
     columns = _columns(flow, header.members)
     left, right = layout.columns[columns[0]][0] - 7, layout.columns[columns[-1]][1] + 7
     panel = Box(left, 0, right - left, height, PALE, "panel", stroke="none")
@@ -187,7 +188,7 @@ def _stage(flow: Flow, layout: Layout, header: Header, height: float) -> Picture
 
 
 def _bracket(flow: Flow, layout: Layout, repeat: Repeat, y: float) -> Picture:
-    """A bracket over the columns of a folded group, broken by how many copies of the group there are."""
+    """Return a bracket over the columns of a folded group, with the number of copies in a gap in its middle."""
     columns = _columns(flow, frozenset(repeat.members))
     left, right = layout.columns[columns[0]][0], layout.columns[columns[-1]][1]
     text = f"× {repeat.count}"
@@ -202,7 +203,7 @@ def _bracket(flow: Flow, layout: Layout, repeat: Repeat, y: float) -> Picture:
 
 
 def _body(flow: Flow, layout: Layout, fills: Mapping[str, str]) -> Picture:
-    """Pieces, nets and the shapes they carry."""
+    """Return the pieces, nets and shape labels."""
     wires = tuple(Line(wire.points, wire.net, arrow=True) for wire in layout.wires)
     shapes = {_name(ref): shape_text(shape) for ref, shape in flow.shapes.items()}
     labels = tuple(Text(u, v, shapes[net], LABEL.size, colour=LABEL.colour) for net, (u, v) in layout.labels.items())

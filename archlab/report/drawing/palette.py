@@ -1,4 +1,4 @@
-"""Fills by kind of block: light tints of a colour-blind-safe palette under dark text."""
+"""Fill colours for kinds of blocks: light tints of a colour-blind-safe palette, for dark text."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ OPERATOR_FILLS = {"conv": SKY, "depthwise": GREEN, "deconv": RED, "weighting": O
 
 
 def block_fills(blocks: Iterable[str]) -> dict[str, str]:
-    """A fill for each kind of block, in order: its own, or the first free one for a kind without or whose own is taken.
+    """Return a fill for each kind of block, in order of first appearance.
 
-    Plain blocks share a fill, and so do all kinds that are left when the tints are used up.
+    A kind gets its own tint; if it has none, or another kind has taken it, the first free one. Plain blocks share a
+    fill, and all kinds that remain when the tints are used up are white.
     """
     kinds = list(dict.fromkeys(blocks))
     fills: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A block's inside as a picture that runs downwards, framed under its name."""
+"""The picture of a block's inside, from top to bottom, in a frame with its name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from archlab.report.drawing import layered
+from archlab.report.drawing.across import Spacing
 from archlab.report.drawing.flow import shape_text
 from archlab.report.drawing.inside import BARS, Inside, Operation
 from archlab.report.drawing.layered import Cell, Pin, arrange
@@ -27,30 +28,31 @@ from archlab.report.drawing.picture import (
     text_width,
     wrapped,
 )
-from archlab.report.drawing.routing import UV, Layout, Spacing, Span, route
+from archlab.report.drawing.routing import UV, Layout, Span, route
 
 SPACING = Spacing(lane=24, between=12, gap=20, arrow=13, pin=24, label_side=1, label_gap=5)
 WORDS, LABEL = Style(11.5), Style(10.5, colour=GREY)
 OTHERS = (("from the other", "resolutions"), ("to the other", "resolutions"))
 STUB = 22.0
 PAD = 12.0
-Strand = tuple[int, ...]
-_LAST = (10**6,)  # behind all strands that start beside another
+Lane = tuple[int, ...]
+"""The position of a value across the flow; lanes are ordered as tuples."""
+_LAST = (10**6,)  # after all lanes that were opened next to another
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a cell shows: an operation, or (without one) a map that comes in or goes out."""
+    """The content of a cell: an operation, or, without one, an input or output map."""
 
     operation: Operation | None
     lines: Lines
-    strands: tuple[Strand, ...]
+    lanes: tuple[Lane, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
 def panel(title: str, notes: Sequence[str], inside: Inside, fill: str) -> Picture:
-    """The inside under a strip with the block's name in its colour, and notes below that."""
+    """Return the picture of an inside below a strip with the block's name in its colour, and notes below the strip."""
     body = _body(inside)
     head: Lines = ((title, STRONG),)
     joint = " · ".join(notes)
@@ -70,9 +72,9 @@ def panel(title: str, notes: Sequence[str], inside: Inside, fill: str) -> Pictur
 
 def _body(inside: Inside) -> Picture:
     parts = _parts(inside)
-    rank = {strand: i for i, strand in enumerate(sorted({s for part in parts for s in part.strands}))}
-    of_value = _strands(inside)
-    rows = [(rank[min(part.strands)], rank[max(part.strands)]) for part in parts]
+    rank = {lane: i for i, lane in enumerate(sorted({each for part in parts for each in part.lanes}))}
+    of_value = _lanes(inside)
+    rows = [(rank[min(part.lanes)], rank[max(part.lanes)]) for part in parts]
     makers = {value: i for i, part in enumerate(parts) for value in part.outputs}
     columns = layered.columns(rows, [[makers[value] for value in part.inputs] for part in parts])
     cells = [_cell(part, row, column, rank, of_value) for part, row, column in zip(parts, rows, columns, strict=True)]
@@ -81,20 +83,20 @@ def _body(inside: Inside) -> Picture:
 
 
 def _parts(inside: Inside) -> list[Part]:
-    of_value = _strands(inside)
+    of_value = _lanes(inside)
     parts = [Part(None, _map_text(inside, v), (of_value[v],), (), (v,)) for v in inside.inputs]
     for operation in inside.operations:
         values = (*operation.inputs, *operation.outputs)
         wide = operation.kind in BARS or len(operation.outputs) > 1
-        strands = tuple(of_value[v] for v in (values if wide else operation.outputs))
+        lanes = tuple(of_value[v] for v in (values if wide else operation.outputs))
         lines = tuple((line, WORDS) for line in _label_lines(operation.label))
-        parts.append(Part(operation, lines, strands, operation.inputs, operation.outputs))
+        parts.append(Part(operation, lines, lanes, operation.inputs, operation.outputs))
     parts += [Part(None, _map_text(inside, v), (of_value[v],), (v,), ()) for v in inside.outputs]
     return parts
 
 
 def _label_lines(label: str) -> list[str]:
-    """An operation's words in short lines, broken behind commas where there are any."""
+    """Return an operation's label in short lines, broken after commas if it has any."""
     lines: list[str] = []
     for part in label.split(", "):
         if lines and len(lines[-1]) + len(part) <= 18:
@@ -108,36 +110,36 @@ def _map_text(inside: Inside, value: int) -> Lines:
     return ((shape_text(inside.shapes[value]), LABEL),)
 
 
-def _strands(inside: Inside) -> dict[int, Strand]:
-    """Which strand of the flow each value lies in.
+def _lanes(inside: Inside) -> dict[int, Lane]:
+    """Assign every value to a lane along the flow.
 
-    An operation goes on in the strand of what it reads first, and a second map that it makes starts a strand beside.
-    Where several maps go out, they end in strands of their own, in which what joins for one of them alone stands, while
-    what leaves a map that goes on elsewhere too starts a strand beside it.
+    An operation continues the lane of its first input; each extra output opens a new lane. A block with several outputs
+    has one lane per output: an operation that joins several inputs for one output only is in that output's lane, and
+    one that branches off a value with other readers opens a new lane next to it.
     """
     serves, readers = _serves(inside), Counter(value for operation in inside.operations for value in operation.inputs)
-    strands: dict[int, Strand] = {value: (k,) for k, value in enumerate(inside.inputs)}
+    lanes: dict[int, Lane] = {value: (k,) for k, value in enumerate(inside.inputs)}
     for operation in inside.operations:
         value = operation.inputs[0]
-        start = strands[value]
+        start = lanes[value]
         own = serves[operation.outputs[0]]
         if len(inside.outputs) > 1 and len(own) == 1 and (len(operation.inputs) > 1 or start == (*own,)):
             start = (*own,)
         elif len(inside.outputs) > 1 and readers[value] > 1 and len(operation.inputs) == 1:
-            start = _beside(start, own, set(strands.values()))
+            start = _next_to(start, own, set(lanes.values()))
         for j, made in enumerate(operation.outputs):
-            strands[made] = (*start, j) if j else start
-    return strands
+            lanes[made] = (*start, j) if j else start
+    return lanes
 
 
-def _beside(start: Strand, serves: Collection[int], taken: Collection[Strand]) -> Strand:
-    """A new strand next to `start`, on the side of the outputs that it serves; strands sort as tuples."""
+def _next_to(start: Lane, serves: Collection[int], taken: Collection[Lane]) -> Lane:
+    """Return a new lane next to `start`, on the side of the outputs that need it."""
     side = (start[0] - 1, *_LAST) if serves and min(serves) < start[0] else start
-    return (*side, 1 + sum(strand[: len(side)] == side for strand in taken))
+    return (*side, 1 + sum(lane[: len(side)] == side for lane in taken))
 
 
 def _serves(inside: Inside) -> dict[int, set[int]]:
-    """Which of the outputs need a value."""
+    """Return which outputs need each value."""
     serves = {value: {k for k, end in enumerate(inside.outputs) if end == value} for value in inside.shapes}
     for operation in reversed(inside.operations):
         reached = set().union(*(serves[value] for value in operation.outputs))
@@ -147,7 +149,7 @@ def _serves(inside: Inside) -> dict[int, set[int]]:
 
 
 def _labelled(inside: Inside) -> list[int]:
-    """Values whose shape is new, but for those that only go out, where the shape stands anyway."""
+    """Return the values whose shape is new, without those that are only outputs, where the shape is shown anyway."""
     read = {value for operation in inside.operations for value in operation.inputs}
     changed = (
         operation
@@ -158,7 +160,7 @@ def _labelled(inside: Inside) -> list[int]:
 
 
 def _cell(
-    part: Part, rows: tuple[int, int], column: int, rank: Mapping[Strand, int], of_value: Mapping[int, Strand]
+    part: Part, rows: tuple[int, int], column: int, rank: Mapping[Lane, int], of_value: Mapping[int, Lane]
 ) -> Cell:
     width, height = block_size(part.lines)
     others = part.operation is not None and part.operation.others
@@ -203,7 +205,7 @@ def _box(part: Part, span: Span) -> Picture:
 
 
 def _to_others(box: Box) -> Picture:
-    """Dotted lines from and to the branches that are not drawn."""
+    """Return dotted lines from and to the branches that are not drawn."""
     high, low = box.y + box.height / 4, box.y + 3 * box.height / 4
     near, far = box.right, box.right + STUB
     lines = (

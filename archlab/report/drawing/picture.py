@@ -1,4 +1,4 @@
-"""What a drawing is made of before it is an SVG: boxes, lines and texts in pixels, with the extents of the texts."""
+"""The elements of a drawing before it becomes an SVG: boxes, lines and texts in pixels, with text extents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ XY = tuple[float, float]
 INK = "#1b1b1b"
 GREY = "#595959"
 
-# Advance widths in thousandths of the type size. They are DejaVu Sans's (bold: DejaVu Sans Bold's), the widest of the
-# fonts that the SVG asks for, so that a text is never wider than its extent says.
+# Advance widths in thousandths of the type size, from DejaVu Sans (bold: DejaVu Sans Bold). It is the widest of the
+# fonts that the SVG names, so no text is wider than its computed extent.
 _REGULAR = {
     278: "'ijl", 295: "IJ", 318: " ,.·", 337: "/:;\\|", 361: "-f", 393: "()[]t", 412: "!r²⁰⁶", 460: '"', 500: "*_`–",
     525: "sz", 550: "?c", 580: "FLk", 616: "PTYaeovxy", 656: "$0123456789EKSbdghnpqu{}", 699: "ABCRVXZ", 732: "U",
@@ -26,17 +26,17 @@ _WIDTHS = {
     bold: {char: width / 1000 for width, chars in table.items() for char in chars}
     for bold, table in ((False, _REGULAR), (True, _BOLD))
 }
-_UNKNOWN = 1.2  # em, for what the tables do not know
+_UNKNOWN = 1.2  # em, for characters not in the tables
 
 
 def text_width(string: str, size: float, *, bold: bool = False) -> float:
-    """An upper bound of a text's width in pixels."""
+    """Return an upper bound of a text's width in pixels."""
     return size * sum(_WIDTHS[bold].get(char, _UNKNOWN) for char in string)
 
 
 @dataclass(frozen=True)
 class Box:
-    """A filled rectangle. A `panel` holds others; a `block` or `terminal` lets nothing but its own text inside."""
+    """A filled rectangle. A `panel` contains others; a `block` or `terminal` contains only its own text."""
 
     x: float
     y: float
@@ -62,7 +62,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """A polyline; `net` says what flows along it (lines of one net may run together); `inner`: part of a box's sign."""
+    """A polyline. net: the value it carries; lines of one net may overlap. inner: drawn within a box."""
 
     points: tuple[XY, ...]
     net: str
@@ -74,7 +74,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Text:
-    """A line of text; (x, y) is where its base line starts, has its middle, or ends."""
+    """A line of text. (x, y): the start, middle or end of its base line, by `anchor`."""
 
     x: float
     y: float
@@ -87,7 +87,7 @@ class Text:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom; an upper bound."""
+        """An upper bound of (left, top, right, bottom)."""
         width = text_width(self.string, self.size, bold=self.bold)
         left = self.x - {"start": 0, "middle": width / 2, "end": width}[self.anchor]
         return left, self.y - 0.8 * self.size, left + width, self.y + 0.24 * self.size
@@ -95,7 +95,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Picture:
-    """A part of a drawing, or the whole, from (0, 0) to (width, height)."""
+    """A drawing or a part of one, from (0, 0) to (width, height)."""
 
     width: float
     height: float
@@ -114,7 +114,7 @@ class Picture:
 
 
 def joined(pictures: Iterable[Picture]) -> Picture:
-    """Pictures in one system of coordinates laid over each other."""
+    """Return pictures overlaid in one system of coordinates."""
     parts = list(pictures)
     return Picture(
         max((part.width for part in parts), default=0),
@@ -127,7 +127,7 @@ def joined(pictures: Iterable[Picture]) -> Picture:
 
 @dataclass(frozen=True)
 class Style:
-    """How a line of text looks."""
+    """The look of a line of text."""
 
     size: float = 12
     bold: bool = False
@@ -144,13 +144,13 @@ Lines = tuple[tuple[str, Style], ...]
 
 
 def block_size(lines: Lines) -> tuple[float, float]:
-    """Width and height of lines of text set under each other."""
+    """Return the width and height of lines of text set one below the other."""
     width = max((text_width(string, style.size, bold=style.bold) for string, style in lines), default=0)
     return width, sum(style.leading for _, style in lines)
 
 
 def set_lines(lines: Lines, x: float, top: float, anchor: Literal["start", "middle", "end"] = "middle") -> list[Text]:
-    """Lines of text under each other, from `top` down."""
+    """Return lines of text one below the other, from `top` down."""
     texts = []
     for string, style in lines:
         baseline = top + 0.5 * (style.leading - style.size) + 0.79 * style.size
@@ -160,12 +160,12 @@ def set_lines(lines: Lines, x: float, top: float, anchor: Literal["start", "midd
 
 
 def centred(lines: Lines, centre: XY) -> list[Text]:
-    """Lines of text about a point."""
+    """Return lines of text centred on a point."""
     return set_lines(lines, centre[0], centre[1] - block_size(lines)[1] / 2)
 
 
 def wrapped(words: str, limit: int) -> tuple[str, ...]:
-    """Lines of at most `limit` characters, broken at spaces; a longer word stands alone."""
+    """Return lines of at most `limit` characters, broken at spaces. A longer word has a line of its own."""
     lines: list[str] = []
     for word in words.split():
         if lines and len(lines[-1]) + 1 + len(word) <= limit:
@@ -176,5 +176,5 @@ def wrapped(words: str, limit: int) -> tuple[str, ...]:
 
 
 def shortened(words: str, limit: int = 32) -> str:
-    """At most `limit` characters."""
+    """Return at most `limit` characters, ending in an ellipsis if cut."""
     return words if len(words) <= limit else words[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""A whole drawing: title, block graph, legend, and the insides of its blocks."""
+"""A whole drawing: title, block graph, legend and the insides of the blocks."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ Placed: TypeAlias = list[tuple[float, float, Picture]]
 
 
 def draw(graph: Graph) -> str:
-    """The SVG of a network: its block graph like Lite-HRNet's Figure 2, and below it each kind of block from inside."""
+    """Return the SVG of a network: its block graph, as in Lite-HRNet's Figure 2, and the insides of its blocks."""
     cost = counting.cost(graph)
     facts = [f"input {shape_text(graph.input)}", *_facts(cost)]
-    described = f"Block graph of {graph.name}: {', '.join(facts)}. Below it, each kind of block from inside."
+    described = f"Block graph of {graph.name}: {', '.join(facts)}. Below it, the inside of each kind of block."
     return to_svg(sheet(graph, cost), f"{graph.name}: block graph", described)
 
 
 def draw_block(wired: Wired, title: str) -> str:
-    """The SVG of a block's inside, and of the weightings in it."""
+    """Return the SVG of a block's inside and of the weightings in it."""
     inside = inside_of(wired, wired.leaves, range(len(wired.outputs)))
     panels = [panel(title, (), inside, PLAIN), *_weighting_panels(inside).values()]
     picture = _stacked([packed(panels, WIDTH)])
@@ -56,13 +56,13 @@ def draw_block(wired: Wired, title: str) -> str:
 
 
 def sheet(graph: Graph, cost: Cost) -> Picture:
-    """The whole drawing before it is an SVG."""
+    """Return the whole drawing as a picture."""
     facts = " · ".join([f"input {shape_text(graph.input)}", *_facts(cost)])
     title = _lines(((shortened(graph.name, 60), TITLE), (facts, TEXT)))
     chosen = choose(graph, cost)
     main = overview(graph, cost, chosen)
     examples = list(_examples(graph.nodes))
-    reading = "From top to bottom; in the pills, the maps that come in and go out. DWConv: depthwise convolution."
+    reading = "From top to bottom. Rounded boxes: input and output maps. DWConv: depthwise convolution."
     if any(scale != 1 for each in examples for operation in each.inside.operations for scale in operation.scales):
         reading += " 2×: counted twice in the sum."
     insides = _lines((("Inside the blocks", HEADING), (reading, TEXT)))
@@ -83,7 +83,7 @@ def _lines(lines: Lines) -> Picture:
 
 
 def _stacked(parts: Sequence[Picture]) -> Picture:
-    """Under each other, with an edge around."""
+    """Return pictures one below the other, with a margin around them."""
     placed, y = [], EDGE
     for part in parts:
         placed.append(part.moved(EDGE, y))
@@ -93,7 +93,7 @@ def _stacked(parts: Sequence[Picture]) -> Picture:
 
 
 def _legend(graph: Graph, chosen: Chosen) -> Picture:
-    """What the colours stand for, and how lines, letters and multiples read."""
+    """Return the legend: the meaning of colours, lines, letters and multiples."""
     boxes, texts, x, y = [], [], 0.0, 0.0
     for block, fill in block_fills(node.block for node in graph.nodes if node.block != GATHER).items():
         words = shortened(block.replace("_", " "))
@@ -111,14 +111,14 @@ def _notes(chosen: Chosen) -> Iterator[str]:
     maps = "An arrow is a feature map, channels x height x width, labelled where shapes change."
     yield f"{maps} Rows are resolutions, fine above coarse."
     folded = chosen.drawn.repeats or any(step.count > 1 for step in chosen.drawn.steps)
-    notes = ["× n: n equal blocks or groups of blocks in a row, drawn once."] if folded else []
-    notes += ["Circled letters: an arrow goes on at the same letter."] if len(chosen.flows) > 1 else []
+    notes = ["× n: n equal consecutive blocks or groups of blocks, drawn once."] if folded else []
+    notes += ["Circled letters: an arrow continues at the same letter."] if len(chosen.flows) > 1 else []
     yield " ".join([*notes, "Shares of FLOPs are by the paper's counter."])
 
 
 @dataclass(frozen=True)
 class Example:
-    """One kind of block, shown by one of its nodes."""
+    """One kind of block with the node that shows it. alike, all: nodes of the same form, and nodes of this kind."""
 
     block: str
     node: Node
@@ -128,7 +128,7 @@ class Example:
 
 
 def _panels(graph: Graph, examples: Sequence[Example]) -> list[Picture]:
-    """Each kind of block in the order in which it first appears, with the weightings in it behind it."""
+    """Return a panel for each kind of block in order of first appearance, each followed by its weightings."""
     fills = block_fills(node.block for node in graph.nodes)
     made: dict[str, Picture] = {}
     for example in examples:
@@ -142,14 +142,14 @@ def _panels(graph: Graph, examples: Sequence[Example]) -> list[Picture]:
 
 
 def _weighting_panels(inside: Inside) -> dict[str, Picture]:
-    """A panel for each kind of weighting in a block, by its label."""
+    """Return a panel for each kind of weighting in a block, by its label."""
     found = {o.label: o for o in inside.operations if o.kind == "weighting"}
     fill = OPERATOR_FILLS["weighting"]
     return {label: panel(label, (), inside_of_weighting(o), fill) for label, o in found.items()}
 
 
 def _examples(nodes: Sequence[Node]) -> Iterator[Example]:
-    """For each kind of block, a node with the fewest maps, and among these of the commonest form."""
+    """Yield for each kind of block a node with the fewest maps, of the most common form among those."""
     for block in dict.fromkeys(node.block for node in nodes if node.block != GATHER):
         found = [(node, inside_of(node.wired, node.leaves, sorted(node.read))) for node in nodes if node.block == block]
         maps = [len(inside.inputs) + len(inside.outputs) for _, inside in found]
@@ -160,7 +160,7 @@ def _examples(nodes: Sequence[Node]) -> Iterator[Example]:
 
 
 def packed(panels: Sequence[Picture], width: float) -> Picture:
-    """Return panels side by side within a width: in their order, or in one found by swaps if that saves much height."""
+    """Return panels side by side within a width, in their order, or in an order found by swaps if that saves height."""
     in_order = _placed(panels, width)
     sizes: tuple[Callable[[Picture], float], ...] = (
         lambda part: -part.height,
@@ -174,7 +174,7 @@ def packed(panels: Sequence[Picture], width: float) -> Picture:
 
 
 def _swapped(order: list[Picture], width: float) -> Placed:
-    """Return the lowest packing that swapping panels one pair at a time leads to."""
+    """Return the lowest packing found by swapping panels pair by pair."""
     best = _placed(order, width)
     for _ in range(3):
         for i, j in combinations(range(len(order)), 2):
@@ -188,7 +188,7 @@ def _swapped(order: list[Picture], width: float) -> Placed:
 
 
 def _placed(panels: Sequence[Picture], width: float) -> Placed:
-    """Place each panel as high up as it goes."""
+    """Place each panel as high as possible."""
     placed: Placed = []
     for part in panels:
         lefts = [0.0, *(x + other.width + BETWEEN for x, _, other in placed)]
@@ -203,7 +203,7 @@ def _height(placed: Placed) -> float:
 
 
 def _drop(placed: Placed, x: float, part: Picture) -> float:
-    """The highest free y for a panel whose left side is at x."""
+    """Return the smallest free y for a panel whose left side is at x."""
     under = [
         y + other.height + BETWEEN
         for left, y, other in placed

@@ -14,7 +14,7 @@ BEND = 5.0  # radius of a bend
 
 
 def to_svg(picture: Picture, title: str, description: str) -> str:
-    """The document; it brings its own white ground, so that it reads on a dark page too."""
+    """Return the document. It has a white background, so it is also readable on a dark page."""
     width, height = _number(picture.width), _number(picture.height)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -60,7 +60,7 @@ def _head(tip: XY, back: XY, colour: str) -> str:
 
 
 def _path(points: Sequence[XY]) -> str:
-    """Straight parts, joined by bends of a small radius."""
+    """Return a path of straight segments joined by small bends."""
     parts = [f"M{_point(points[0])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         radius = min(BEND, _distance(before, corner) / 2, _distance(corner, after) / 2)
@@ -92,10 +92,10 @@ def _point(point: XY) -> str:
 
 
 def _number(value: float) -> str:
-    """Two decimals at most; no minus zero."""
+    """Return a number with at most two decimals and without negative zero."""
     return f"{round(value, 2) + 0:g}" if abs(value) < 1e4 else f"{value:.0f}"
 
 
 def _text(string: str) -> str:
-    """Escaped, without the control characters that XML forbids."""
+    """Return escaped text without the control characters that XML forbids."""
     return escape("".join(char if char.isprintable() else " " for char in string))

@@ -19,6 +19,7 @@ from archlab.blocks.wiring import wire
 from archlab.core import builtin
 from archlab.counting import count as counting
 from archlab.report.drawing import draw, draw_block
+from archlab.report.drawing.across import Spacing
 from archlab.report.drawing.flow import flow_of, shape_text
 from archlab.report.drawing.fold import fold, unfolded
 from archlab.report.drawing.inside import inside_of, inside_of_weighting
@@ -26,7 +27,7 @@ from archlab.report.drawing.layered import Cell, Pin, arrange, columns
 from archlab.report.drawing.overview import WIDTH, _layout, choose, overview
 from archlab.report.drawing.palette import FILLS, TINTS, WHITE, block_fills
 from archlab.report.drawing.picture import GREY, INK, Box, Line, Picture, Text, text_width
-from archlab.report.drawing.routing import Spacing, route
+from archlab.report.drawing.routing import route
 from archlab.report.drawing.sheet import sheet
 
 BUILT_IN = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
