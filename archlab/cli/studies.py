@@ -78,17 +78,22 @@ def ablate_arguments(p: Parser) -> None:
 
 
 def report(o: argparse.Namespace) -> None:
-    """Write tables or plots of studies from run records alone."""
+    """Write tables or plots of studies from run records alone.
+
+    The report of a search is written again from its result.json.
+    """
     from archlab.ablation.report import write_report
+    from archlab.search.report.write import is_result, rewrite_search
 
     if o.records and not o.records.is_dir():
         raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
     records = o.records or o.reports / "records"
-    written = [
-        path
-        for study in o.studies
-        for path in write_report(study, records, o.reports, plugin=o.plugin, allow_dirty=o.allow_dirty)
-    ]
+    written: list[Path] = []
+    for study in o.studies:
+        if is_result(study):
+            written += rewrite_search(Path(study), plugin=o.plugin)
+        else:
+            written += write_report(study, records, o.reports, plugin=o.plugin, allow_dirty=o.allow_dirty)
     if o.json:
         print_json([str(path) for path in written])
         return
@@ -97,7 +102,7 @@ def report(o: argparse.Namespace) -> None:
 
 
 def report_arguments(p: Parser) -> None:
-    p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files")
+    p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files, or a search's result.json or folder")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the report folder)")
     options.folder(p, "reports", old="--out", default="results")
     _allow_dirty(p)

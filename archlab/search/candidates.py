@@ -24,6 +24,7 @@ from archlab.search.report.estimates import (
     vector,
 )
 from archlab.search.report.quantities import quantity
+from archlab.search.report.write import is_result, result_file
 from archlab.search.results import Candidate, Objective, Result, read_result
 from archlab.search.space.space import METRICS
 
@@ -67,9 +68,8 @@ def result_of(
 
     Raises InputError for a search that was never begun there.
     """
-    named = Path(study)
-    if named.suffix == ".json" or named.is_dir():
-        return read_result(named / "result.json" if named.is_dir() else named)
+    if is_result(study):
+        return read_result(result_file(Path(study)))
     name = builtin.find(study, "studies", "*.yaml", "search").stem
     folder = searches / name
     if storage is None and not folder.is_dir():
@@ -146,12 +146,12 @@ def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
 def as_variant(result: Result, candidate: Candidate) -> str:
     """An ordinary variant's file, with a comment that says where it comes from and what it scored."""
     scores = [
-        quantity(name).said(found.mean)
+        quantity(name).phrase(found.mean)
         for name in shown_scores(result, [candidate])
         if (found := known(candidate, name))
     ]
     costs = [
-        quantity(name).said(candidate.cost[name]) for name in ("params", "macs", "mflops") if name in candidate.cost
+        quantity(name).phrase(candidate.cost[name]) for name in ("params", "macs", "mflops") if name in candidate.cost
     ]
     seeds = f", mean of {len(candidate.seeds)} seeds" if len(candidate.seeds) > 1 else ""
     at = f" at {deepest(result, candidate)}{seeds}, recipe {result.recipe} on {result.data}" if scores else ""

@@ -1,4 +1,4 @@
-"""What a search found, as plain data: one candidate a finished trial, and the study around them."""
+"""What a search found, as plain data: a candidate for each finished trial, and the study."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from archlab import yamlio
 from archlab.core.errors import InputError, Problem, missing_file
 from archlab.core.files import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 1
 Direction = Literal["maximize", "minimize"]
@@ -19,7 +22,7 @@ Outcome = Literal["complete", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class Objective:
-    """What a study seeks. `name`: a score (ap, mean_oks, pck; 0-100) or a cost (macs, mflops, params, activations)."""
+    """What a study optimises. `name`: a score of the task, or a cost (macs, mflops, params, activations)."""
 
     name: str
     direction: Direction
@@ -27,7 +30,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Rung:
-    """Where candidates are compared: after `samples` training crops of a recipe, at an input size (H, W)."""
+    """Where candidates are compared: after `samples` training samples of a recipe, at an input size (H, W)."""
 
     label: str
     samples: int
@@ -36,12 +39,17 @@ class Rung:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finished trial. `outcome`: trained to the end, stopped at a rung, or failed by its own fault (`reason`).
+    """A finished trial.
 
-    `point`: the chosen value of every parameter of the space that is active, as a reader knows it. `cost`: params,
-    macs (fvcore), mflops (the paper's), activations. `rungs`: the scores at each rung reached, in order. `values`: the
-    objectives at the deepest rung reached; empty if it failed. `seeds`: scores at the last rung by seed, when trained
-    with several. `proxies`: zero-cost ones. `spec`: the YAML of its network. `finished`: seconds since the study began.
+    outcome: trained to the end, stopped at a rung, or failed for the `reason`.
+    point: the choice of every active parameter of the space, by its label.
+    cost: params, macs (fvcore), mflops (the paper's counter), activations.
+    values: the objectives at the last rung reached; empty if it failed.
+    rungs: the scores at each rung reached, in order.
+    spec: the YAML of its network.
+    finished: seconds since the study began.
+    proxies: zero-cost proxies.
+    seeds: scores at the last rung by seed, if it was trained with several.
     """
 
     number: int
@@ -49,7 +57,7 @@ class Candidate:
     outcome: Outcome
     hash: str
     point: Mapping[str, Any]
-    cost: Mapping[str, float]
+    cost: Mapping[str, int | float]
     values: Mapping[str, float]
     rungs: tuple[Mapping[str, float], ...]
     spec: str
@@ -62,7 +70,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Result:
-    """A study and its candidates. `references`: networks from outside the space, trained by the same recipe."""
+    """A study and its candidates.
+
+    references: networks from outside the space, trained by the same recipe.
+    asked: the number of trials requested.
+    """
 
     study: str
     title: str
@@ -87,8 +99,27 @@ class Result:
 
     @property
     def complete(self) -> tuple[Candidate, ...]:
-        """Those that reached the last rung; only they can be on the front."""
+        """Return the candidates that reached the last rung; only they can be on the front."""
         return tuple(c for c in self.candidates if c.outcome == "complete")
+
+    def table(self, *, references: bool = False) -> pd.DataFrame:
+        """Return the candidates as a table, a row each: outcome, hash, scores with intervals, costs and choices.
+
+        references: add the references, whose `kind` is `reference`.
+        """
+        import pandas as pd
+
+        from archlab.search.report.records import records
+
+        return pd.DataFrame([each for each in records(self) if references or each["kind"] == "candidate"])
+
+    def front(self) -> pd.DataFrame:
+        """Return the front's members, with the columns of `table`, in order of the last objective."""
+        import pandas as pd
+
+        from archlab.search.report.records import front_records
+
+        return pd.DataFrame(front_records(self), columns=self.table().columns)
 
 
 def write_result(result: Result, path: Path) -> None:
@@ -96,7 +127,7 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """A result's file; InputError if it is missing, broken or of another format."""
+    """Read a result's file. Raises InputError if it is missing, broken or of another format."""
     if not path.is_file():
         raise missing_file(path, "search result")
     try:

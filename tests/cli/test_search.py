@@ -402,6 +402,17 @@ def contents(tiny: search_study.Tiny) -> dict[str, object]:
     return {**files, "trials": tiny.opened().get_trials(), "attributes": tiny.opened().user_attrs}
 
 
+def test_the_report_of_a_search_is_written_again_next_to_its_result(
+    result: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result(replace(result, candidates=result.candidates[:4], references=()), tmp_path / "result.json")
+    for named in (tmp_path, tmp_path / "result.json"):
+        written = [Path(line) for line in said(capsys, "report", named).splitlines()]
+        assert {path.name for path in written} >= {"search.html", "search.md", "candidates.csv", "front.csv"}
+        assert all(path.parent == tmp_path and path.is_file() for path in written)
+    assert "none.json" in refused(capsys, "report", tmp_path / "none.json")
+
+
 def test_a_study_is_looked_at_without_its_result_and_without_being_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

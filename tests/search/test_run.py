@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +27,12 @@ from helpers.search_study import (
     wait_for,
 )
 
+from archlab.core.errors import InputError
 from archlab.search import run as explore
+from archlab.search.load import load_search
 from archlab.search.recovery import counts, history, is_lost, outcome
 from archlab.search.report.analysis import analyse
+from archlab.search.results import read_result
 from archlab.training.runs import find_runs
 
 CLAIMER = """
@@ -162,3 +167,25 @@ def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at
     assert front
     assert all(member.seeds for member in front)  # also those that came to it by others' second seeds
     assert not processes_of(tiny.folder)
+
+
+def test_a_notebook_runs_a_loaded_search_in_any_thread_and_gets_its_result(tiny: Tiny) -> None:
+    tiny.write("tiny.yaml", ("trials: 8", "trials: 3"))
+    search = load_search(tiny.study, data=tiny.data)
+    given = {"jobs": 2, "data": tiny.data, "out": tiny.out, "device": "cpu"}
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(explore.run_search, search, **given).result()
+    check_exact(tiny.opened(), 3)
+    assert result == read_result(tiny.out / "tiny" / "result.json")
+    assert len(result.table()) == 3
+    assert (tiny.out / "tiny" / "search.html").is_file()
+    assert explore.run_search(tiny.study, **given).candidates == result.candidates
+
+
+def test_a_loaded_search_that_differs_from_its_file_is_refused(tiny: Tiny) -> None:
+    search = load_search(tiny.study, data=tiny.data)
+    changed = replace(search, form=replace(search.form, trials=5))
+    with pytest.raises(InputError) as told:
+        explore.run_search(changed, data=tiny.data, out=tiny.out)
+    assert [problem.file for problem in told.value.problems] == [str(tiny.study)]
+    assert not tiny.out.exists()

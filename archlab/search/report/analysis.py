@@ -1,4 +1,4 @@
-"""All that a report says of a search, computed once: front, growth, distributions and importances."""
+"""The data of a search's report, computed once: front, hypervolume, distributions and importances."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archlab.search.results import Candidate, Result
 
 @dataclass(frozen=True)
 class AtRung:
-    """Every candidate that was scored at a rung, whether it went on or not."""
+    """The candidates that were scored at a rung, whether they passed it or not."""
 
     index: int
     label: str
@@ -28,7 +28,10 @@ class AtRung:
 
 @dataclass(frozen=True)
 class Analysis:
-    """`score` and `cost`: the first of the study's objectives of each kind, by which pictures are drawn by default."""
+    """The data of a report.
+
+    score, cost: the study's first objective of each kind, which figures use.
+    """
 
     result: Result
     score: str
@@ -45,7 +48,7 @@ class Analysis:
 
 
 def analyse(result: Result, given: Mapping[str, float] | None = None) -> Analysis:
-    """`given`: a reference point by objective; what it leaves out is chosen (`estimates.reference_point`)."""
+    """Compute the data of a report; `given` is a reference point by objective, as for `estimates.reference_point`."""
     score = next((o.name for o in result.objectives if o.direction == "maximize"), _first_score(result))
     cost = next((o.name for o in result.objectives if o.direction == "minimize"), "macs")
     reference = estimates.reference_point(result, given)

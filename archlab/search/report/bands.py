@@ -1,4 +1,4 @@
-"""How scores are distributed: the share above each score, and the median and best at equal cost."""
+"""The distribution of scores: the share above each score, and the median and best at equal cost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 DRAWS = 2000
 LEVEL = 0.95
 IN_A_BAND = 6
-"""Fewer candidates than this make no band of their own."""
+"""The smallest number of candidates in a band."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
 class Bounded:
-    """A figure and its bootstrap 95 % interval."""
+    """A figure with its bootstrap 95 % interval."""
 
     value: float
     low: float
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class CostBand:
-    """Candidates of like cost: from the least to the greatest cost among them, and what they score."""
+    """Candidates of similar cost, from `low` to `high`, and the median and best of their scores."""
 
     low: float
     high: float
@@ -44,11 +44,11 @@ class CostBand:
 
 
 def edf(scores: Sequence[float]) -> list[Step]:
-    """The empirical distribution: share(s) = |{i: score_i >= s}| / n at each score, from the lowest.
+    """Return the empirical distribution: share(s) = |{i: score_i >= s}| / n at each score, from the lowest.
 
-    In terms of an error e = 100 - score this is F(e) = share with an error of at most e (Radosavovic et al., On Network
-    Design Spaces for Visual Recognition, 2019, section 3.1). The bootstrap distribution of a share is the binomial one
-    of n and it, over n, so its interval is taken from that and not drawn.
+    With the error e = 100 - score this is F(e), the share with an error of at most e (Radosavovic et al., On Network
+    Design Spaces for Visual Recognition, 2019, section 3.1). The bootstrap distribution of a share is binomial, so its
+    interval is computed from that and not drawn.
     """
     from scipy.special import bdtr
 
@@ -63,10 +63,10 @@ def edf(scores: Sequence[float]) -> list[Step]:
 
 
 def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int = 5) -> list[CostBand]:
-    """Up to `most` bands of equally many candidates by cost, with at least `IN_A_BAND` each; one if there are few.
+    """Return up to `most` cost bands of equal count, with at least `IN_A_BAND` candidates each unless there is one.
 
-    The interval of the best is that of the best of as many candidates drawn again from the same ones (as in
-    Radosavovic et al., Designing Network Design Spaces, 2020, section 3): it never lies above the best found.
+    The interval of the best is that of resamples of the same size (as in Radosavovic et al., Designing Network Design
+    Spaces, 2020, section 3), so it never exceeds the best score found.
     """
     if not len(scores):
         return []
@@ -87,7 +87,7 @@ def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int
 
 
 def bootstrap(values: Sequence[float] | Array, statistic: Callable[..., Any], *, seed: int = 0) -> Bounded:
-    """`statistic(values, axis)` and the percentile interval of `DRAWS` samples with replacement."""
+    """Return `statistic(values, axis)` with the percentile interval of `DRAWS` resamples with replacement."""
     given = np.asarray(values, float)
     drawn = statistic(given[np.random.default_rng(seed).integers(len(given), size=(DRAWS, len(given)))], axis=1)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

@@ -1,4 +1,4 @@
-"""The block graphs of candidates as SVG, packed small enough that a page carries hundreds."""
+"""The block graphs of candidates as SVG, compressed so that a page can hold hundreds."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from archlab.report.drawing.svg import to_svg
 from archlab.search.results import Candidate
 
 BUDGET = 2_000_000
-"""Characters of packed drawings that a page may hold: some 450 of networks like Lite-HRNet."""
+"""Characters of packed drawings in a page, about 450 drawings of networks like Lite-HRNet."""
 
 
 def drawn(candidates: Sequence[Candidate], *, plugin: Sequence[str] = (), budget: int = BUDGET) -> dict[str, str]:
-    """Hash -> packed SVG, each network once, in the order given until the budget is spent.
+    """Return packed SVGs by hash, each network once, in the given order until the budget is used up.
 
-    A spec that cannot be read here (its blocks come from a plug-in that was not named) has no drawing.
+    A spec that cannot be read, because its blocks come from a plug-in that is not given, has no drawing.
     """
     found: dict[str, str] = {}
     chosen = {candidate.hash: candidate for candidate in reversed(candidates)}
@@ -39,12 +39,12 @@ def drawn(candidates: Sequence[Candidate], *, plugin: Sequence[str] = (), budget
 
 
 def packed(text: str) -> str:
-    """zlib and base64, which a browser's DecompressionStream("deflate") takes apart."""
+    """Compress with zlib and base64, for a browser's DecompressionStream("deflate")."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def _svg(candidate: Candidate, plugin: Sequence[str]) -> str | None:
-    """The block graph alone, without the insides of its blocks."""
+    """Draw the block graph, without the inside of its blocks."""
     try:
         graph = assemble(load_text(candidate.spec, candidate.name, plugin=plugin))
     except InputError:

@@ -1,4 +1,4 @@
-"""What is known of each candidate in each objective: a mean over its seeds with an interval, or one value."""
+"""The estimate of each candidate in each objective: a mean over its seeds with an interval, or one value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNTED = ("params", "macs", "mflops", "activations")
 
 @dataclass(frozen=True)
 class Growth:
-    """The hypervolume once so many candidates had finished, `seconds` after the study began."""
+    """The hypervolume after `finished` candidates, `seconds` after the study began."""
 
     finished: int
     seconds: float
@@ -28,7 +28,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Domination:
-    """A candidate whose mean beats a reference's in every objective, and whether the intervals show it."""
+    """A candidate with a better mean than a reference in every objective, and whether the intervals confirm it."""
 
     winner: Candidate
     loser: Candidate
@@ -36,10 +36,11 @@ class Domination:
 
 
 def known(candidate: Candidate, name: str) -> Interval | None:
-    """A score (mean over seeds and 95 % t-interval where there are several), a cost or a proxy; None if it has none.
+    """Return a candidate's score, cost or proxy; None if it has none.
 
-    With one seed the score is that of the deepest rung reached, and has no interval. The objectives of a candidate
-    that was stopped are not read: at a rung judged by a proxy they hold that in the place of the score.
+    A score over several seeds is their mean with its 95 % t-interval; with one seed it is that of the last rung
+    reached, without an interval. The objectives of a stopped candidate are not used: at a rung with a proxy they hold
+    the proxy in place of the score.
     """
     seeds = [scores[name] for scores in candidate.seeds.values() if math.isfinite(scores.get(name, math.nan))]
     if len(seeds) > 1:
@@ -52,36 +53,36 @@ def known(candidate: Candidate, name: str) -> Interval | None:
 
 
 def by_rung(result: Result, candidate: Candidate) -> dict[int, Mapping[str, float]]:
-    """The scores at each rung, by its place in the study; a reference has them at the last one only."""
+    """Return the scores by index of the rung; a reference has scores at the last rung only."""
     skipped = len(result.rungs) - len(candidate.rungs) if candidate.outcome == "complete" else 0
     return dict(enumerate(candidate.rungs, max(skipped, 0)))
 
 
 def deepest(result: Result, candidate: Candidate) -> str:
-    """The label of the last rung that a candidate was scored at; empty if there is none."""
+    """Return the label of the last rung at which a candidate was scored; empty if there is none."""
     reached = max(by_rung(result, candidate), default=-1)
     return result.rungs[reached].label if 0 <= reached < len(result.rungs) else ""
 
 
 def score_names(candidates: Sequence[Candidate]) -> list[str]:
-    """Every figure that was scored, proxies aside."""
+    """Return the names of all scores, without proxies."""
     names = dict.fromkeys(n for c in candidates for scores in (*c.rungs, *c.seeds.values()) for n in scores)
     return [name for name in names if not any(name in candidate.proxies for candidate in candidates)]
 
 
 def shown_scores(result: Result, candidates: Sequence[Candidate]) -> list[str]:
-    """Those of the figures that a reader is shown: objectives, then the ones that papers print."""
+    """Return the scores that reports show: objectives first, then the task's own."""
     names = score_names(candidates)
     return [n for n in dict.fromkeys((*(o.name for o in result.objectives), *SCORES)) if n in names]
 
 
 def all_known(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:
-    """Those that have a value in every objective."""
+    """Return the candidates that have a value in every objective."""
     return [c for c in candidates if all(known(c, objective.name) for objective in objectives)]
 
 
 def vector(candidate: Candidate, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    """The candidate's mean in each objective."""
+    """Return the candidate's mean in each objective."""
     found = [known(candidate, objective.name) for objective in objectives]
     return tuple(each.mean for each in found if each)
 
@@ -91,7 +92,7 @@ def directions(objectives: Sequence[Objective]) -> tuple[str, ...]:
 
 
 def front(result: Result, objectives: Sequence[Objective] | None = None) -> list[Candidate]:
-    """The complete candidates that none beats by its means, from the least to the most in the last objective."""
+    """Return the complete candidates that none dominates by means, from least to most in the last objective."""
     sought = result.objectives if objectives is None else objectives
     held = all_known(result.complete, sought)
     if not held:
@@ -103,10 +104,10 @@ def front(result: Result, objectives: Sequence[Objective] | None = None) -> list
 
 
 def reference_point(result: Result, given: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Where hypervolume is counted from: as given, else the worst of all complete candidates and a tenth of the range.
+    """Return the reference point: as given, else the worst complete candidate moved by a tenth of the range.
 
-    By the score that each had when it finished, as `growth` counts them. Empty without a complete candidate. Raises
-    InputError for a name that is not an objective.
+    It uses the scores that candidates had when they finished, as `growth` does. Empty without a complete candidate.
+    Raises InputError for a name that is no objective.
     """
     names = [objective.name for objective in result.objectives]
     if wrong := [name for name in given or {} if name not in names]:
@@ -120,7 +121,7 @@ def reference_point(result: Result, given: Mapping[str, float] | None = None) ->
 
 
 def growth(result: Result, reference: Mapping[str, float]) -> list[Growth]:
-    """The hypervolume after each candidate finished, complete or not; by the score it had then, before other seeds."""
+    """Return the hypervolume after each finished candidate, with the scores of that time, before other seeds."""
     names, ways = [objective.name for objective in result.objectives], directions(result.objectives)
     points: list[tuple[float, ...]] = []
     steps: list[Growth] = []
@@ -130,14 +131,14 @@ def growth(result: Result, reference: Mapping[str, float]) -> list[Growth]:
         if point:
             kept = non_dominated([*points, point], ways)
             points = [p for p, keep in zip([*points, point], kept, strict=True) if keep]
-            if kept[-1]:  # else it lies in what the others cover
+            if kept[-1]:  # otherwise the others cover it
                 volume = hypervolume(points, ways, [reference[name] for name in names])
         steps.append(Growth(i, candidate.finished, volume))
     return steps
 
 
 def _at_first(candidate: Candidate, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
-    """Its objectives as they were when it finished."""
+    """Return a candidate's objectives as they were when it finished."""
     found = {**candidate.cost, **candidate.values, **(candidate.rungs[-1] if candidate.rungs else {})}
     if not all(math.isfinite(found.get(objective.name, math.nan)) for objective in objectives):
         return None
@@ -147,7 +148,7 @@ def _at_first(candidate: Candidate, objectives: Sequence[Objective]) -> tuple[fl
 def dominations(
     winners: Sequence[Candidate], losers: Sequence[Candidate], objectives: Sequence[Objective]
 ) -> list[Domination]:
-    """Every pair of which the first's mean is strictly better in every objective."""
+    """Return every pair in which the winner's mean is strictly better in every objective."""
     return [
         Domination(winner, loser, certainty(winner, loser, objectives))
         for loser in all_known(losers, objectives)
@@ -157,10 +158,13 @@ def dominations(
 
 
 def certainty(winner: Candidate, loser: Candidate, objectives: Sequence[Objective]) -> Certainty:
-    """`clear`: the 95 % intervals lie apart in every score; `overlapping`; `unknown`: some score has one seed only.
+    """Return how certain a domination is.
 
-    Counted costs are exact; one that is measured would need several measurements. Intervals that lie apart are a
-    stricter demand than a test of the difference at 5 %.
+    clear        the 95 % intervals do not overlap in any score; this is stricter than a test of the difference at 5 %
+    overlapping  they overlap in a score
+    unknown      a score has one seed only
+
+    Counted costs are exact.
     """
     apart = [_apart(winner, loser, objective) for objective in objectives]
     if None in apart:

@@ -1,252 +1,107 @@
-"""The pictures of a search, drawn by matplotlib: front, hypervolume, distribution, bands and importance."""
+"""The figures of a search as matplotlib figures: one public function each, and how they are written."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
-from itertools import cycle
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patheffects import withStroke
 
-from archlab.core.files import replacing
-from archlab.report.labels import place
-from archlab.report.scatter_plot import bounds, text_size
-from archlab.report.style import GREY, MEASURED, PUBLISHED, STYLE
-from archlab.search.report.analysis import Analysis, AtRung
-from archlab.search.report.estimates import known
-from archlab.search.report.quantities import product, quantity
-from archlab.search.results import Candidate
+from archlab.core.errors import InputError
+from archlab.report.style import LINES, styled
+from archlab.search.report import charts
+from archlab.search.report.analysis import Analysis, analyse
+from archlab.search.results import Result
 
-FRONT, REFERENCE, BEST, LINES = MEASURED, "#009E73", MEASURED, "#E6E6E6"  # Okabe and Ito's, as in the other plots
-OF_RUNG = ("#999999", "#CC79A7", "#E69F00", PUBLISHED)  # the last rung always has the last of these
-DASHES = ("-", "--", ":", "-.")
-WIDE_RANGE = 12.0
-"""Costs that span more than this factor stand on a logarithmic axis."""
-MOST_BARS = 16
-Draw = Callable[[Axes, Analysis], None]
+Size = tuple[float, float]
+SIZE, SMALL = (5.0, 3.4), (4.4, 3.1)
+"""Inches: of a file, and of a picture in the page."""
 
 
-def drawings(analysis: Analysis) -> dict[str, Draw]:
-    """The pictures that this study has anything for, by name."""
-    found: dict[str, Draw] = {}
-    if analysis.front and analysis.score:
-        found["front"] = draw_front
-    if analysis.reference_point and analysis.result.complete:
-        found |= {"hypervolume": draw_growth, "hypervolume_by_time": draw_growth_by_time}
-    if analysis.rungs:
-        found |= {"edf": draw_distribution, "bands": draw_bands}
-    if any(rung.importances for rung in analysis.rungs):
-        found["importance"] = draw_importance
-    return found
+def front(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
+    """Return cost against score: complete candidates, the front with its intervals, and references.
+
+    Raises InputError if no candidate is complete.
+    """
+    return _figure(found, "front", charts.draw_front, size)
 
 
-def save(draw: Draw, analysis: Analysis, paths: Sequence[Path]) -> None:
-    """Draw once and write each path in the format of its ending; the same study gives the same bytes."""
-    with mpl.rc_context(STYLE):
-        figure = _figure(draw, analysis)
-        for path in paths:
-            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-            with replacing(path) as temporary:
-                figure.savefig(temporary, dpi=200, metadata=metadata)
+def hypervolume(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
+    """Return the hypervolume by finished candidates. Raises InputError if no candidate is complete."""
+    return _figure(found, "hypervolume", charts.draw_growth, size)
 
 
-def svg(draw: Draw, analysis: Analysis, name: str) -> str:
-    """The picture as an SVG element whose text stays text, on no ground of its own."""
-    with mpl.rc_context({**STYLE, "svg.fonttype": "none", "svg.hashsalt": name}):
-        text = io.StringIO()
-        _figure(draw, analysis, (4.4, 3.1)).savefig(text, format="svg", transparent=True, metadata={"Date": None})
+def hypervolume_by_time(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
+    """Return the hypervolume by time. Raises InputError if no candidate is complete."""
+    return _figure(found, "hypervolume_by_time", charts.draw_growth_by_time, size)
+
+
+def distribution(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
+    """Return the share of candidates above each score, by rung. Raises InputError if no candidate was scored."""
+    return _figure(found, "edf", charts.draw_distribution, size)
+
+
+def bands(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
+    """Return the median and best score in cost bands of equal count. Raises InputError if no candidate was scored."""
+    return _figure(found, "bands", charts.draw_bands, size)
+
+
+def importance(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
+    """Return the share of the variance of scores by parameter. Raises InputError for too few candidates."""
+    return _figure(found, "importance", charts.draw_importance, size)
+
+
+FIGURES: dict[str, Callable[..., Figure]] = {
+    "front": front,
+    "hypervolume": hypervolume,
+    "hypervolume_by_time": hypervolume_by_time,
+    "edf": distribution,
+    "bands": bands,
+    "importance": importance,
+}
+"""The figures by the names of their files."""
+
+
+def available(analysis: Analysis) -> list[str]:
+    """Return the names of the figures for which the study has data."""
+    complete = bool(analysis.reference_point and analysis.result.complete)
+    has = {
+        "front": bool(analysis.front and analysis.score),
+        "hypervolume": complete,
+        "hypervolume_by_time": complete,
+        "edf": bool(analysis.rungs),
+        "bands": bool(analysis.rungs),
+        "importance": any(rung.importances for rung in analysis.rungs),
+    }
+    return [name for name in FIGURES if has[name]]
+
+
+def svg(analysis: Analysis, name: str) -> str:
+    """Return a figure as an SVG element with selectable text and a transparent background."""
+    figure = FIGURES[name](analysis, size=SMALL)
+    text = io.StringIO()
+    changes: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": name}
+    with styled(**changes):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _figure(draw: Draw, analysis: Analysis, size: tuple[float, float] = (5.0, 3.4)) -> Figure:
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
-    FigureCanvasAgg(figure)
-    ax = figure.subplots()
-    ax.grid(color=LINES, linewidth=0.7)
-    draw(ax, analysis)
-    if draw is draw_front:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        _name_references(ax, analysis)
+def _figure(found: Result | Analysis, name: str, draw: Callable[[Axes, Analysis], None], size: Size) -> Figure:
+    analysis = analyse(found) if isinstance(found, Result) else found
+    if name not in available(analysis):
+        raise InputError(f"{analysis.result.study} has too few finished candidates for the figure {name!r}")
+    with styled():
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        ax.grid(color=LINES, linewidth=0.7)
+        draw(ax, analysis)
+        if name == "front":
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            charts.name_references(ax, analysis)
     return figure
-
-
-def draw_front(ax: Axes, analysis: Analysis) -> None:
-    """Cost against score: the candidates at the last rung, the front's members with their intervals, references."""
-    rest = [c for c in analysis.result.complete if c.number not in analysis.front_numbers]
-    look: dict[str, Any] = {"linestyle": "", "capsize": 2.5, "elinewidth": 1.0}
-    _bars(
-        ax, analysis, rest, fmt="o", markersize=4.5, color=PUBLISHED, markerfacecolor="none", label="complete", **look
-    )
-    _steps(ax, analysis)
-    _bars(ax, analysis, analysis.front, fmt="o", markersize=6, color=FRONT, label="on the front", zorder=4, **look)
-    _bars(ax, analysis, analysis.result.references, fmt="D", markersize=6, color=REFERENCE, label="reference",
-          zorder=5, **look)  # fmt: skip
-    _cost_axis(
-        ax, analysis, [known(c, analysis.cost) for c in (*analysis.result.complete, *analysis.result.references)]
-    )
-    ax.set_ylabel(quantity(analysis.score).title)
-    _legend(ax)
-
-
-def _bars(ax: Axes, analysis: Analysis, candidates: Iterable[Candidate], **look: Any) -> None:
-    """Points with the intervals that they have."""
-    pairs = [(known(c, analysis.cost), known(c, analysis.score)) for c in candidates]
-    points = [(x.mean, y) for x, y in pairs if x and y]
-    if not points:
-        return
-    width, height = quantity(analysis.cost).scale, quantity(analysis.score).scale
-    errors = [[(y.mean - y.low if y.low is not None else 0) / height for _, y in points],
-              [(y.high - y.mean if y.high is not None else 0) / height for _, y in points]]  # fmt: skip
-    drawn = ax.errorbar([x / width for x, _ in points], [y.mean / height for _, y in points], yerr=errors, **look)
-    held = [y.low is not None for _, y in points]
-    for cap in drawn.lines[1]:
-        cap.set_data(*(np.asarray(axis)[held] for axis in cap.get_data()))
-
-
-def _name_references(ax: Axes, analysis: Analysis) -> None:
-    """Each reference's name beside it, where it covers little else."""
-    references = [c for c in analysis.result.references if known(c, analysis.cost) and known(c, analysis.score)]
-    at, others = (_pixels(ax, analysis, held) for held in (references, analysis.result.complete))
-    crosses = [((x - 4, y - 4), (x + 4, y + 4)) for x, y in others]
-    boxes = place([text_size(ax, c.name) for c in references], at, bounds(ax), lines=crosses, marker=14)
-    for reference, box in zip(references, boxes, strict=True):
-        if box:
-            x, y = ax.transData.inverted().transform(((box.left + box.right) / 2, (box.bottom + box.top) / 2))
-            ax.text(x, y, reference.name, fontsize=8, ha="center", va="center", color=REFERENCE, zorder=6,
-                    path_effects=[withStroke(linewidth=2.5, foreground="white")])  # fmt: skip
-
-
-def _pixels(ax: Axes, analysis: Analysis, candidates: Iterable[Candidate]) -> list[tuple[float, float]]:
-    width, height = quantity(analysis.cost).scale, quantity(analysis.score).scale
-    pairs = [(known(c, analysis.cost), known(c, analysis.score)) for c in candidates]
-    return [tuple(ax.transData.transform((x.mean / width, y.mean / height))) for x, y in pairs if x and y]
-
-
-def _steps(ax: Axes, analysis: Analysis) -> None:
-    """The front's line, where the front is one of these two objectives alone."""
-    if len(analysis.result.objectives) != 2 or {o.name for o in analysis.result.objectives} != {
-        analysis.cost,
-        analysis.score,
-    }:
-        return
-    pairs = sorted(
-        (x.mean, y.mean) for c in analysis.front if (x := known(c, analysis.cost)) and (y := known(c, analysis.score))
-    )
-    width, height = quantity(analysis.cost).scale, quantity(analysis.score).scale
-    ax.step([x / width for x, _ in pairs], [y / height for _, y in pairs], where="post", color=FRONT, linewidth=1.3,
-            alpha=0.55, zorder=3)  # fmt: skip
-
-
-def _legend(ax: Axes, columns: int = 3) -> None:
-    """Above the picture, where it covers nothing."""
-    ax.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderpad=0.2,
-              columnspacing=1.4, handletextpad=0.5)  # fmt: skip
-
-
-def _cost_axis(ax: Axes, analysis: Analysis, found: Iterable[Any]) -> None:
-    values = [each.mean for each in found if each]
-    ax.set_xlabel(quantity(analysis.cost).title)
-    if values and min(values) > 0 and max(values) > WIDE_RANGE * min(values):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(mpl.ticker.LogLocator(10, (1, 2, 5)))
-        ax.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-
-
-def draw_growth(ax: Axes, analysis: Analysis) -> None:
-    """Hypervolume by finished candidates."""
-    _growth(ax, analysis, [step.finished for step in analysis.growth])
-    ax.set_xlabel("candidates finished")
-
-
-def draw_growth_by_time(ax: Axes, analysis: Analysis) -> None:
-    """Hypervolume by time."""
-    last = analysis.growth[-1].seconds
-    unit, seconds = ("hours", 3600) if last > 3 * 3600 else ("minutes", 60) if last > 180 else ("seconds", 1)
-    _growth(ax, analysis, [step.seconds / seconds for step in analysis.growth])
-    ax.set_xlabel(f"{unit} since the study began")
-
-
-def _growth(ax: Axes, analysis: Analysis, at: Sequence[float]) -> None:
-    unit = product(tuple(o.name for o in analysis.result.objectives))
-    heights = [step.hypervolume / unit.scale for step in analysis.growth]
-    ax.step([0, *at], [0, *heights], where="post", color=PUBLISHED, linewidth=1.8)
-    ax.set_ylim(0, max(heights) * 1.05 or 1)
-    ax.set_xlim(0, max(at) or 1)
-    ax.set_ylabel("hypervolume")
-    ax.set_title(unit.unit, loc="left", fontsize=8, color=GREY)
-
-
-def draw_distribution(ax: Axes, analysis: Analysis) -> None:
-    """The share of candidates above each score, at each rung."""
-    for rung, colour, dash in _styled(analysis):
-        xs = [step.score for step in rung.distribution]
-        ys = [100 * step.share.value for step in rung.distribution]
-        ax.step([xs[0], *xs, xs[-1]], [100, *ys, 0], where="pre", color=colour, linestyle=dash, linewidth=1.6,
-                label=f"{rung.label} ({len(rung.scores)})")  # fmt: skip
-        ax.fill_between(xs, [100 * step.share.low for step in rung.distribution],
-                        [100 * step.share.high for step in rung.distribution], step="pre", color=colour, alpha=0.15,
-                        linewidth=0)  # fmt: skip
-    ax.set_ylim(0, 103)
-    ax.set_xlabel(quantity(analysis.score).title)
-    ax.set_ylabel("candidates with at least this (%)")
-    _legend(ax)
-
-
-def draw_bands(ax: Axes, analysis: Analysis) -> None:
-    """The median and the best in bands of equally many candidates, at the first rung and at the last."""
-    width = quantity(analysis.cost).scale
-    for rung, colour, _ in {each[0].index: each for each in (_styled(analysis)[0], _styled(analysis)[-1])}.values():
-        ax.plot(
-            [c / width for c in rung.costs], rung.scores, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0
-        )
-        for band in rung.bands:
-            middle = (band.low * band.high) ** 0.5 / width if _logarithmic(rung) else (band.low + band.high) / 2 / width
-            ax.plot(
-                [band.low / width, band.high / width], [band.median.value] * 2, color=colour, linewidth=1.2, alpha=0.7
-            )
-            for found, marker in ((band.median, "s"), (band.best, "^")):
-                errors = [[found.value - found.low], [found.high - found.value]]
-                ax.errorbar([middle], [found.value], yerr=errors, fmt=marker, color=colour, markersize=5, capsize=2.5)
-        ax.plot([], [], "s-", color=colour, markersize=5, label=f"median at {rung.label}")
-        ax.plot([], [], "^", color=colour, markersize=5, label=f"best at {rung.label}")
-    _cost_axis(ax, analysis, [known(c, analysis.cost) for c in analysis.rungs[0].candidates])
-    ax.set_ylabel(quantity(analysis.score).title)
-    _legend(ax, 2)
-
-
-def _logarithmic(rung: AtRung) -> bool:
-    return min(rung.costs) > 0 and max(rung.costs) > WIDE_RANGE * min(rung.costs)
-
-
-def _styled(analysis: Analysis) -> list[tuple[AtRung, str, str]]:
-    """Each rung with its colour and its dashes; the last has those of complete candidates."""
-    colours = [*(colour for colour, _ in zip(cycle(OF_RUNG[:-1]), analysis.rungs[:-1], strict=False)), OF_RUNG[-1]]
-    dashes = [*(dash for dash, _ in zip(cycle(DASHES[1:]), analysis.rungs[:-1], strict=False)), DASHES[0]]
-    return list(zip(analysis.rungs, colours, dashes, strict=True))
-
-
-def draw_importance(ax: Axes, analysis: Analysis) -> None:
-    """The share of the variance of scores by parameter, at the rung with the most candidates."""
-    rung = next(rung for rung in analysis.rungs if rung.importances)
-    shown = rung.importances[:MOST_BARS][::-1]
-    ax.barh(
-        [each.parameter for each in shown],
-        [100 * max(each.share.value, 0) for each in shown],
-        color=PUBLISHED,
-        height=0.62,
-    )
-    for i, each in enumerate(shown):
-        ax.plot([100 * each.share.low, 100 * each.share.high], [i, i], color=GREY, linewidth=1.4)
-    ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"share of the variance of {quantity(analysis.score).label} at {rung.label} (%)")

@@ -1,4 +1,4 @@
-"""What no other candidate beats, and how much of the objective space that covers: pure functions on numbers."""
+"""The non-dominated points and their hypervolume: pure functions on numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def gains(
     values: Sequence[Sequence[float]], directions: Sequence[str], reference: Sequence[float] | None = None
 ) -> Array:
-    """Objectives (points, objectives) turned so that more is better, counted from the reference point or from 0."""
+    """Return objectives (points, objectives) signed so that more is better, relative to the reference point or 0."""
     signs = np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
     given = np.asarray(values, float).reshape(-1, len(directions))
     turned: Array = signs * (given - (np.zeros(len(directions)) if reference is None else np.asarray(reference, float)))
@@ -23,26 +23,23 @@ def gains(
 
 
 def non_dominated(values: Sequence[Sequence[float]], directions: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which points no other beats: none is at least as good in every objective and better in one.
-
-    Equal points do not beat each other, so all of them stay.
-    """
+    """Return which points no other dominates; equal points do not dominate each other."""
     return pareto.non_dominated((-gains(values, directions)).tolist())
 
 
 def hypervolume(values: Sequence[Sequence[float]], directions: Sequence[str], reference: Sequence[float]) -> float:
-    """The volume of what lies between the reference point and the points: {z : reference < z <= some point}.
+    """Return the volume of {z : reference < z <= some point}, in units of the product of the objectives.
 
-    In units of the product of the objectives. A point that does not beat the reference in every objective adds
-    nothing. Exact, by slices along one objective after another (Zitzler, Deb and Thiele, 2000; "HSO" in While et al.,
-    A Faster Algorithm for Calculating Hypervolume, 2006): with m objectives and n points about n^(m - 1) steps.
+    A point that does not beat the reference in every objective adds nothing. Exact, by slices along one objective
+    after another (Zitzler, Deb and Thiele, 2000; "HSO" in While et al., A Faster Algorithm for Calculating Hypervolume,
+    2006): about n^(m - 1) steps with m objectives and n points.
     """
     given = gains(values, directions, reference)
     return _volume(given[(given > 0).all(axis=1)])
 
 
 def _volume(points: Array) -> float:
-    """Of the union of the boxes from 0 to each point: slices of the last objective, each a volume of one less."""
+    """Return the volume of the union of boxes from 0 to each point, sliced along the last objective."""
     if not len(points):
         return 0.0
     if points.shape[1] == 1:
@@ -58,9 +55,9 @@ def _volume(points: Array) -> float:
 def worst_with_room(
     values: Sequence[Sequence[float]], directions: Sequence[str], room: float = 0.1
 ) -> tuple[float, ...]:
-    """A reference point: of each objective its worst value, moved away by `room` of its range.
+    """Return a reference point: the worst value of each objective, moved by `room` of its range.
 
-    Where all values are equal, by `room` of the value itself (1 if that is 0).
+    If all values are equal, it is moved by `room` of the value, or by 1 if that is 0.
     """
     given = gains(values, directions)
     span = np.ptp(given, axis=0)

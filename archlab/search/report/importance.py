@@ -1,4 +1,4 @@
-"""How much of the spread of scores each parameter of a space accounts for."""
+"""The share of the variance of scores that each parameter of a space explains."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from archlab.search.report.bands import DRAWS, LEVEL, Bounded
 
 MOST_LEVELS = 5
-"""A number with more values than this is read in as many groups of about equal count."""
+"""A numeric parameter with more values is split into this many groups of about equal count."""
 LEAST = 20
-"""Fewer candidates than this say nothing of a dozen parameters."""
+"""The smallest number of candidates from which importances are computed."""
 INACTIVE = "inactive"
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
 class Level:
-    """One value of a parameter, or one group of values: how many candidates have it, and their mean score."""
+    """A value of a parameter or a group of values: how many candidates have it, and their mean score."""
 
     value: str
     n: int
@@ -29,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Importance:
-    """The share of the variance of scores that a parameter's main effect accounts for (1 = all of it)."""
+    """The share of the variance of scores that a parameter's main effect explains; 1 is all of it."""
 
     parameter: str
     share: Bounded
@@ -39,18 +39,18 @@ class Importance:
 def importances(
     points: Sequence[Mapping[str, Any]], scores: Sequence[float], parameters: Sequence[str]
 ) -> list[Importance]:
-    """Main effects, the greatest first; a parameter without two values, or with too many to compare, is left out.
+    """Return main effects, the largest first, without parameters that have one value or too many to compare.
 
     For a parameter whose k levels split the n scores y, with SS the sums of squares about the means:
 
         share = (SS_between - (k - 1) SS_within / (n - k)) / SS_total
 
     This is the first-order term of functional ANOVA, Var(E[y | x_i]) / Var(y) (Hutter, Hoos and Leyton-Brown, 2014),
-    estimated from the candidates themselves and not through a forest, less what chance alone would give to k levels
-    (Kelley's epsilon squared, 1935); so it can be slightly negative. Its limits: interactions are not in it; where a
-    sampler has learnt, parameters come correlated, and one can show the effect of another; few candidates make wide
-    intervals. A conditional parameter that is inactive has a value of its own, `inactive`. The interval is the
-    percentile bootstrap's, moved onto the estimate, since samples with repeats inflate the share.
+    estimated from the candidates and not through a forest, and corrected for what chance gives to k levels (Kelley's
+    epsilon squared, 1935), so it can be slightly negative. It has no interactions. A sampler that learns makes
+    parameters correlated, so one can show the effect of another. Few candidates give wide intervals. An inactive
+    conditional parameter has the value `inactive`. The interval is the percentile bootstrap's, shifted to the
+    estimate, since resampling inflates the share.
     """
     y = np.asarray(scores, float)
     if len(y) < LEAST or np.ptp(y) == 0:
@@ -74,7 +74,7 @@ def importances(
 
 
 def _shares(weights: Array, member: Array, y: Array) -> Array:
-    """The share for each row of weights (samples, n), with `member` (n, levels) one where a candidate has a level."""
+    """Return the share for each row of weights (samples, n); `member` (n, levels) is 1 if a candidate has a level."""
     n, centred = weights.sum(axis=1), y - y.mean()
     counts, sums = weights @ member, weights @ (member * centred[:, None])
     mean = weights @ centred / n
@@ -87,7 +87,7 @@ def _shares(weights: Array, member: Array, y: Array) -> Array:
 
 
 def grouped(values: Sequence[Any]) -> list[str]:
-    """Values as text; numbers of more than `MOST_LEVELS` values as ranges of about equal count."""
+    """Return values as text, and numbers with more than `MOST_LEVELS` values as ranges of about equal count."""
     numbers = {value for value in values if _is_number(value)}
     if len(numbers) <= MOST_LEVELS:
         return [as_text(value) for value in values]
@@ -109,7 +109,7 @@ def _is_number(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """A parameter's value as a reader sees it."""
+    """Return a parameter's value as text."""
     match value:
         case None:
             return INACTIVE

@@ -1,17 +1,17 @@
-"""A search's report in Markdown: what was run, what it shows and does not, and its tables."""
+"""A search's report in Markdown: the study, what it shows and does not show, and its tables."""
 
 from __future__ import annotations
 
 from archlab.report.tables import escaped as said
 from archlab.report.tables import section
 from archlab.search.report import figures
-from archlab.search.report import tables as listings
 from archlab.search.report import text as words
 from archlab.search.report.analysis import Analysis
+from archlab.search.report.tables import report_tables
 
 
 def markdown(analysis: Analysis) -> str:
-    """The whole file; the pictures lie beside it."""
+    """Return the whole file; its pictures are files next to it."""
     result = analysis.result
     parts = [
         f"# {said(result.title)}",
@@ -22,11 +22,11 @@ def markdown(analysis: Analysis) -> str:
         "## What it does not show",
         "\n".join(f"- {said(sentence)}" for sentence in words.may_not(analysis)),
     ]
-    drawn = figures.drawings(analysis)
-    parts += [f"![{name}]({name}.png)" for name in ("front", "hypervolume") if name in drawn]
+    available = figures.available(analysis)
+    parts += [f"![{name}]({name}.png)" for name in ("front", "hypervolume") if name in available]
     parts.append(said(words.hypervolume(analysis)))
     if result.references:
         parts += ["## Against the references"]
         parts += ["\n".join(f"- {said(each.name)}: {said(verdict)}" for each, verdict in words.verdicts(analysis))]
-    parts += [section(table) for table in listings.document(analysis).tables]
+    parts += [section(table) for table in report_tables(analysis).tables]
     return "\n\n".join(parts) + "\n"

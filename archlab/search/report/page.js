@@ -1,14 +1,14 @@
 "use strict";
-// The explorer: a plot of all candidates, drawn again for every choice of axes, and the panel of the chosen one.
+// The explorer: a plot of all candidates, redrawn for every choice of axes, and the panel of the selected one.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const columns = new Map(data.columns.map((column) => [column.key, column]));
   const points = new Map(data.points.map((point) => [point.id, point]));
   const shown = new Set(data.kinds.filter((kind) => kind.on).map((kind) => kind.key));
-  const NEAR = 28; // pixels from a pointer to the point that it means
+  const NEAR = 28; // pixels between a pointer and the point that it selects
   const state = { x: data.x, y: data.y, chosen: data.chosen, kept: false, width: 0 };
-  let places = []; // {point, x, y} of what is drawn
+  let places = []; // {point, x, y} of the drawn points
 
   // Building elements
 
@@ -127,7 +127,7 @@
   function drawStaircase(svg, x, y, held, right) {
     const [across, up] = [columns.get(state.x).better, columns.get(state.y).better];
     if (!across || !up || state.x === state.y) return;
-    // At a rung all that reached it are compared, else only those that reached the last.
+    // At a rung, all candidates that reached it are compared; otherwise only complete ones.
     const atRung = columns.get(state.x).rung || columns.get(state.y).rung;
     const complete = held.filter((point) => point.kind === "front" || point.kind === "complete" || (atRung && point.kind === "stopped"));
     const gains = (point) => [across * point.values[state.x], up * point.values[state.y]];
@@ -264,9 +264,9 @@
   async function drawGraph(point) {
     const body = byId("graph-body");
     const packed = data.graphs[point.graph];
-    if (!packed) return body.replaceChildren(make("p", { class: "note" }, "No drawing in this page: archlab build draws its spec."));
+    if (!packed) return body.replaceChildren(make("p", { class: "note" }, "This page has no drawing of it; archlab build --draw draws its spec."));
     if (!("DecompressionStream" in window)) {
-      return body.replaceChildren(make("p", { class: "note" }, "This browser is too old to unpack the drawing."));
+      return body.replaceChildren(make("p", { class: "note" }, "This browser cannot decompress the drawing."));
     }
     const bytes = Uint8Array.from(atob(packed), (char) => char.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));

@@ -1,4 +1,4 @@
-"""The page of a search: one HTML file that holds everything it shows, and asks no network for anything."""
+"""The page of a search: one self-contained HTML file that loads nothing from a network."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from archlab.report.tables import Cell, Column, Table
 from archlab.search.report import figures
-from archlab.search.report import tables as listings
 from archlab.search.report import text as words
 from archlab.search.report.analysis import Analysis
 from archlab.search.report.estimates import known
 from archlab.search.report.importance import Importance
 from archlab.search.report.payload import as_script, identity, kind, payload, state
 from archlab.search.report.quantities import Quantity, quantity
+from archlab.search.report.tables import ends, report_tables
 from archlab.search.results import Candidate
 
-SHOWN_FACTS = 8  # the others stand folded
+SHOWN_FACTS = 8  # the others are folded
 THEMED = {"#0072b2": "blue", "#d55e00": "front", "#009e73": "green", "#555555": "soft", "#e6e6e6": "grid",
           "#999999": "grey", "#cc79a7": "pink", "#e69f00": "amber", "#000000": "ink", "#ffffff": "ground"}  # fmt: skip
 NAV = {
@@ -40,16 +40,14 @@ ALT = {
     "bands": "Median and best score in bands of equal count by cost.",
     "importance": "Share of the variance of scores by parameter.",
 }
-# Ids that matplotlib gives to groups, the same in each of its files and of no use here.
+# Ids of matplotlib's groups, which repeat in each of its files.
 GROUPS = "figure|axes|patch|line2d|xtick|ytick|text|matplotlib|PolyCollection|LineCollection|FillBetween|legend"
 
 
 def page(analysis: Analysis, graphs: Mapping[str, str]) -> str:
-    """The whole document; `graphs` are packed drawings by hash."""
+    """Return the whole document; `graphs` are packed drawings by hash."""
     result = analysis.result
-    pictures = {
-        name: _picture(figures.svg(draw, analysis, name), name) for name, draw in figures.drawings(analysis).items()
-    }
+    pictures = {name: _picture(figures.svg(analysis, name), name) for name in figures.available(analysis)}
     sections = [section for section in _sections(analysis, pictures) if section[2]]
     facts = words.facts(analysis)
     places = {
@@ -79,8 +77,8 @@ def _file(name: str) -> str:
 
 
 def _sections(analysis: Analysis, pictures: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Name, heading and content of each section below the plot; empty ones are left out."""
-    tables = {table.heading: table for table in listings.document(analysis).tables}
+    """Yield name, heading and content of each section below the plot; empty ones are omitted."""
+    tables = {table.heading: table for table in report_tables(analysis).tables}
     front, correlations = tables.get("Front and references"), tables.get("Rank correlations")
     yield "front", "Front and references", _table(front, _numbered(analysis)) if front else ""
     yield "references", "Against the references", _verdicts(analysis)
@@ -88,7 +86,7 @@ def _sections(analysis: Analysis, pictures: Mapping[str, str]) -> Iterator[tuple
     yield "growth", "Hypervolume", _note(words.hypervolume(analysis)) + _charts(growth) if growth else ""
     distribution = f'<div class="note">{_paragraphs(words.distribution(analysis))}</div>'
     yield "distribution", "Distribution of scores", _charts(pictures["edf"] + distribution) if "edf" in pictures else ""
-    names = (f"Bands of equal count at {rung.label}" for rung in listings.ends(analysis))
+    names = (f"Bands of equal count at {rung.label}" for rung in ends(analysis))
     held = "".join(_headed(tables[name]) for name in names if name in tables)
     yield "bands", "At equal cost", _charts(f"{pictures['bands']}<div>{held}</div>") if held else ""
     yield "importance", "Importance of parameters", _importance(analysis, pictures, tables)
@@ -120,14 +118,14 @@ def _importance(analysis: Analysis, pictures: Mapping[str, str], tables: Mapping
 
 
 def _levels(importance: Importance, score: Quantity) -> str:
-    """The mean score of each value of a parameter."""
+    """Return the mean score of each value of a parameter."""
     columns = Column("value", align="l"), Column("n"), Column(score.label)
     rows = tuple((Cell(each.value), Cell(str(each.n)), Cell(score.text(each.mean))) for each in importance.levels)
     return f"<div><h3>{escape(importance.parameter)}</h3>{_table(Table(importance.parameter, columns, rows, ()))}</div>"
 
 
 def _all(analysis: Analysis) -> str:
-    """Every candidate on a line, folded."""
+    """Return a folded table of every candidate."""
     result = analysis.result
     names = list(dict.fromkeys([*(o.name for o in result.objectives), "params"]))
     found = sorted(result.candidates, key=lambda c: c.number)
@@ -136,8 +134,8 @@ def _all(analysis: Analysis) -> str:
         (Cell(""), Cell(state(analysis, c)), *(Cell(quantity(n).with_error(known(c, n))) for n in names)) for c in found
     )
     table = _table(Table("All candidates", columns, rows, ()), [_button(analysis, c) for c in found])
-    said = f"{words.counted(result)}. Scores of different rungs are not comparable."
-    return _folded(said, table) if found else ""
+    summary = f"{words.counted(result)}. Scores at different rungs cannot be compared."
+    return _folded(summary, table) if found else ""
 
 
 def _button(analysis: Analysis, candidate: Candidate) -> str:
@@ -167,7 +165,7 @@ def _headed(table: Table) -> str:
 
 
 def _table(table: Table, first: Iterable[str] = ()) -> str:
-    """A table with what stands below it; `first`: HTML in place of the first cell of each row."""
+    """Return a table with its caption; `first` is HTML that replaces the first cell of each row."""
     ends = [' class="l"' if column.align == "l" else "" for column in table.columns]
     head = "".join(f'<th scope="col"{end}>{escape(c.name)}</th>' for c, end in zip(table.columns, ends, strict=True))
     lines = [[escape(cell.text) for cell in row] for row in table.rows]
@@ -183,7 +181,7 @@ def _table(table: Table, first: Iterable[str] = ()) -> str:
 
 
 def _picture(svg: str, name: str) -> str:
-    """A figure in the page's own colours and type, with ids that no other figure has."""
+    """Return a figure in the page's colours and type, with ids that no other figure has."""
     svg = re.sub(r"#[0-9a-f]{6}\b", lambda found: f"var(--{THEMED[found[0]]})" if found[0] in THEMED else found[0], svg)
     svg = re.sub(r'(font(?:-family)?: [^"]*?)\'?DejaVu Sans\'?(, sans-serif)?', r"\1var(--sans)", svg)
     svg = re.sub(rf' id="(?:{GROUPS})[._\w]*"', "", svg)

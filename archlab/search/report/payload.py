@@ -1,4 +1,4 @@
-"""What the page's plot and panel read: every candidate with its numbers, its words, its spec and its graph."""
+"""The data of the page's plot and panel: every candidate with its numbers, texts, spec and graph."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN = ("number", "finished", "seconds")
 
 
 def payload(analysis: Analysis, graphs: Mapping[str, str]) -> dict[str, Any]:
-    """The page's data; `graphs` are packed drawings by hash."""
+    """Return the page's data; `graphs` are packed drawings by hash."""
     points = [_point(analysis, candidate, graphs) for candidate in _candidates(analysis)]
     used = list(dict.fromkeys(key for point in points for key in point["values"]))
     columns = [column for column in _columns(analysis) if column["key"] in used]
@@ -35,30 +35,30 @@ def payload(analysis: Analysis, graphs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def as_script(values: Mapping[str, Any]) -> str:
-    """JSON that no HTML parser can take for the end of its script."""
+    """Return JSON that cannot end its script element."""
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def identity(analysis: Analysis, candidate: Candidate) -> str:
-    """A candidate's name in the page: c and its number, r and its place for a reference."""
+    """Return a candidate's id in the page: c and its number, or r and its position for a reference."""
     if any(candidate is reference for reference in analysis.result.references):
         return f"r{[candidate is reference for reference in analysis.result.references].index(True)}"
     return f"c{candidate.number}"
 
 
 def kind(analysis: Analysis, candidate: Candidate) -> str:
-    """`reference`, `front`, or the outcome."""
+    """Return `reference`, `front`, or the outcome."""
     if identity(analysis, candidate).startswith("r"):
         return "reference"
     return "front" if candidate.number in analysis.front_numbers else candidate.outcome
 
 
 def state(analysis: Analysis, candidate: Candidate) -> str:
-    """A candidate's fate in words."""
+    """Return what became of a candidate, as text."""
     at = f" at {label}" if (label := deepest(analysis.result, candidate)) else ""
     words = {
-        "reference": "reference, trained by the same recipe",
+        "reference": "reference, trained with the same recipe",
         "front": "on the front",
         "complete": "complete",
         "stopped": f"stopped{at}",
@@ -73,7 +73,7 @@ def _candidates(analysis: Analysis) -> Iterator[Candidate]:
 
 
 def _kinds(analysis: Analysis, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The groups of points that can be shown and hidden; stopped ones are hidden where others reached the last rung."""
+    """Return the groups of points that can be shown or hidden; stopped ones start hidden if any is complete."""
     n = Counter(point["group"] for point in points)
     labels = {"front": "on the front", "complete": "complete", "reference": "references"}
     kinds = [{"key": key, "kind": key, "rung": 0, "label": label, "on": True} for key, label in labels.items()]
@@ -84,7 +84,10 @@ def _kinds(analysis: Analysis, points: list[dict[str, Any]]) -> list[dict[str, A
 
 
 def _columns(analysis: Analysis) -> Iterator[dict[str, Any]]:
-    """Everything that an axis can show. `better`: 1 or -1 where more or less is better; `rung`: of one rung."""
+    """Yield what an axis can show.
+
+    `better` is 1 or -1 if more or less is better, else 0; `rung` marks the scores at one rung.
+    """
     result = analysis.result
     ways = {o.name: 1 if o.direction == "maximize" else -1 for o in result.objectives}
     everyone = (*result.candidates, *result.references)
@@ -143,7 +146,7 @@ def _point(analysis: Analysis, candidate: Candidate, graphs: Mapping[str, str]) 
 
 
 def facts(analysis: Analysis, candidate: Candidate) -> Iterator[tuple[str, list[list[str]]]]:
-    """What the panel says of a candidate, under headings."""
+    """Yield the panel's facts of a candidate, by heading."""
     result = analysis.result
     shown = shown_scores(result, (candidate,))
     at, n = deepest(result, candidate), len(candidate.seeds)
@@ -152,19 +155,19 @@ def facts(analysis: Analysis, candidate: Candidate) -> Iterator[tuple[str, list[
     if n > 1:
         yield "By seed", [[f"seed {seed}", _listed(shown, scores)] for seed, scores in candidate.seeds.items()]
     before = list(by_rung(result, candidate).items())[:-1]
-    yield "At the rungs before", [[result.rungs[i].label, _listed(shown, at)] for i, at in before]
+    yield "At earlier rungs", [[result.rungs[i].label, _listed(shown, at)] for i, at in before]
     yield "Costs", [[quantity(n).title, quantity(n).text(v)] for n, v in _ordered(candidate.cost).items()]
     yield "Choices", [[name, as_text(candidate.point[name])] for name in result.parameters if name in candidate.point]
     yield "Zero-cost proxies", [[quantity(n).title, quantity(n).text(v)] for n, v in candidate.proxies.items()]
-    yield "Trained", [["seconds", quantity("seconds").text(candidate.seconds)]] if candidate.seconds else []
+    yield "Training", [["seconds", quantity("seconds").text(candidate.seconds)]] if candidate.seconds else []
 
 
 def _listed(shown: Iterable[str], scores: Mapping[str, float]) -> str:
-    """The shown scores in a line, or all there are (a rung judged by a proxy)."""
+    """Return the shown scores as one line, or all scores of a rung with a proxy."""
     names = [name for name in shown if name in scores] or list(scores)
-    return ", ".join(quantity(name).said(scores[name]) for name in names)
+    return ", ".join(quantity(name).phrase(scores[name]) for name in names)
 
 
 def _ordered(costs: Mapping[str, float]) -> dict[str, float]:
-    """The costs that have names first, in their order."""
+    """Return the known costs first, in their order."""
     return {name: costs[name] for name in (*(n for n in QUANTITIES if n in costs), *costs)}

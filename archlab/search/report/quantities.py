@@ -1,4 +1,4 @@
-"""What the numbers of a search are called, and how they are written."""
+"""The names of a search's numbers, and how they are written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archlab.report.statistics import Interval
 
 @dataclass(frozen=True)
 class Quantity:
-    """A name, what a value is divided by to be shown, its digits (None: four significant ones), and its unit."""
+    """How a number is shown: its label, divisor, decimals (None: four significant digits) and unit."""
 
     label: str
     scale: float = 1.0
@@ -22,7 +22,7 @@ class Quantity:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def text(self, value: float | None) -> str:
-        """The number alone."""
+        """Return the number alone."""
         if value is None or not math.isfinite(value):
             return "-"
         shown = value / self.scale
@@ -30,14 +30,14 @@ class Quantity:
             return f"{shown:,.0f}" if 1e4 <= abs(shown) < 1e12 else f"{shown:.4g}"
         return f"{shown:,.{self.digits}f}"
 
-    def said(self, value: float | None) -> str:
-        """The number in a sentence: `205.2 M multiply-adds`, `PCK@0.1 71.0`."""
+    def phrase(self, value: float | None) -> str:
+        """Return the number for a sentence: `205.2 M multiply-adds`, `PCK@0.1 71.0`."""
         if self.unit:
             return f"{self.text(value)}{' M' if self.scale == 1e6 else ''} {self.label}"
         return f"{self.label} {self.text(value)}"
 
     def with_error(self, found: Interval | None) -> str:
-        """`mean ± half the interval`, or the one value."""
+        """Return `mean ± half the interval`, or the single value."""
         if found is None:
             return "-"
         if found.high is None:
@@ -52,19 +52,19 @@ QUANTITIES = {
     "macs": Quantity("multiply-adds", 1e6, 1, "10⁶, fvcore"),
     "mflops": Quantity("MFLOPs", 1, 1, "2²⁰, the paper's counter"),
     "activations": Quantity("activations", 1e6, 2, "10⁶"),
-    "number": Quantity("number of the trial", 1, 0),
+    "number": Quantity("trial number", 1, 0),
     "seconds": Quantity("training time", 1, 1, "s"),
     "finished": Quantity("finished after", 60, 1, "min"),
 }
 
 
 def quantity(name: str) -> Quantity:
-    """How a score, cost, proxy or other number of a candidate is shown."""
+    """Return how a score, cost, proxy or other number of a candidate is shown."""
     return QUANTITIES.get(name) or Quantity(name.replace("_", " "))
 
 
 def product(names: tuple[str, ...]) -> Quantity:
-    """The hypervolume's unit: the product of its objectives as they are shown."""
+    """Return the hypervolume's unit, the product of the units of its objectives."""
     parts = [quantity(name) for name in names]
     unit = " × ".join(f"{part.label} ({part.unit.split(',')[0]})" if part.scale != 1 else part.label for part in parts)
     return Quantity("hypervolume", math.prod(part.scale for part in parts), None, unit)

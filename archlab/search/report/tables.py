@@ -1,8 +1,7 @@
-"""The tables of a search: the front, bands and correlations; all candidates as records for CSV."""
+"""The tables of a search's report: the front, cost bands, importances and correlations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from archlab.report.correlation import Correlation
@@ -10,17 +9,16 @@ from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet
 from archlab.search.report.analysis import Analysis, AtRung
 from archlab.search.report.bands import Bounded
 from archlab.search.report.correlations import Pairing, rank_correlations
-from archlab.search.report.estimates import by_rung, known, score_names, shown_scores
-from archlab.search.report.importance import as_text
-from archlab.search.report.payload import kind
+from archlab.search.report.estimates import known, shown_scores
 from archlab.search.report.quantities import quantity
+from archlab.search.report.records import records
 from archlab.search.results import Candidate
 
 KINDS = {"rung": "lower rung", "seed": "other seed", "proxy": "zero-cost proxy", "cost": "cost"}
 
 
-def document(analysis: Analysis) -> TableSet:
-    """The tables in the order in which a report shows them."""
+def report_tables(analysis: Analysis) -> TableSet:
+    """Return the tables in the order in which a report shows them, with all candidates as records."""
     result = analysis.result
     made = [
         front(analysis),
@@ -29,16 +27,16 @@ def document(analysis: Analysis) -> TableSet:
         correlations(analysis),
     ]
     tables = tuple(table for table in made if table and table.rows)
-    return TableSet(result.study, result.title, result.space, tables, tuple(records(analysis)))
+    return TableSet(result.study, result.title, result.space, tables, tuple(records(result)))
 
 
 def ends(analysis: Analysis) -> tuple[AtRung, ...]:
-    """The first rung, where all were scored, and the last, where only those that went on were."""
+    """Return the first rung, which scored all candidates, and the last, which scored those that passed the others."""
     return tuple({rung.index: rung for rung in (*analysis.rungs[:1], *analysis.rungs[-1:])}.values())
 
 
 def front(analysis: Analysis) -> Table:
-    """The front's members with their intervals, and the references below them."""
+    """Return the front's members with their intervals, followed by the references."""
     result = analysis.result
     names = [o.name for o in result.objectives]
     names += [n for n in (*shown_scores(result, result.complete), "params", "macs", "mflops") if n not in names]
@@ -59,7 +57,7 @@ def front(analysis: Analysis) -> Table:
 
 
 def bands(analysis: Analysis, rung: AtRung) -> Table:
-    """Median and best in bands of equally many candidates by cost."""
+    """Return the median and the best in cost bands of equal count."""
     cost, score = quantity(analysis.cost), quantity(analysis.score)
     columns = (
         Column(cost.title, align="l"),
@@ -72,70 +70,36 @@ def bands(analysis: Analysis, rung: AtRung) -> Table:
          *(Cell(_bounded(found, score.text)) for found in (band.median, band.best)))
         for band in rung.bands
     ]  # fmt: skip
-    caption = "In brackets, the bootstrap 95 % interval; that of a best never lies above the best found."
+    caption = "In brackets: the bootstrap 95 % interval. For a best, it never exceeds the best score found."
     return Table(f"Bands of equal count at {rung.label}", columns, tuple(rows), (caption,))
 
 
 def importance(analysis: Analysis) -> Table:
-    """Each parameter's share of the variance, at each of the two rungs that has enough candidates."""
+    """Return each parameter's share of the variance, at the first and last rung with enough candidates."""
     rungs = [rung for rung in ends(analysis) if rung.importances]
     shares = [{each.parameter: each.share for each in rung.importances} for rung in rungs]
     names = list(dict.fromkeys(name for found in shares for name in found))
     columns = Column("Parameter", align="l"), *(Column(f"At {rung.label} ({len(rung.scores)})") for rung in rungs)
     rows = [(Cell(n), *(Cell(_bounded(f[n], _percent) if n in f else EMPTY) for f in shares)) for n in names]
-    caption = (
-        "Share of the variance of scores that the parameter's main effect accounts for (%), less what chance gives."
-    )
+    caption = "Share of the variance of scores explained by the parameter's main effect (%), corrected for chance."
     return Table("Importance of parameters", columns, tuple(rows), (caption,))
 
 
 def correlations(analysis: Analysis) -> Table:
-    """What foretold the score at the last rung."""
-    columns = (Column("What", align="l"), Column("Foretells", align="l"), Column("Kind", align="l"), Column("n"),
+    """Return how well other quantities predict the score at the last rung."""
+    columns = (Column("What", align="l"), Column("Predicts", align="l"), Column("Kind", align="l"), Column("n"),
                Column("Kendall's tau"), Column("Spearman's rho"), Column("", align="l"))  # fmt: skip
     rows = [
         (Cell(_words(pair.name)), Cell(_words(pair.against)), Cell(KINDS[pair.kind]), Cell(str(pair.n)),
          Cell(_correlation(pair.kendall)), Cell(_correlation(pair.spearman)),
-         Cell("" if pair.enough else "too few to conclude from"))
+         Cell("" if pair.enough else "too few to conclude"))
         for pair in sorted(rank_correlations(analysis.result), key=_kind_order)
     ]  # fmt: skip
     caption = (
-        "Of the complete candidates only. They were chosen at the lower rungs, and among chosen ones correlations are "
-        "weaker than among all. In brackets, the bootstrap 95 % interval."
+        "Complete candidates only. They were selected at the lower rungs, and selection makes correlations weaker. In "
+        "brackets: the bootstrap 95 % interval."
     )
     return Table("Rank correlations", columns, tuple(rows), (caption,))
-
-
-def records(analysis: Analysis) -> Iterator[dict[str, Any]]:
-    """Every candidate and reference at full precision; parameters as text, `_low` and `_high` the 95 % interval."""
-    result = analysis.result
-    scores = score_names((*result.candidates, *result.references))
-    for c in (*result.candidates, *result.references):
-        which = kind(analysis, c)
-        record: dict[str, Any] = {
-            "number": c.number,
-            "name": c.name,
-            "kind": "reference" if which == "reference" else "candidate",
-            "outcome": c.outcome,
-            "on_front": which == "front",
-            "hash": c.hash,
-            "seeds": max(len(c.seeds), 1),
-            "rungs_reached": len(c.rungs),
-        }
-        for name in scores:
-            found = known(c, name)
-            record |= {
-                name: found and found.mean,
-                f"{name}_low": found and found.low,
-                f"{name}_high": found and found.high,
-            }
-        at = by_rung(result, c)
-        record |= {
-            f"{name}@{rung.label}": at.get(i, {}).get(name) for i, rung in enumerate(result.rungs) for name in scores
-        }
-        record |= {**c.cost, **{f"proxy.{name}": value for name, value in c.proxies.items()}}
-        record |= {f"point.{name}": as_text(c.point[name]) if name in c.point else None for name in result.parameters}
-        yield record | {"seconds": c.seconds, "finished": c.finished, "reason": c.reason}
 
 
 def _kind_order(pair: Pairing) -> int:
@@ -155,20 +119,20 @@ def _correlation(found: Correlation | None) -> str:
 
 
 def _words(name: str) -> str:
-    """`pck at 64x48` with the score's own name."""
+    """Return `pck at 64x48` with the score's title."""
     first, _, rest = name.partition(" at ")
     return f"{quantity(first).label} at {rest}" if rest else quantity(first).label
 
 
-def front_document(analysis: Analysis) -> TableSet:
-    """The records of the front's members alone."""
+def front_records_alone(analysis: Analysis) -> TableSet:
+    """Return the records of the front's members, in order of their numbers."""
     result = analysis.result
-    held = tuple(record for record in records(analysis) if record["on_front"])
+    held = tuple(record for record in records(result) if record["on_front"])
     return TableSet(f"{result.study}_front", result.title, result.space, (), held)
 
 
 def in_order(analysis: Analysis) -> list[Candidate]:
-    """Candidates by worth: the front, references, then by the deepest rung and the score there."""
+    """Return candidates from best to worst: the front, references, then by the last rung reached and its score."""
 
     def worth(c: Candidate) -> tuple[int, float]:
         found = known(c, analysis.score) if c.rungs else None

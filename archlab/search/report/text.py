@@ -1,4 +1,4 @@
-"""The sentences of a search's report: what was run, what the figures say, and what they do not."""
+"""The sentences of a search's report: what was run, what the figures show, and what they do not show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archlab.search.results import Candidate, Objective, Result, Rung
 
 
 def facts(analysis: Analysis) -> list[tuple[str, str]]:
-    """What a reader must know of the study before any figure; what only repeats it stands last."""
+    """Return the facts of the study, term by term; those that only serve to repeat it come last."""
     result = analysis.result
     ways = {"maximize": "up", "minimize": "down"}
     return [
@@ -29,7 +29,7 @@ def facts(analysis: Analysis) -> list[tuple[str, str]]:
         ("Seeds", seeds(analysis)),
         (
             "Device",
-            f"{result.device} ({plural(result.threads, 'thread')} a worker)" if result.device else "nothing trained",
+            f"{result.device} ({plural(result.threads, 'thread')} per worker)" if result.device else "nothing trained",
         ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())),
         ("Command", result.command),
@@ -44,35 +44,36 @@ def _rung(rung: Rung) -> str:
 
 
 def _large(n: int) -> str:
-    """`1,866,240`, and `3.2 × 10^20` where digits would only be counted."""
+    """Return `1,866,240`, but `3.2 × 10^20` for a number that is too long to read."""
     return f"{n:,}" if n < 1e12 else f"{n / 10 ** (len(str(n)) - 1):.1f} × 10^{len(str(n)) - 1}"
 
 
 def sampler(result: Result) -> str:
-    """The sampler by the name that its paper gives it."""
+    """Return the sampler by the name of its paper."""
     return {"tpe": "TPE", "nsga2": "NSGA-II", "nsga3": "NSGA-III", "gp": "GP"}.get(result.sampler, result.sampler)
 
 
 def counted(result: Result) -> str:
-    """How many trials ended how, and how many were asked for."""
+    """Return how many trials ended in which way, and how many were requested."""
     found = Counter[str](candidate.outcome for candidate in result.candidates)
     words = {"complete": "complete", "stopped": "stopped at a rung", "failed": "failed"}
     ends = ", ".join(f"{found[outcome]} {word}" for outcome, word in words.items() if found[outcome])
-    return f"{len(result.candidates)} of {result.asked} asked for: {ends or 'none finished'}"
+    return f"{len(result.candidates)} of {result.asked} requested: {ends or 'none finished'}"
 
 
 def seeds(analysis: Analysis) -> str:
-    """How many of the front have several seeds."""
+    """Return the number of seeds of the front's members and of the others."""
     several = [c for c in analysis.front if len(c.seeds) > 1]
     if not several:
-        return "one a candidate"
+        return "1 per candidate"
     numbers = sorted({len(c.seeds) for c in several})
     most = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    return f"{len(several)} of the {len(analysis.front)} on the front with {most}, the others with one"
+    members = "" if len(several) == len(analysis.front) else f" ({len(several)} of {len(analysis.front)})"
+    return f"{most} per front member{members}, 1 per other candidate"
 
 
 def may(analysis: Analysis) -> Iterator[str]:
-    """What the figures support."""
+    """Yield what the figures show."""
     result = analysis.result
     last = result.rungs[-1].label if result.rungs else "the last rung"
     if result.complete:
@@ -81,56 +82,56 @@ def may(analysis: Analysis) -> Iterator[str]:
             f" and the {plural(n, 'reference')}" if n else ""
         )
         yield (
-            f"The {compared} were trained by one recipe on one data set and scored at the last rung ({last}): there "
-            "they can be compared with each other."
+            f"The {compared} were trained with one recipe on one data set. Their scores at the last rung ({last}) "
+            "can be compared."
         )
     if all(name in COUNTED for c in result.candidates for name in c.cost):
-        yield "Costs are counted, not measured: they are exact."
+        yield "Costs are counted, not measured, so they are exact."
     if any(len(c.seeds) > 1 for c in analysis.front):
-        yield "Where an interval is shown, it is the 95 % t-interval of the mean over seeds."
+        yield "Intervals of scores are 95 % t-intervals of the mean over seeds."
 
 
 def may_not(analysis: Analysis) -> Iterator[str]:
-    """What they do not support."""
+    """Yield what the figures do not show."""
     result = analysis.result
     data = re.findall(r"\w+", result.data)
     if "quick" in data:
         yield TOO_SMALL_TO_RANK
     if "synthetic" in data:
-        yield "The data is synthetic: an order found here is not an order on COCO or MPII."
+        yield "The data is synthetic: a ranking on it is no ranking on COCO or MPII."
     single = sum(len(c.seeds) < 2 for c in analysis.front)
     if single:
         yield (
-            f"{single} of the {len(analysis.front)} on the front have one seed. The best of many single scores is "
-            "partly luck, and training it again tends to give less."
+            f"{single} of the {len(analysis.front)} front members have one seed. The best of many single scores is "
+            "partly luck; training again tends to give a lower score."
         )
     elif analysis.front:
-        yield "The seed by which a candidate was chosen is one of its seeds, so its mean is still slightly flattered."
+        yield "The seed with which a candidate was selected counts in its mean, which makes the mean slightly too high."
     if len(result.rungs) > 1:
-        yield "Scores at different rungs are not compared: a candidate that was stopped has none at the last."
+        yield "Scores at different rungs cannot be compared; a stopped candidate has no score at the last rung."
     if "random" not in result.sampler.lower():
         yield (
-            f"The sampler ({sampler(result)}) chooses by what it has seen, so distributions and importances describe "
-            "these candidates, not the space."
+            f"The sampler ({sampler(result)}) learns from earlier candidates, so distributions and importances "
+            "describe these candidates, not the space."
         )
 
 
 def hypervolume(analysis: Analysis) -> str:
-    """The reference point, and what the study reached."""
+    """Return the reference point and the hypervolume reached."""
     if not analysis.reference_point or not analysis.growth:
         return "No candidate is complete, so there is no hypervolume."
     names = tuple(o.name for o in analysis.result.objectives)
-    at = ", ".join(quantity(n).said(analysis.reference_point[n]) for n in names)
+    at = ", ".join(quantity(n).phrase(analysis.reference_point[n]) for n in names)
     unit = product(names)
     reached = unit.text(analysis.growth[-1].hypervolume)
     return (
-        f"What the front covers, counted from the reference point ({at}): {reached} in {unit.unit}. "
-        "By the score that each candidate had when it finished, before it was trained with other seeds."
+        f"The hypervolume of the front from the reference point ({at}) is {reached}, in {unit.unit}. It uses the score "
+        "that each candidate had when it finished, before it was trained with more seeds."
     )
 
 
 def verdicts(analysis: Analysis) -> list[tuple[Candidate, str]]:
-    """For each reference, whether any candidate beats it in every objective, and how sure that is."""
+    """Return for each reference whether a candidate beats it in every objective, and with what certainty."""
     return [(reference, _verdict(analysis, reference)) for reference in analysis.result.references]
 
 
@@ -138,7 +139,7 @@ def _verdict(analysis: Analysis, reference: Candidate) -> str:
     result = analysis.result
     sought = "(" + ", ".join(quantity(o.name).label for o in result.objectives) + ")"
     if not all_known([reference], result.objectives):
-        return f"It has no score at the last rung, so nothing can be said of it on {sought}."
+        return f"It has no score at the last rung, so it cannot be compared on {sought}."
     pairs = [pair for pair in analysis.dominations if pair.loser is reference]
     if not pairs:
         worse = dominations([reference], result.complete, result.objectives)
@@ -150,22 +151,22 @@ def _verdict(analysis: Analysis, reference: Candidate) -> str:
 
 
 ENDINGS: dict[Certainty, tuple[str, str, str]] = {
-    "clear": ("dominates", "dominate", "with 95 % intervals that lie apart."),
+    "clear": ("dominates", "dominate", "with 95 % intervals that do not overlap."),
     "overlapping": (
         "has better means",
         "have better means",
-        "but the 95 % intervals overlap, which shows no difference.",
+        "but the 95 % intervals overlap, so no difference is shown.",
     ),
     "unknown": (
         "has better means",
         "have better means",
-        "but on one seed on one side at least: that shows nothing yet.",
+        "but at least one side has a single seed, so nothing is shown yet.",
     ),
 }
 
 
 def _ended(pairs: list[Domination], certainty: Certainty, sought: str) -> str:
-    """`Numbers 4 and 7 dominate it on (...), with intervals that lie apart.`"""
+    """Return `Numbers 4 and 7 dominate it on (...), with intervals that do not overlap.`"""
     numbers = [str(pair.winner.number) for pair in pairs if pair.certainty == certainty]
     one, several, ending = ENDINGS[certainty]
     who, verb = (f"Number {numbers[0]}", one) if len(numbers) == 1 else (f"Numbers {sentence_list(numbers)}", several)
@@ -173,7 +174,7 @@ def _ended(pairs: list[Domination], certainty: Certainty, sought: str) -> str:
 
 
 def described(candidate: Candidate, analysis: Analysis) -> str:
-    """A candidate in a few words, as a screen reader says it."""
+    """Return a candidate in a few words, for a screen reader."""
     who = candidate.name if candidate in analysis.result.references else f"Candidate {candidate.number}"
     names = (o.name for o in analysis.result.objectives)
     return f"{who}: " + ", ".join(
@@ -182,54 +183,54 @@ def described(candidate: Candidate, analysis: Analysis) -> str:
 
 
 def lead(analysis: Analysis) -> str:
-    """The study in a sentence or two."""
+    """Return the study in a sentence or two."""
     result = analysis.result
     sought = [Objective(analysis.score, "maximize")]
     scored = all_known(analysis.front, sought)
     if not scored:
-        return f"{counted(result)}. None reached the last rung, so there is no front."
+        return f"{counted(result)}. No candidate reached the last rung, so there is no front."
     best = max(scored, key=lambda candidate: vector(candidate, sought))
     score, cost = quantity(analysis.score), quantity(analysis.cost)
     n = len(analysis.front)
     return (
-        f"{plural(n, 'candidate')} of {len(result.complete)} complete ones {'is' if n == 1 else 'are'} on the front. "
+        f"{n} of {plural(len(result.complete), 'complete candidate')} {'is' if n == 1 else 'are'} on the front. "
         f"The best by {score.label} is number {best.number}: {score.with_error(known(best, analysis.score))} at "
-        f"{cost.said(best.cost.get(analysis.cost))}."
+        f"{cost.phrase(best.cost.get(analysis.cost))}."
     )
 
 
 def footer(analysis: Analysis) -> str:
-    """Where the same figures stand as files."""
+    """Return where the same figures are as files."""
     return (
-        "The same figures lie beside this page: candidates.csv and front.csv, and each picture as PNG and SVG. Made by "
-        f"archlab {analysis.result.versions.get('archlab', '')}."
+        "The same figures are in the files next to this page: candidates.csv, front.csv, and each plot as PNG and SVG. "
+        f"Made by archlab {analysis.result.versions.get('archlab', '')}."
     )
 
 
 def distribution(analysis: Analysis) -> Iterator[str]:
-    """How to read the distribution."""
+    """Yield how to read the distribution."""
     yield (
-        "Each line is the share of candidates that scored at least so much at a rung; of two lines at one rung the one "
-        "further to the right is the better set. Bands are bootstrap 95 % intervals, point by point."
+        "Each line shows the share of candidates with at least a given score at a rung. At the same rung, a line "
+        "further right is a better set of candidates. Bands are pointwise bootstrap 95 % intervals."
     )
     if len(analysis.rungs) > 1:
         yield (
-            "Rungs differ in training and input, so lines of different rungs are not compared; beyond the first they "
-            "hold survivors only."
+            "Rungs differ in training and input, so lines of different rungs cannot be compared. After the first rung "
+            "they contain only candidates that passed the rung before."
         )
     if "random" not in analysis.result.sampler.lower():
-        yield f"The sampler ({sampler(analysis.result)}) sought good ones: these are better than the space's average."
+        yield f"The sampler ({sampler(analysis.result)}) looks for good candidates: they exceed the space's average."
 
 
 def importance(analysis: Analysis) -> Iterator[str]:
-    """How to read importances."""
+    """Yield how to read importances."""
     yield (
-        "Main effects only: what parameters do together is not in it. Where a sampler has learnt, parameters come "
-        "together, and one can show the effect of another. An interval that reaches 0 shows no effect."
+        "Main effects only, without interactions. A sampler that learns makes parameters correlated, so one can show "
+        "the effect of another. An interval that includes 0 shows no effect."
     )
     if len(analysis.rungs) > 1:
-        yield "At the last rung only survivors are left, which hides effects by which others were stopped."
+        yield "The last rung has only candidates that passed, which hides the effects that stopped the others."
 
 
 def too_few(analysis: Analysis) -> str:
-    return f"Fewer than {LEAST} candidates were scored at any rung: too few to say which parameters matter."
+    return f"Fewer than {LEAST} candidates were scored at each rung: too few to show which parameters matter."
