@@ -59,20 +59,27 @@ def data_line(setting: Setting, runs: Sequence[Record]) -> str:
     samples = sorted({run.samples for run in runs})
     trained = f"{samples[0]:,} training samples" + (" each" if len(samples) == 1 else f" to {samples[-1]:,}")
     return (
-        f"Data: {setting.data}, {setting.train_people:,} people for training and {setting.val_people:,} for scoring "
+        f"Data: {setting.data}, {setting.train_samples:,} {setting.unit} for training and "
+        f"{setting.val_samples:,} for scoring "
         f"(fingerprint {setting.data_fingerprint[:8]}). Recipe: {setting.recipe} ({setting.recipe_hash[:8]}), "
         f"input {height}×{width}, {trained}."
     )
 
 
 def _circumstances(runs: Sequence[Record], metrics: Iterable[Metric]) -> str:
-    seeds = sorted({run.seed for run in runs})
+    metrics, seeds = tuple(metrics), sorted({run.seed for run in runs})
     if len(seeds) == 1:
         seeded = f"Seed: {seeds[0]}"
     else:
         seeded = f"Seeds: {', '.join(map(str, seeds))}; mean ± sample standard deviation"
     meanings = [f"{metric.heading}: {metric.meaning}." for metric in metrics if metric.meaning]
-    return " ".join([f"{seeded}. {device_line(runs)}", *dict.fromkeys(meanings), "All scores are 0 to 100."])
+    return " ".join([f"{seeded}. {device_line(runs)}", *dict.fromkeys(meanings), _units(metrics)])
+
+
+def _units(metrics: Iterable[Metric]) -> str:
+    """Return the units of the scores: `All scores are 0 to 100.`"""
+    other = [f"{metric.heading} in {metric.unit}" for metric in metrics if metric.unit != "0-100"]
+    return f"Scores are 0 to 100, but {sentence_list([*dict.fromkeys(other)])}." if other else "All scores are 0 to 100."
 
 
 def device_line(runs: Sequence[Record]) -> str:

@@ -109,13 +109,15 @@ def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:
     return list(found.values())
 
 
-def make_setups(recipes: Iterable[str], data: Path | None, *, make_data: bool) -> dict[str, TrainingSetup]:
+def make_setups(
+    recipes: Iterable[str], data: Path | None, *, make_data: bool, plugin: Sequence[str] = ()
+) -> dict[str, TrainingSetup]:
     """Return a setup for each recipe, by name. make_data: generate data that is missing."""
-    return {name: _setup(name, data, make_data) for name in dict.fromkeys(recipes)}
+    return {name: _setup(name, data, make_data, plugin) for name in dict.fromkeys(recipes)}
 
 
-def _setup(name: str, data: Path | None, make_data: bool) -> TrainingSetup:
-    recipe = load_recipe(name)
+def _setup(name: str, data: Path | None, make_data: bool, plugin: Sequence[str]) -> TrainingSetup:
+    recipe = load_recipe(name, plugin=plugin)
     root = ensure_data(recipe, data) if data or make_data else data_folder(recipe, None)
     data_hash = data_fingerprint(recipe, root) if root.is_dir() else ""
     outputs = recipe.task.outputs(data, recipe.options)

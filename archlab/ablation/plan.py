@@ -154,7 +154,7 @@ def plan_ablation(studies: Sequence[str | Path | Study], options: AblationOption
 
 def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool) -> Trainings:
     chosen = [(study, options.recipe or study.recipe) for study in trainable_studies(studies)]
-    setups = make_setups((recipe for _, recipe in chosen), options.data, make_data=make_data)
+    setups = make_setups((recipe for _, recipe in chosen), options.data, make_data=make_data, plugin=options.plugin)
     jobs = make_jobs([(study, setups[recipe]) for study, recipe in chosen], options.seeds, options.plugin)
     kept = [record for folder in options.reused for record in read_records(folder)]
     return Trainings(studies, jobs, {record.fingerprint: record for record in kept}, options)

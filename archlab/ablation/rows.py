@@ -55,8 +55,9 @@ class Setting:
     recipe_hash: str
     data: str
     data_fingerprint: str
-    train_people: int
-    val_people: int
+    train_samples: int
+    val_samples: int
+    unit: str
     input: tuple[int, ...]
     outputs: int
 
@@ -64,13 +65,14 @@ class Setting:
     def of(cls, record: Record) -> Setting:
         data = record.data
         return cls(
-            task=getattr(record, "task", POSE),
+            task=record.task,
             recipe=record.recipe,
             recipe_hash=record.recipe_hash,
             data=data["kind"],
             data_fingerprint=data["fingerprint"],
-            train_people=data["train_people"],
-            val_people=data["val_people"],
+            train_samples=record.train_samples,
+            val_samples=record.val_samples,
+            unit=record.unit,
             input=record.input,
             outputs=record.outputs,
         )

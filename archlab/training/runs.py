@@ -82,11 +82,16 @@ class Record:
     @property
     def train_samples(self) -> int:
         """The number of training samples, which the record names by the task's unit: `train_people`."""
-        return next(int(count) for name, count in self.data.items() if name.startswith("train_"))
+        return int(self.data[f"train_{self.unit}"])
 
     @property
     def val_samples(self) -> int:
-        return next(int(count) for name, count in self.data.items() if name.startswith("val_"))
+        return int(self.data[f"val_{self.unit}"])
+
+    @property
+    def unit(self) -> str:
+        """The task's name for samples, as the record has it: `people`."""
+        return next(name.removeprefix("train_") for name in self.data if name.startswith("train_"))
 
     def write(self, folder: Path) -> Record:
         write_json(folder / "record.json", asdict(self))

@@ -64,8 +64,8 @@ def _in_short(study: Campaign, judged: Judged) -> list[str]:
             f"{reference.row.name} has AP {reference.ap.mean:.1f}, {where} the range {low:g} to {high:g} in which the "
             "data is neither too hard nor too easy."
         )
-    if judged.setting.val_people < study.val_people:
-        scored = f"Scored on {judged.setting.val_people:,} people"
+    if judged.setting.val_samples < study.val_people:
+        scored = f"Scored on {judged.setting.val_samples:,} people"
         lines.append(f"{scored}, fewer than the {study.val_people:,} that this campaign requires.")
     return lines
 
