@@ -1,1 +1,1 @@
-"""One network: its file, the spec read from it, the graph of blocks, the module built from that, checkpoints."""
+"""One network: its file, its spec, its graph of blocks, its module, and checkpoints."""

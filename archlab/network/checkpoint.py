@@ -1,4 +1,4 @@
-"""Weights in files: our own names, and the key names of the released Lite-HRNet code and of mmpose."""
+"""Weights in files, under our names or those of the released Lite-HRNet code and of mmpose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from archlab.core.errors import InputError, Problem, missing_file
 
-# Ours -> released, first match. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
+# Ours -> released; the first match counts. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
 LITE_HRNET = (
     (r"stem\.conv", "backbone.stem.conv1.{layer}"),
     (r"stem\.first\.depthwise", "backbone.stem.branch1.0.{layer}"),
@@ -53,15 +53,15 @@ HRNET = (
 )  # fmt: skip
 
 HEAD = "last."
-"""How the keys of every network's last layer begin, the one whose size follows from its outputs"""
+"""Prefix of the keys of the last layer, whose size follows from the network's outputs."""
 
 
 def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
     """Load a released checkpoint into `network`, in place.
 
-    `state_dict`: with or without its {"state_dict": ...} wrapper and a `module.` prefix, the head named `keypoint_head`
-    or `head`.
-    Raises InputError naming every key that is missing, left over or of another shape; nothing is loaded then.
+    state_dict: with or without the wrapper {"state_dict": ...} and the prefix `module.`; its head is called
+      `keypoint_head` or `head`.
+    Raises InputError naming every key that is missing, unexpected or of another shape; the network is then unchanged.
     """
     released = _unwrapped(state_dict)
     ours = network.state_dict()
@@ -71,7 +71,7 @@ def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
 
 
 def to_released(network: nn.Module) -> dict[str, Tensor]:
-    """The network's weights under the released key names. Raises InputError where there is no such name."""
+    """Return the network's weights under the released key names. Raises InputError for layers without such a name."""
     ours = network.state_dict()
     names = {key: released_name(key, ours) for key in ours}
     unnamed = [key for key, name in names.items() if name.startswith("?")]
@@ -81,15 +81,15 @@ def to_released(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """A checkpoint file, read without running any code in it. Raises InputError for what is none."""
+    """Read a checkpoint file without running code in it. Raises InputError if it is not a checkpoint."""
     if not path.is_file():
         raise missing_file(path, "checkpoint")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # hints about pickle protocols help nobody who gave a wrong file
+            warnings.simplefilter("ignore")  # about pickle protocols, of no help for a wrong file
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's own words advise to switch the safety off
-        reason = "it is none, or holds more than tensors and plain values"
+    except pickle.UnpicklingError as error:  # torch's message advises to disable the safe mode
+        reason = "it is not one, or holds more than tensors and plain values"
         raise InputError(Problem(f"not a checkpoint that can be read safely: {reason}", file=str(path))) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
@@ -101,27 +101,27 @@ def load_file(path: Path) -> dict[str, Any]:
 
 
 def load_weights(network: nn.Module, path: Path) -> str:
-    """Load a file into `network`, in place: our own weights or a released checkpoint; returns which it was."""
+    """Load our weights or a released checkpoint into `network`, in place; return the kind that it was."""
     kind, _ = _load(network, path)
     return kind
 
 
 def load_for_finetuning(network: nn.Module, path: Path) -> str:
-    """As `load_weights`, but a last layer of another size, or that the file lacks, keeps its initial values.
+    """Load weights as `load_weights` does, except for a last layer that the file lacks or has in another size.
 
-    Returns what was loaded and what begins anew, in words. Raises InputError if anything else does not fit; nothing is
-    loaded then.
+    That layer keeps its initial values. Return a sentence about what was loaded and what was re-initialised.
+    Raises InputError if anything else does not fit; the network is then unchanged.
     """
     kind, had = _load(network, path, new_head=True)
     has = _outputs(network.state_dict())
     if had == has:
-        return f"{kind} of {path.name}, all of them"
-    had_words = "is not there" if had is None else f"has {had} outputs"
-    return f"{kind} of {path.name}, but for the last layer: it {had_words} in the file, and begins anew with {has}"
+        return f"{kind} of {path.name}, all layers"
+    missing = "is missing" if had is None else f"has {had} outputs"
+    return f"{kind} of {path.name}, except the last layer: it {missing} in the file and is re-initialised with {has}"
 
 
 def weights_digest(path: Path) -> str:
-    """A short hash of a file of weights, which tells runs that begin with others apart. InputError if it is missing."""
+    """Return a short hash of a file of weights, part of a run's fingerprint. Raises InputError if there is no file."""
     if not path.is_file():
         raise missing_file(path, "checkpoint")
     with path.open("rb") as file:
@@ -129,7 +129,7 @@ def weights_digest(path: Path) -> str:
 
 
 def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[str, int | None]:
-    """Load a file; the kind of weights it holds, and how many outputs its last layer has."""
+    """Load a file; return the kind of weights that it holds and the number of outputs of its last layer."""
     given = _unwrapped(load_file(path))
     ours = network.state_dict()
     own = any(key in ours for key in given)
@@ -148,7 +148,7 @@ def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[st
 
 
 def _outputs(weights: Mapping[str, Any]) -> int | None:
-    """How many maps or classes the last layer makes."""
+    """Return the number of maps or classes of the last layer, None if there is no such layer."""
     sizes = [
         len(value)
         for key, value in weights.items()
@@ -158,9 +158,9 @@ def _outputs(weights: Mapping[str, Any]) -> int | None:
 
 
 def released_name(key: str, keys: Iterable[str]) -> str:
-    """The released name of one of our state-dict keys, `?` and the key where there is none.
+    """Return the released name of one of our state-dict keys, `?` and the key if it has none.
 
-    `keys`: all of the network's, which tell an HRNet from a Lite-HRNet and where a shuffle block's layers stand.
+    keys: all keys of the network; they show whether it is an HRNet and which layers a shuffle block has.
     """
     scope, _, parameter = key.rpartition(".")
     head, _, layer = scope.rpartition(".")
@@ -196,7 +196,7 @@ def _filled(template: str, groups: tuple[str, ...], layer: str, base: str, keys:
 
 
 def _place(base: str, keys: Iterable[str]) -> int:
-    """Where a shuffle block's layer stands among those that remain of expand, depthwise, project."""
+    """Return the position of a shuffle block's layer among those of expand, depthwise and project that it has."""
     block, name = base.rsplit(".", 1)
     remaining = [n for n in ("expand", "depthwise", "project") if any(k.startswith(f"{block}.{n}.") for k in keys)]
     return remaining.index(name)
@@ -213,7 +213,7 @@ def _unwrapped(content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _check(names: Mapping[str, str], ours: Mapping[str, Tensor], given: Mapping[str, Any]) -> None:
-    """Every name given, of the right shape, and nothing left over (counters of batches may be absent)."""
+    """Raise InputError unless every name is given with the right shape and no other is given."""
     problems = []
     for key, name in names.items():
         if name not in given:

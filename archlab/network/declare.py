@@ -1,7 +1,4 @@
-"""From what a file says to declared nodes: a reader for each form of a network.
-
-The readers go on after a mistake; see `uses`.
-"""
+"""From a network's file to declared nodes: a reader for each form, which continues after a mistake (see `uses`)."""
 
 from __future__ import annotations
 
@@ -24,9 +21,9 @@ HEAT_MAPS = "heat_maps"
 
 
 def declare(blocks: BlockReader, form: Mapping[str, Any]) -> Declaration:
-    """Return the nodes of either form with the last layer, adding what is wrong to the reader's problems.
+    """Return the nodes of either form with the last layer; problems are added to the reader's.
 
-    form: the fields of SpecForm that are sound, by name.
+    form: the sound fields of SpecForm.
     """
     written = [name for name in ("stages", "nodes") if blocks.document.entries.get(name, Item(None)).value]
     _check_form(blocks, form, written)
@@ -41,7 +38,7 @@ def declare(blocks: BlockReader, form: Mapping[str, Any]) -> Declaration:
 
 
 def _check_form(blocks: BlockReader, form: Mapping[str, Any], written: Sequence[str]) -> None:
-    """Tell a file with both forms or none, and fields of the other form. A misspelt name counts as its form."""
+    """Add a problem for both forms or none, and for fields of the other form. A misspelt form is not a missing one."""
     if len(written) == 2 or not (written or {"stages", "nodes"} - set(form)):
         blocks.problems.append(blocks.document.problem("a network has either `stages:` or `nodes:`", "stages"))
     for name in _OTHERS[written[0]] if len(written) == 1 else ():
@@ -104,7 +101,7 @@ class StagesReader:
         uses = [self.blocks.use(each, "stages.unit") for each in item.value]
         if len(uses) == index + 2:
             return uses
-        rule = f"one block a branch: expected {index + 2}, found {len(uses)}"
+        rule = f"one block per branch: expected {index + 2}, found {len(uses)}"
         self.blocks.problems.append(item.problem(rule, "stages.unit"))
         return None
 
@@ -129,7 +126,7 @@ class StagesReader:
         return None if item is None else self.blocks.use(item, f"stages.{name}", given)
 
     def _entry(self, name: str, index: int) -> Item | None:
-        """Return a stage's own entry of a list, or what stands for all stages."""
+        """Return a stage's own entry of a list, or the only entry for all stages."""
         item: Item | None = self.stages.get(name)
         if item is None or not isinstance(item.value, tuple):
             return item
@@ -159,37 +156,37 @@ class StagesReader:
         return lists
 
     def _check_lengths(self) -> None:
-        """Tell lists that do not fit the number of stages, and check the blocks of surplus entries."""
+        """Add a problem for lists that do not fit the number of stages; check the blocks of surplus entries too."""
         if self.count is None:
             if "modules" in self.stages:
                 rule = f"a network has 1 to {MOST_STAGES} stages"
-                self._tell("modules", rule)
+                self._add_problem("modules", rule)
             return
         for name, entries in self._lists().items():
             if name and len(entries) != self.count:
-                self._tell(name, f"one entry a stage: expected {self.count}, found {len(entries)}")
+                self._add_problem(name, f"one entry per stage: expected {self.count}, found {len(entries)}")
             for entry in entries[self.count :] if name in ("unit", "fusion", "transition") else ():
                 for each in entry.value if isinstance(entry.value, tuple) else (entry,):
                     self.blocks.use(each, f"stages.{name}", {"widths": None})
         if self.width_rule:
-            self._tell("width", self.width_rule)
+            self._add_problem("width", self.width_rule)
 
     def _width_rule(self) -> str:
-        """Return the rule that the list of widths breaks, empty if none."""
+        """Return the rule that the list of widths breaks, an empty text if none."""
         width, count = self.stages.get("width", 1), self.count or 0
         if isinstance(width, int):
             return ""
         if not width or isinstance(width[0], int):
-            return "" if len(width) == count + 1 else f"one width a branch: expected {count + 1}, found {len(width)}"
+            return "" if len(width) == count + 1 else f"one width per branch: expected {count + 1}, found {len(width)}"
         lengths, expected = [len(widths) for widths in width], list(range(2, count + 2))
-        rule = f"expected lists of {', '.join(map(str, expected))} widths, one list a stage; found lists of {lengths}"
+        rule = f"expected lists of {', '.join(map(str, expected))} widths, one list per stage; found lists of {lengths}"
         return "" if lengths == expected else rule
 
-    def _tell(self, name: str, rule: str) -> None:
+    def _add_problem(self, name: str, rule: str) -> None:
         self.blocks.problems.append(self.item.entries[name].problem(rule, f"stages.{name}"))
 
     def _input(self) -> Shape | None:
-        """Return the input, its sides rounded up to what the resolutions need, and tell sides that do not fit."""
+        """Return the input with its sides rounded up to fit all resolutions, adding a problem if they do not fit."""
         input: Shape | None = self.form.get("input")
         if input is None or self.count is None:
             return input
@@ -227,7 +224,7 @@ class NodesReader:
         return Declaration(nodes, self._output(above, ends), self.form.get("input"))
 
     def _named(self, name: str) -> bool:
-        """Return whether a node may have this name; tell it if not."""
+        """Return whether a node may have this name, adding a problem if not."""
         if NODE_NAME.fullmatch(name) and name not in (IMAGE, LAST):
             return True
         rule = f"a node's name is letters, digits and _, and neither {IMAGE!r} nor {LAST!r}"

@@ -1,4 +1,4 @@
-"""Two networks' files field by field, however each was written."""
+"""Differences between two networks' files, field by field, independent of how each was written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPEAT = StagesForm.__dataclass_fields__["repeat"].default
 
 @dataclass(frozen=True)
 class Difference:
-    """A field (a dotted path; positions count from 0) in which two networks differ; None where one does not have it."""
+    """A field in which two networks differ: its dotted path (positions count from 0) and its values, None if absent."""
 
     field: str
     a: Any
@@ -27,10 +27,9 @@ class Difference:
 
 
 def differences(a: Spec, b: Spec, plugin: Iterable[str] = ()) -> list[Difference]:
-    """In the order in which the fields stand in the first, what only the second has beside its neighbours.
+    """Return the fields in which two networks differ, in the order of the first, with the second's next to their kin.
 
-    What is written in short counts as what it stands for: one width or block for all stages, a block's name alone, an
-    argument that is left at its default.
+    Short forms are expanded first: one width or block for all stages, a block's name alone, an argument at its default.
     """
     blocks = registry.blocks(plugin)
     mine, its = (dict(_leaves(_whole(each, blocks))) for each in (a, b))
@@ -41,7 +40,7 @@ def differences(a: Spec, b: Spec, plugin: Iterable[str] = ()) -> list[Difference
 
 
 def with_widths(spec: Spec) -> Item:
-    """The network's document with `stages.width` as one list a stage, however it was written."""
+    """Return the network's document with `stages.width` as one list per stage."""
     stages = spec.document.entries.get("stages")
     if stages is None:
         return spec.document
@@ -53,7 +52,7 @@ def with_widths(spec: Spec) -> Item:
 
 
 def _whole(spec: Spec, blocks: registry.Table) -> dict[str, Any]:
-    """The network's document with everything said that a short form leaves out."""
+    """Return the network's document with every short form written out."""
     document: dict[str, Any] = with_widths(spec).plain()
     whole = {name: value for name, value in document.items() if name not in ("version", "extends")}
     whole |= {
@@ -73,7 +72,7 @@ def _whole(spec: Spec, blocks: registry.Table) -> dict[str, Any]:
 
 
 def _with_defaults(value: Any, blocks: registry.Table) -> Any:
-    """Blocks as mappings of all their arguments, at any depth."""
+    """Return a value with each block as a mapping of all its arguments, at any depth."""
     if isinstance(value, list):
         return [_with_defaults(each, blocks) for each in value]
     if isinstance(value, str) and value in blocks:

@@ -1,4 +1,4 @@
-"""A spec as a graph of wired blocks: shapes of every node, what nothing reads pruned, and a canonical hash."""
+"""A spec as a graph of wired blocks: the shapes of every node, pruning of what nothing reads, a canonical hash."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order they run; `unread` are declared nodes whose work nothing needs."""
+    """Nodes in the order in which they run. `unread`: the declared nodes that the output does not need."""
 
     name: str
     input: Shape
@@ -68,17 +68,17 @@ class Graph:
 
     @cached_property
     def hash(self) -> str:
-        """Canonical: equal for networks that compute the same from the same start, whatever their files look like.
+        """Return the canonical hash: equal for networks that compute the same from the same initial weights.
 
-        The leaf operators are numbered in the order in which a walk from the output along ordered inputs leaves them,
-        so that names, order of declaration, form and comments are gone while sharing stays visible.
+        The leaf operators are numbered in the order in which a depth-first walk from the output, along ordered inputs,
+        leaves them. So names, the order of declaration, the form and comments have no effect, while sharing has.
         """
         header = repr((HASH_VERSION, self.input, self.outputs, self.initialisation))
         text = "\n".join([header, *canonical_leaves(self)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def source_name(self, ref: Ref) -> str:
-        """`node`, or `node:1` where one of several outputs is meant; the image is `input`."""
+        """Return `node`, or `node:1` for one of several outputs, or `input` for the image."""
         node, which = ref
         if node < 0:
             return IMAGE
@@ -86,7 +86,7 @@ class Graph:
 
 
 class Laid(Protocol):
-    """A block at its input shapes, in whatever form it is kept."""
+    """A block laid down at its input shapes, in any representation."""
 
     @property
     def out_shapes(self) -> tuple[Shape, ...]: ...
@@ -98,9 +98,9 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Layout(Generic[B, K]):
-    """Declared nodes in the order they run, each with its block, its sources, and which of its outputs are read.
+    """Declared nodes in the order in which they run, each with its block, its sources and the outputs that are read.
 
-    `needed`: of every node what these outputs need of it and which inputs, None where nothing reads it.
+    needed: for every node, the part of it that these outputs need and the inputs of that part; None if it is unread.
     """
 
     nodes: tuple[tuple[Declared, B], ...]
@@ -117,8 +117,9 @@ def lay_out(
 ) -> Layout[B, K]:
     """Order, lay down and prune a spec's nodes.
 
-    `lay` lays a block down at its input shapes; `needs` says of a block and the outputs of it that are read what they
-    need of it, and which inputs they read. Raises InputError for cycles and shapes that do not fit.
+    lay: lays a block down at its input shapes.
+    needs: returns, for a block and the outputs that are read, the part that they need and the inputs of that part.
+    Raises InputError with every circle, every shape that does not fit and an end of another width.
     """
     laid, problems = _laid(spec.nodes, spec.input, lay)
     problems += _end_problems(laid, spec.outputs)
@@ -154,9 +155,9 @@ def assemble(spec: Spec) -> Graph:
 
 
 def misfits(nodes: Sequence[Declared], input: Shape, outputs: int | None) -> list[Problem]:
-    """Return the problems of order and shape among nodes of which some may be missing.
+    """Return the problems of order and shape among nodes, of which some may be missing.
 
-    A node whose inputs are missing or do not fit is not looked at, so a problem that follows from another is not told.
+    A node whose inputs are missing or wrong is not checked, so no problem is reported that only follows from another.
     outputs: the channels that the last node must have, None if they are not known.
     """
     laid, problems = _laid(nodes, input, wire)
@@ -194,7 +195,7 @@ def _laid(
     image: Shape,
     lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B],
 ) -> tuple[dict[str, tuple[Declared, B]], list[Problem]]:
-    """Return every node whose inputs could be laid down, laid down at their shapes, and the problems of the others."""
+    """Lay down every node whose inputs could be laid down; return these nodes and the problems of the others."""
     made: dict[str, tuple[Declared, B]] = {}
     ordered, problems = _ordered(nodes)
     for node in ordered:
@@ -229,7 +230,7 @@ def _refs(node: Declared, made: Mapping[str, tuple[Declared, Laid]], position: M
 
 
 def _end_problems(made: Mapping[str, tuple[Declared, Laid]], outputs: int) -> list[Problem]:
-    """Tell a last node, if it could be laid down, that does not give one map of `outputs` channels."""
+    """Return a problem if the last node could be laid down and does not give one map of `outputs` channels."""
     if LAST not in made:
         return []
     node, block = made[LAST]
@@ -246,7 +247,7 @@ def _read(
     output: Ref,
     needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
 ) -> tuple[tuple[frozenset[int], ...], tuple[tuple[K, frozenset[int]] | None, ...]]:
-    """Which outputs of every node the network's output needs, and what these need of it."""
+    """Return, for every node, the outputs that the network's output needs, and what they need."""
     read: list[set[int]] = [set() for _ in blocks]
     needed: list[tuple[K, frozenset[int]] | None] = [None] * len(blocks)
     read[output[0]].add(output[1])
@@ -264,7 +265,7 @@ Value = tuple[int, int]  # (node, value number in it); the image is (-1, 0)
 
 
 def origin(graph: Graph, value: Value) -> Value:
-    """Follow a value through block borders to the leaf (or image) that makes it."""
+    """Follow a value across blocks to the leaf (or image) that makes it."""
     node, number = value
     while node >= 0 and number < len(graph.nodes[node].inputs):
         read = graph.nodes[node].inputs[number]
@@ -275,17 +276,17 @@ def origin(graph: Graph, value: Value) -> Value:
 
 
 def output_value(graph: Graph) -> Value:
-    """The value that the network returns."""
+    """Return the value that the network returns."""
     node, which = graph.output
     return origin(graph, (node, graph.nodes[node].wired.outputs[which]))
 
 
-Said = tuple[str, str, str]  # of a leaf: its kind, which layer of its block it calls, its arguments and output shapes
-IMAGE_SAID = "", "", ""
+Described = tuple[str, str, str]  # a leaf's kind, the layer of its block that it calls, its arguments and output shapes
+IMAGE_DESCRIBED = "", "", ""
 
 
 def canonical_leaves(graph: Graph) -> Iterator[str]:
-    """One line a leaf: operator, arguments, and inputs by their numbers in a walk from the output."""
+    """Yield a line per leaf: operator, arguments, and inputs by their numbers in a walk from the output."""
     leaves = _sources(graph)
     numbers: dict[int, int] = {}
     layers: dict[tuple[int, str], int] = {}
@@ -304,27 +305,27 @@ def canonical_leaves(graph: Graph) -> Iterator[str]:
             yield f"{kind} {layers.setdefault((node, layer), len(layers))} {choices} {inputs}" if kind else "image"
 
 
-def _sources(graph: Graph) -> list[tuple[int, Said, list[Value]]]:
-    """The image, then every leaf with its node and, of each input, the place in this list and which of its outputs.
+def _sources(graph: Graph) -> list[tuple[int, Described, list[Value]]]:
+    """Return the image and every leaf: its node, its description, and its inputs as (position in this list, output).
 
-    Behind the leaf that makes the network's output there is nothing.
+    The last entry makes the network's output.
     """
-    found: list[tuple[int, Said, list[Value]]] = [(-1, IMAGE_SAID, [])]
+    found: list[tuple[int, Described, list[Value]]] = [(-1, IMAGE_DESCRIBED, [])]
     made: list[dict[int, Value]] = []
     for i, node in enumerate(graph.nodes):
         values = {k: made[s][graph.nodes[s].wired.outputs[which]] if s >= 0 else (0, 0) for k, (s, which) in node.reads}
-        for leaf, said in zip(node.leaves, _said(node.wired, node.read), strict=True):
+        for leaf, described in zip(node.leaves, _described(node.wired, node.read), strict=True):
             for which, value in enumerate(leaf.outputs):
                 values[value] = len(found), which
-            found.append((i, said, [values[value] for value in leaf.inputs]))
+            found.append((i, described, [values[value] for value in leaf.inputs]))
         made.append(values)
     node_at, which = graph.output
     return found[: made[node_at][graph.nodes[node_at].wired.outputs[which]][0] + 1]
 
 
 @lru_cache(maxsize=2**14)
-def _said(wired: Wired, read: frozenset[int]) -> list[Said]:
-    """Of the leaves that these outputs need; remembered, since blocks repeat in a network."""
+def _described(wired: Wired, read: frozenset[int]) -> list[Described]:
+    """Return descriptions of the leaves that these outputs need; remembered, since blocks repeat in a network."""
     leaves, _ = live(wired, read)
     return [
         (leaf.kind, leaf.scope or f"={leaf.outputs[0]}", f"{_canonical(leaf.arguments)} {leaf.out_shapes}")
@@ -337,5 +338,5 @@ def _canonical(arguments: Arguments) -> str:
 
 
 def _named(value: Hashable | Callable[..., object]) -> Hashable:
-    """A class by its name, since its address differs between processes."""
+    """Return a class by its name, since its address differs between processes."""
     return f"{value.__module__}:{value.__qualname__}" if isinstance(value, type) else value

@@ -1,4 +1,4 @@
-"""Reading a network's file: what it extends, what the caller overrides, and all its problems at once."""
+"""Reading a network's file: the files that it extends, overrides of the caller, and all problems at once."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def load(
     plugin: Iterable[str] = (),
     **fields: Any,
 ) -> Spec:
-    """Read a network's file, or a built-in one by name, with fields overridden.
+    """Read a network's file, or a built-in network by name, with fields overridden.
 
-    `input` is (C, H, W). A field is a dotted path (`**{"stages.modules": [3, 8, 3]}`) or the last part of one where
-    that is not ambiguous (`spatial_ratio=4`). `plugin` names modules whose BLOCKS join the built-in ones. Raises
-    InputError with every problem of the file.
+    input: (C, H, W).
+    plugin: modules or `.py` files whose BLOCKS the network may use.
+    fields: values by dotted path (`**{"stages.modules": [3, 8, 3]}`), or by its last part if that is not ambiguous
+      (`spatial_ratio=4`).
+    Raises InputError with every problem of the file.
     """
     path = find(name_or_path)
     document = read(path)
@@ -69,12 +71,15 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def read(path: Path, *, above: tuple[Path, ...] = ()) -> Item:
-    """Read a file and lay it over the one that it extends: a variant over its base, a user's file over a variant."""
+    """Read a file, overlaid on the file that it extends, which may extend a third one.
+
+    Raises InputError for unreadable files, unknown parents and more than two levels.
+    """
     return _extended(yamlio.read(path), path, path.parent, above)
 
 
 def _extended(item: Item, path: Path, folder: Path | None, above: tuple[Path, ...] = ()) -> Item:
-    """Lay an item over what it extends. `folder`: where a parent's file may lie; None: only built-in ones exist."""
+    """Overlay an item on what it extends. `folder`: where a parent's file may lie; None: the parent is built-in."""
     if not isinstance(item.value, dict):
         raise InputError(item.problem("a network's file is a mapping of fields to values"))
     parent = item.value.get("extends")
@@ -82,14 +87,14 @@ def _extended(item: Item, path: Path, folder: Path | None, above: tuple[Path, ..
         return item
     if len(above) == 2:
         chain = " extends ".join(each.name for each in (*above, path))
-        raise InputError(parent.problem(f"{chain}, which extends another: two levels are the most", "extends"))
+        raise InputError(parent.problem(f"{chain}, which extends another: at most two levels are possible", "extends"))
     beside = folder / f"{parent.value}.yaml" if folder else None
     below = beside if beside and beside.is_file() and beside != path else _parent(parent)
     return yamlio.overlay(read(below, above=(*above, path)), item)
 
 
 def _parent(parent: Item) -> Path:
-    """The built-in network that `extends:` names."""
+    """Return the file of the built-in network that `extends:` names."""
     try:
         return find(str(parent.value))
     except InputError as error:
@@ -99,7 +104,12 @@ def _parent(parent: Item) -> Path:
 def resolve(
     name: str, document: Item, overrides: Mapping[str, Item], blocks: registry.Table, uses: Uses | None = None
 ) -> Spec:
-    """Check a document and turn either form into declared nodes; `uses` remembers what was checked before."""
+    """Return the spec of a document.
+
+    overrides: values by field, as for `load`.
+    uses: blocks that were checked before; new ones are added.
+    Raises InputError with every problem: of the overrides, of types, of blocks, and of the shapes of sound nodes.
+    """
     problems: list[Problem] = []
     for key, value in overrides.items():
         try:
@@ -116,15 +126,14 @@ def resolve(
 
 
 def at_input(spec: Spec, input: Shape) -> Spec:
-    """The network for inputs of another (C, H, W); what it declares does not depend on that."""
+    """Return the network for inputs of another (C, H, W); its nodes do not depend on it."""
     return replace(spec, input=input, document=yamlio.set_path(spec.document, "input", yamlio.item_of(list(input))))
 
 
 def plain_fusion(spec: Spec) -> Spec:
-    """The network with HRNet's sum, `sum: plain`, in each of its `fusion` blocks; one that has none stays as it is.
+    """Return the network with HRNet's sum, `sum: plain`, in each of its `fusion` blocks.
 
-    Its document says so, in either form: `stages.fusion` may be a name, a mapping or a list with one entry a stage.
-    Blocks called otherwise, also those of plug-ins, are left alone.
+    Its document changes likewise, in either form. Blocks of other names, also of plug-ins, do not change.
     """
     document = spec.document
     for path in _uses(document, "fusion"):
@@ -134,7 +143,7 @@ def plain_fusion(spec: Spec) -> Spec:
 
 
 def _uses(document: Item, block: str) -> Iterator[str]:
-    """Dotted paths of the places where a document uses a block, by its name or in a mapping."""
+    """Yield the dotted paths at which a document uses a block, by its name or in a mapping."""
     places = {name: document.entries.get(name) for name in ("stem", "head")}
     for form in ("stages", "nodes"):
         inside = document.entries[form].entries if form in document.entries else {}
@@ -152,7 +161,10 @@ def _named(item: Item, path: str, block: str) -> Iterator[str]:
 
 
 def full_path(document: Item, name: str, blocks: registry.Table) -> str:
-    """The dotted path that a field name stands for: itself, or the one path that ends in it."""
+    """Return the dotted path that a field name stands for: itself, or the only path that ends in it.
+
+    Raises InputError if no path or several paths end in it.
+    """
     if "." in name or name in SpecForm.__dataclass_fields__:
         return name
     found = [path for path in _paths(document, blocks) if path.rsplit(".", 1)[-1] == name]
@@ -165,7 +177,7 @@ def full_path(document: Item, name: str, blocks: registry.Table) -> str:
 
 
 def _paths(item: Item, blocks: registry.Table, prefix: str = "") -> Iterator[str]:
-    """Dotted paths of a document's fields and of the arguments of the blocks it uses."""
+    """Yield the dotted paths of a document's fields and of the arguments of its blocks."""
     written = item.value if isinstance(item.value, dict) else {}
     names = dict.fromkeys(written)
     used = written["block"].value if "block" in written else item.value

@@ -1,4 +1,4 @@
-"""A graph as an `nn.Module`: leaves as named submodules, run in order by a plain loop."""
+"""A graph as an `nn.Module`: leaves are named submodules that a plain loop runs in order."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Operator = Callable[..., Any]
 class Network(nn.Module):
     """Runs a graph: (N, C, H, W) to (N, outputs, H', W').
 
-    Every leaf with state or an activation is a submodule under `node.scope`, called in the graph's order; values are
-    dropped as soon as nothing later reads them. `graph` is the graph it was built from. With `join=False` every leaf is
-    run by itself, also a concatenation that a shuffle follows.
+    Every leaf with state and every activation is a submodule under `node.scope`. A value is dropped after its last
+    reader has run. `graph`: the graph that it was built from.
+    join: run a concatenation and the shuffle after it as one operator.
     """
 
     def __init__(self, graph: Graph, *, join: bool = True) -> None:
@@ -57,7 +57,7 @@ class Network(nn.Module):
         return {**self.__dict__, "_operators": None}
 
     def _schedule(self, graph: Graph) -> tuple[int, int]:
-        """Fill `_steps`; every value of every leaf gets a slot, the image slot 0."""
+        """Fill `_steps`, giving each value a slot (the image slot 0); return the number of slots and the output's."""
         slots: dict[Value, int] = {(-1, 0): 0}
         steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...]]] = []
         for index, node in enumerate(graph.nodes):
@@ -73,7 +73,7 @@ class Network(nn.Module):
         return len(slots), output
 
     def _operator(self, node: str, leaf: Leaf) -> str | Operator:
-        """A submodule's name, made where it is not there yet, or a function without state."""
+        """Return a submodule's name, adding the submodule if it is new, or a function without state."""
         if leaf.kind == INTERLEAVE:
             return interleave
         if leaf.kind in FUNCTIONS:
@@ -90,17 +90,20 @@ class Network(nn.Module):
 
 
 def _free(name: str) -> str:
-    """A submodule's name that is no method or field of a module: a node called `half` becomes `half_`."""
+    """Return a submodule's name that is not a method or field of a module: `half_` for a node called `half`."""
     return f"{name}_" if hasattr(nn.Module, name) or name in {"graph", "training"} else name
 
 
 def build(graph: Graph, *, join: bool = True) -> Network:
-    """A network in training mode, its weights drawn from torch's global generator."""
+    """Return a network in training mode, with weights drawn from torch's global generator."""
     return Network(graph, join=join)
 
 
 def initialise(network: nn.Module, how: Initialisation) -> None:
-    """Convolutions N(0, std) with bias 0, norms 1 and 0; all else, and everything with `torch`, as its class does."""
+    """Draw convolutions from N(0, std), with bias 0; norms keep 1 and 0, other layers their class's initialisation.
+
+    With `torch` every layer keeps its class's initialisation.
+    """
     if how.weights == "torch":
         return
     for module in network.modules():
@@ -114,9 +117,10 @@ INTERLEAVE = "interleave"
 
 
 def joined(node: Node) -> list[Leaf]:
-    """A node's leaves, every concatenation of equal maps that only a shuffle in as many groups reads made one with it.
+    """Return a node's leaves, with each concatenation of equal maps and its shuffle in as many groups as one leaf.
 
-    The shuffle of a concatenation copies every element twice; laying the maps side by side copies it once.
+    A shuffled concatenation copies every element twice, interleaving the maps copies it once. A concatenation that
+    anything else reads stays.
     """
     readers = Counter(number for leaf in node.leaves for number in leaf.inputs)
     readers.update(node.wired.outputs)
@@ -131,7 +135,7 @@ def joined(node: Node) -> list[Leaf]:
 
 
 def interleave(*xs: Tensor) -> Tensor:
-    """Channel i of map g goes to i * len(xs) + g: a shuffled concatenation, in one copy and the maps' own layout."""
+    """Channel i of map g goes to i * len(xs) + g: a shuffled concatenation in one copy, in the maps' memory format."""
     if xs[0].is_contiguous():
         return torch.stack(xs, dim=2).flatten(1, 2)
     return torch.stack([x.permute(0, 2, 3, 1) for x in xs], dim=4).flatten(3, 4).permute(0, 3, 1, 2)

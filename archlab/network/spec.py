@@ -1,4 +1,4 @@
-"""What a network's YAML file can say, in its two forms, and what becomes of it: declared nodes."""
+"""The format of a network's YAML file, in its two forms, and the spec that it gives: declared nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Repeat = Positive | Annotated[tuple[Item, ...], Length(1)]
 
 @dataclass(frozen=True)
 class Initialisation:
-    """How weights begin: convolutions N(0, std) with bias 0, norms 1 and 0 (normal), or as torch does it (torch)."""
+    """Initial weights: convolutions N(0, std) with bias 0, norms 1 and 0 (normal), or PyTorch's defaults (torch)."""
 
     weights: Literal["normal", "torch"] = "normal"
     std: Annotated[float, AtLeast(0)] = 0.001
@@ -27,11 +27,11 @@ class Initialisation:
 
 @dataclass(frozen=True)
 class StagesForm:
-    """A high-resolution network: stage i has i + 2 branches, its modules are `repeat` units and a fusion each.
+    """A high-resolution network: stage i has i + 2 branches, and each of its modules is `repeat` units and a fusion.
 
-    `width`: C (branch s has C * 2^s channels), or one a branch, or one list a stage. `modules`: how many a stage; its
-    length is the number of stages. `unit`, `fusion`, `transition`: a block, or a list with one a stage; `unit` may hold
-    a list with one a branch in place of a stage's block.
+    `width`: C (branch s has C * 2^s channels), or one per branch, or one list per stage. `modules`: how many per stage;
+    its length is the number of stages. `unit`, `fusion`, `transition`: a block, or a list with one per stage; in place
+    of a stage's block, `unit` may have a list with one per branch.
     """
 
     width: Width | tuple[Width, ...] | tuple[tuple[Width, ...], ...]
@@ -58,8 +58,8 @@ def branch_widths(width: int | Sequence[int] | Sequence[Sequence[int]], stage: i
 class NodeForm:
     """A node: `block` with its arguments, `from` a node or a list of them (default: the one above), `repeat` times.
 
-    Copies NAME.0, NAME.1, ... follow each other. Of equal ones `repeat` says how many; of others it is a list that says
-    of each which arguments differ, `{}` for none, or another block with its arguments.
+    The copies NAME.0, NAME.1, ... follow each other. `repeat` is their number, or a list with an entry for each copy:
+    the arguments that differ (`{}` for none), or another block with its arguments.
     """
 
     block: str
@@ -72,8 +72,8 @@ class NodeForm:
 class SpecForm:
     """A network. Either `stem`, `stages` and `head`, or `nodes` and `output`.
 
-    `version`: of this format, 1. `extends`: a file beside this one, or a built-in name, that this file changes.
-    `input`: [channels, height, width]. `outputs`: heat-maps or classes. `last`: the block that makes them.
+    `version`: of this format, 1. `extends`: the network that this file changes, in the same folder or built-in.
+    `input`: [channels, height, width]. `outputs`: the number of heat-maps or classes. `last`: their block.
     """
 
     version: Literal[1]
@@ -90,7 +90,11 @@ class SpecForm:
 
 
 class Declared(NamedTuple):
-    """A node as a file declares it, before any shape is known. `inputs`: (node, which of its maps; None for all)."""
+    """A node as a file declares it, before its shapes are known.
+
+    many: its block takes the list of all its maps, not one map.
+    inputs: (node, which of its maps; None for all).
+    """
 
     name: str
     block: str
@@ -103,7 +107,7 @@ class Declared(NamedTuple):
 
 @dataclass(frozen=True)
 class Spec:
-    """A network as its file and the caller say it; `archlab.graph.assemble` makes shapes of it."""
+    """A network as its file and the caller declare it; `archlab.assemble` gives its graph, with shapes."""
 
     name: str
     input: Shape
@@ -114,6 +118,6 @@ class Spec:
     document: Item = field(compare=False)
 
     def to_yaml(self) -> str:
-        """A file that stands on its own: no `extends`, overridden fields written in."""
+        """Return a complete file: without `extends`, with overridden fields written in."""
         plain = self.document.plain()
         return yamlio.dump({name: value for name, value in plain.items() if name != "extends"})

@@ -1,7 +1,7 @@
 """Uses of blocks in a network's file: each checked against its block's signature, and declared as a node.
 
-Readers go on after a mistake. What a mistake hides is None: a use of a block, or the node that another reads. A node is
-declared only if its block and its inputs are known, and what reads an undeclared node is not wired.
+Readers continue after a mistake. A value that a mistake hides is None: a use of a block, or the node that another one
+reads. A node is declared only if its block and its inputs are known, and a reader of an undeclared node is not wired.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Declaration(NamedTuple):
 
 @dataclass
 class BlockReader:
-    """Checks uses of blocks and gathers problems; a use in `uses` is not checked again."""
+    """Checks uses of blocks and collects problems. `uses`: what was checked before and is not checked again."""
 
     blocks: registry.Table
     document: Item

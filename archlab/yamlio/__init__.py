@@ -1,4 +1,4 @@
-"""YAML read into frozen dataclasses, every value keeping the file, line and column that it came from."""
+"""YAML read into frozen dataclasses; every value keeps its file, line and column."""
 
 from archlab.yamlio.edit import overlay, set_path
 from archlab.yamlio.items import Item, item_of, item_of_text, read, read_text, scalar

@@ -1,4 +1,4 @@
-"""Changing Items: what `extends` and `--set` do, with every part keeping the place that it came from."""
+"""Changes of Items, for `extends` and `--set`; every part keeps its file, line and column."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from archlab.yamlio.items import MAX_DEPTH, Item
 
 
 def overlay(base: Item, over: Item) -> Item:
-    """`base` with `over` laid on it: mappings merge name by name, at every depth; anything else is replaced.
+    """Return `base` overlaid with `over`: mappings merge name by name, at every depth; anything else is replaced.
 
-    A text where the other has a mapping names a block, `ccw` meaning `{block: ccw}`. Where `over` names another block
-    than `base`, it replaces the whole mapping: the arguments of one block mean nothing to another.
+    If one is text and the other a mapping, the text names a block: `ccw` means `{block: ccw}`. If `over` names a
+    different block than `base`, it replaces the whole mapping, since the arguments belong to the old block.
     """
     if not isinstance(over.value, dict):
         return over
@@ -26,14 +26,15 @@ def overlay(base: Item, over: Item) -> Item:
 
 
 def set_path(item: Item, path: str, value: Item) -> Item:
-    """`item` with `value` at a dotted path such as `stages.0.unit.ratio`; a number counts in a list from 0.
+    """Return `item` with `value` at a dotted path such as `stages.0.unit.ratio`; positions in lists count from 0.
 
-    Names that are not there yet are added, mappings on the way too: the reading into a type knows which names exist
-    and refuses the others. A text on the way names a block. Raises InputError where the path cannot be followed.
+    Missing names and mappings are added; parsing into a type later refuses names that do not exist. Text on the way
+    names a block.
+    Raises InputError if the path cannot be followed.
     """
     parts = path.split(".")
     if not all(parts):
-        raise InputError(value.problem(f"a path is names with single dots between, found {path!r}", path))
+        raise InputError(value.problem(f"expected names separated by single dots, found {path!r}", path))
     if len(parts) > MAX_DEPTH:
         raise InputError(value.problem(f"a path has at most {MAX_DEPTH} names", path))
     return _set(item, parts, value, 0)

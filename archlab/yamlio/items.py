@@ -1,4 +1,4 @@
-"""Items: the values of a YAML file with their marks, and the reading of them by the YAML 1.2 core schema."""
+"""Items: the values of a YAML file with file, line and column, read by the YAML 1.2 core schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archlab.core.notes import detail
 Scalar: TypeAlias = str | int | float | bool | None
 
 MAX_BYTES = 8 * 2**20
-MAX_NODES = 100_000  # aliases counted as often as they are used
+MAX_NODES = 100_000  # an alias counts at each use
 MAX_DEPTH = 100
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
@@ -45,9 +45,9 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Item:
-    """A value and where it stands; `key` is the Item of the name it was given in a mapping, if it stood in one.
+    """A value with its file, line and column; Items of equal values are equal.
 
-    Items of equal values are equal, wherever they stand.
+    key: the Item of its name, if it is an entry of a mapping.
     """
 
     value: Scalar | tuple[Item, ...] | dict[str, Item]
@@ -58,11 +58,11 @@ class Item:
 
     @property
     def entries(self) -> dict[str, Item]:
-        """The entries of a mapping; of anything else, none."""
+        """Return the entries of a mapping, or an empty dict for anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
     def plain(self) -> Any:
-        """The same as ordinary Python values: dict, list, scalars."""
+        """Return ordinary Python values: dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {name: item.plain() for name, item in self.value.items()}
         if isinstance(self.value, tuple):
@@ -73,11 +73,11 @@ class Item:
         return Problem(message, field, self.file, self.line, self.column)
 
     def key_problem(self, message: str, field: str = "") -> Problem:
-        """A problem with the name rather than with the value: it points at the key."""
+        """Return a problem with the name rather than the value, at the place of the key."""
         return (self.key or self).problem(message, field)
 
     def shown(self) -> str:
-        """What was found, for a message."""
+        """Return a description of the value, for a message."""
         if isinstance(self.value, dict):
             return f"a mapping ({_shortened(', '.join(self.value))})" if self.value else "an empty mapping"
         if isinstance(self.value, tuple):
@@ -90,9 +90,9 @@ class Item:
 
 
 def scalar(text: str) -> Scalar:
-    """The value of an unquoted scalar by the YAML 1.2 core schema: `5e-4` is a number, `on` and `1:30` are text.
+    """Return the value of an unquoted scalar by the YAML 1.2 core schema: `5e-4` is a number, `on` and `1:30` are text.
 
-    Raises InputError for a number that Python cannot hold.
+    Raises InputError for a number that Python cannot represent.
     """
     if text in _CONSTANTS:
         return _CONSTANTS[text]
@@ -111,10 +111,10 @@ def scalar(text: str) -> Scalar:
 
 
 def read(path: Path) -> Item:
-    """The one document of a YAML file.
+    """Return the only document of a YAML file.
 
-    Raises InputError with every problem found up to the first syntax error: repeated keys, keys that are no text,
-    tags, merge keys, cyclic or exploding aliases, and what makes the file unreadable.
+    Raises InputError with every problem up to the first syntax error: an unreadable file, repeated keys, keys that are
+    not text, tags, merge keys, cyclic aliases, and aliases that expand to too many values.
     """
     text = _text(path)
     detail(f"read {path}")
@@ -122,13 +122,16 @@ def read(path: Path) -> Item:
 
 
 def read_text(text: str, file: str) -> Item:
-    """The one document of YAML text; `file` names it in problems. Raises InputError as `read` does."""
+    """Return the only document of YAML text; `file` names it in problems. Raises InputError as `read` does."""
     _refuse_unprintable(text, file)
     return _compose(text, file)
 
 
 def item_of(value: Any, file: str = "<command line>") -> Item:
-    """An Item of ordinary Python values (mappings, sequences, numbers, text, paths; an Item stays itself)."""
+    """Return an Item of ordinary Python values: mappings, sequences, numbers, text and paths; an Item is unchanged.
+
+    Raises InputError for a value that YAML cannot hold.
+    """
     match value:
         case Item():
             return value
@@ -147,16 +150,19 @@ def item_of(value: Any, file: str = "<command line>") -> Item:
             return Item(int(value), file)
         case numbers.Real():
             return Item(float(value), file)
-    raise InputError(Problem(f"a {type(value).__name__} cannot stand in a YAML file: {value!r}", file=file))
+    raise InputError(Problem(f"a {type(value).__name__} has no form in YAML: {value!r}", file=file))
 
 
 def item_of_text(text: str, file: str = "<command line>") -> Item:
-    """An Item of an option's text: a scalar as in a file, or quoted text, or flow YAML such as `[1, 2]`."""
+    """Return an Item of an option's text: a scalar, quoted text or flow YAML such as `[1, 2]`.
+
+    Raises InputError without line and column.
+    """
     text = text.strip()
     try:
         _refuse_unprintable(text, file)
         return item_of(_compose(text, file).plain() if text.startswith(("[", "{", '"', "'")) else scalar(text), file)
-    except InputError as error:  # a line and column would only mislead: the option is no file
+    except InputError as error:  # an option is not a file, so a line and column would mislead
         raise InputError(replace(each, file=file, line=0, column=0) for each in error.problems) from None
 
 
@@ -174,7 +180,7 @@ def _text(path: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(Problem(f"cannot be read: {reason}", file=str(path))) from None
     if len(content) > MAX_BYTES:
-        raise InputError(Problem(f"is larger than the {MAX_BYTES} bytes that a YAML file may have", file=str(path)))
+        raise InputError(Problem(f"is larger than {MAX_BYTES} bytes, the most for a YAML file", file=str(path)))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -189,7 +195,7 @@ def _refuse_unprintable(text: str, file: str) -> None:
 
 
 def _at(before: str, message: str, file: str) -> Problem:
-    """A problem that stands after the text `before`."""
+    """Return a problem at the place just after the text `before`."""
     return Problem(message, "", file, before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
@@ -234,7 +240,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
 
 
 class _Sized(NamedTuple):
-    """An Item, the Items in it with aliases written out, and the levels of it."""
+    """An Item with the number of Items in it (aliases expanded) and the number of its levels."""
 
     item: Item
     size: int
@@ -243,12 +249,12 @@ class _Sized(NamedTuple):
 
 @dataclass
 class _Composer:
-    """Builds Items from parser events; no Python object is ever made from a tag."""
+    """Builds Items from parser events; it never creates a Python object from a tag."""
 
     events: Iterator[Any]
     file: str
     problems: list[Problem]
-    anchors: dict[str, _Sized | None]  # None while what the anchor names is being read
+    anchors: dict[str, _Sized | None]  # None while the anchor's value is being read
 
     def document(self) -> Item:
         next(self.events)  # the stream begins
@@ -257,7 +263,7 @@ class _Composer:
         item = self.node(next(self.events), 1).item
         next(self.events)  # the document ends
         if not isinstance(after := next(self.events), yaml.StreamEndEvent):
-            self.note(after, "a second document: a file holds one")
+            self.note(after, "a second document: a file has one")
         return item
 
     def node(self, event: Any, depth: int) -> _Sized:
@@ -266,7 +272,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, depth)
         if event.tag:
-            self.note(event, f"tags such as {event.tag!r} are not accepted; quote what is to stay text")
+            self.note(event, f"tags such as {event.tag!r} are not accepted; quote text")
         if event.anchor:
             self.anchors[event.anchor] = None
         built = self.content(event, depth)
@@ -327,7 +333,7 @@ class _Composer:
     def sized(self, event: Any, value: Scalar | tuple[Item, ...] | dict[str, Item], inside: list[_Sized]) -> _Sized:
         size = 1 + sum(each.size for each in inside)
         if size > MAX_NODES:
-            self.give_up(event, f"more than {MAX_NODES} values, aliases written out")
+            self.give_up(event, f"more than {MAX_NODES} values with aliases written out")
         height = 1 + max((each.height for each in inside), default=0)
         return _Sized(Item(value, **self.place(event)), size, height)
 

@@ -1,4 +1,4 @@
-"""Back from values to text: plain JSON-able values of dataclasses, and YAML that reads back equal."""
+"""Values as plain data for JSON, and as YAML that reads back equal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archlab.yamlio.typed import key_of
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses as mappings of their fields, tuples as lists, paths as text, Items as what they hold."""
+    """Return plain data: dataclasses as mappings of their fields, tuples as lists, paths as text, Items as values."""
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -34,7 +34,7 @@ def to_plain(value: Any) -> Any:
 
 
 def dump(value: Any) -> str:
-    """YAML text whose `read(...).plain()` equals `to_plain(value)`, NaN aside."""
+    """Return YAML text whose `read(...).plain()` equals `to_plain(value)`, except for NaN."""
     text: str = yaml.dump(
         to_plain(value), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
     )
@@ -42,18 +42,18 @@ def dump(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.1 or the 1.2 core schema would not read as text; writes no aliases."""
+    """Quotes text that YAML 1.1 or the 1.2 core schema would read as another type; writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """Line ends and invisible characters as escapes: unquoted, PyYAML loses U+0085."""
+    """Escape line ends and invisible characters, since PyYAML loses an unquoted U+0085."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
 _Dumper.add_representer(str, _represent_text)
-# What YAML 1.2 takes for a number and PyYAML's 1.1 does not: `0o17`, `1e3`, `-.5`, `089`.
+# Numbers in YAML 1.2 that PyYAML's 1.1 reads as text: `0o17`, `1e3`, `-.5`, `089`.
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"(0o[0-7]+)\Z"), ["0"])
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"({FLOAT.pattern})\Z"), list("-+.0123456789"))

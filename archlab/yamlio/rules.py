@@ -1,4 +1,4 @@
-"""Rules beside a type, as in `Annotated[int, AtLeast(1), MultipleOf(8)]`: checked, and said in JSON Schema."""
+"""Constraints on a type, as in `Annotated[int, AtLeast(1), MultipleOf(8)]`: checked, and written as JSON Schema."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from archlab.core.errors import nearest
 
 @runtime_checkable
 class Constraint(Protocol):
-    """A rule beside a type in `Annotated[type, rule, ...]`; None is never held to it."""
+    """A rule in `Annotated[type, rule, ...]`; None always passes."""
 
     def broken(self, value: Any) -> str:
-        """The rule in words where `value` breaks it, else empty."""
+        """Return the rule in words if `value` breaks it, else an empty text."""
 
     def schema(self) -> dict[str, Any]:
-        """The same rule in JSON Schema."""
+        """Return the rule as JSON Schema."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Length:
 
 @dataclass(frozen=True, init=False)
 class OneOf:
-    """`OneOf("a", "b")`: for choices that only the running program knows, where Literal cannot say them."""
+    """`OneOf("a", "b")`: choices that are known only at run time, unlike those of Literal."""
 
     values: tuple[Any, ...]
 
@@ -102,12 +102,12 @@ class OneOf:
 
 @functools.cache
 def annotated(hint: Any) -> tuple[Any, tuple[Constraint, ...]]:
-    """The type and the constraints of an `Annotated[...]`."""
+    """Return the type and the constraints of an `Annotated[...]`."""
     base, *beside = typing.get_args(hint)
     return base, tuple(each for each in beside if isinstance(each, Constraint))
 
 
 def choices(values: Sequence[Any], found: Any = None) -> str:
-    """The values in words, with the one nearest to what was found."""
+    """Return the values in words, with the one nearest to `found`."""
     close = nearest(found, [each for each in values if isinstance(each, str)]) if isinstance(found, str) else ""
     return f"one of {', '.join(map(repr, values))}{close if 'did you mean' in close else ''}"

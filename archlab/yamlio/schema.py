@@ -1,4 +1,4 @@
-"""JSON Schema, for editors, of what the dataclasses and functions accept."""
+"""JSON Schemas, for editors, of the mappings that dataclasses and functions accept."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 
 
 def json_schema(target: Callable[..., Any]) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a dataclass, or of the keyword-only arguments of a function.
+    """Return the JSON Schema (draft 2020-12) of a dataclass, or of the keyword-only arguments of a function.
 
-    It accepts what `parse` accepts. It also accepts what it has no words for: rules between fields, and 3.0 as an
-    integer, which JSON does not tell from 3.
+    It accepts all that `parse` accepts. It accepts more in two cases: it has no rules between fields, and it takes 3.0
+    as an integer, since JSON has one kind of number.
     """
     parts: dict[str, Any] = {}
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_object(target, parts)}
@@ -54,7 +54,7 @@ def _object(target: Callable[..., Any], parts: dict[str, Any]) -> dict[str, Any]
 
 
 def _summary(target: Callable[..., Any]) -> str:
-    """The first paragraph of the docstring, unless it is the signature that `dataclass` writes there."""
+    """Return the docstring's first paragraph, or nothing if `dataclass` generated it."""
     text = inspect.cleandoc(target.__doc__ or "")
     if text.startswith(f"{getattr(target, '__name__', '')}("):
         return ""
@@ -84,17 +84,17 @@ def _schema(hint: Any, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reference(hint: Any, parts: dict[str, Any]) -> dict[str, Any]:
-    """A dataclass by its name among the `$defs`, put there at its first use."""
+    """Return a reference to a dataclass in `$defs`, adding it at its first use."""
     assert dataclasses.is_dataclass(hint), f"no JSON Schema of {hint!r}"
     assert isinstance(hint, type)
     if hint.__qualname__ not in parts:
-        parts[hint.__qualname__] = {}  # holds the place where a dataclass contains itself
+        parts[hint.__qualname__] = {}  # a placeholder, for a dataclass that contains itself
         parts[hint.__qualname__].update(_object(hint, parts))
     return {"$ref": f"#/$defs/{hint.__qualname__}"}
 
 
 def _annotated(hint: Any, parts: dict[str, Any]) -> dict[str, Any]:
-    """Type and rules together; texts beside the type are its description. None is held to no rule."""
+    """Return the schema of a type with its rules, and its texts as the description. None always passes."""
     base, constraints = annotated(hint)
     rules: dict[str, Any] = {}
     for each in constraints:

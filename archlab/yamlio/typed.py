@@ -1,4 +1,4 @@
-"""Items read into types: frozen dataclasses, and the keyword arguments of functions, by their type hints."""
+"""Items read into frozen dataclasses and keyword arguments, by type hints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import inspect
 import keyword
-import math
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,29 +14,33 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union
 
 from archlab.core.errors import InputError, Problem, close, in_order, nearest
-from archlab.yamlio.items import Item, scalar
+from archlab.yamlio.items import Item
 from archlab.yamlio.rules import annotated, choices
+from archlab.yamlio.scalars import READERS, NotOne
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A field of a dataclass or an argument of a function: its key in YAML, its name in Python, its type."""
+    """A field of a dataclass or an argument of a function: its key in YAML, its name in Python, its type.
+
+    default: returns its default; None if it is required.
+    """
 
     key: str
     name: str
     hint: Any
-    default: Callable[[], Any] | None  # None: it must be given
+    default: Callable[[], Any] | None
 
 
 @dataclass(frozen=True)
 class Partial(Generic[T]):
-    """What a mapping gives for a dataclass, also where it has problems.
+    """A mapping read as a dataclass, as far as it is free of problems.
 
     value: the dataclass, None if there are problems.
-    sound: the fields whose values are known, by their names in Python, defaults included. A field that is wrong is left
-      out, and so is one that is absent while an unknown name is close to it: the name may be a misspelling of it.
+    sound: the fields whose values are known, by their names in Python, defaults included. It lacks a field that is
+      wrong, and an absent one that an unknown name may be a misspelling of.
     """
 
     value: T | None
@@ -46,11 +49,11 @@ class Partial(Generic[T]):
 
 
 def parse_partly(item: Item, cls: type[T], field: str = "") -> Partial[T]:
-    """Read a dataclass from a mapping and go on after problems.
+    """Read a dataclass from a mapping as far as possible; `parse` without the InputError.
 
-    With it a reader reports the problems of several files, or of what the sound fields name, in one InputError:
-    `raise InputError(in_order([*partial.problems, *others]))`. For a nested dataclass that is not among the sound
-    fields, call this again on its Item.
+    Use it to report the problems of several files, or of files that the sound fields name, in one InputError:
+    `raise InputError(in_order([*partial.problems, *others]))`. If a nested dataclass is not among the sound fields,
+    call this again on its Item.
     field: the dotted path of `item`.
     """
     assert dataclasses.is_dataclass(cls), f"no dataclass: {cls!r}"
@@ -64,10 +67,11 @@ def parse_partly(item: Item, cls: type[T], field: str = "") -> Partial[T]:
 
 
 def parse(item: Item, cls: type[T]) -> T:
-    """A dataclass from a mapping by the type hints of its fields (or any other type that `convert` knows).
+    """Return a dataclass from a mapping, by the type hints of its fields, or any other type that `convert` knows.
 
-    A dataclass may define `problems(self, item: Item) -> Iterable[Problem]` for rules between fields; it is asked
-    where its fields are each right. A field `from_` is `from` in YAML. Raises InputError with all the problems.
+    A dataclass may define `problems(self, item: Item) -> Iterable[Problem]` for rules between fields; it is called if
+    every field is valid by itself. A field `from_` is `from` in YAML.
+    Raises InputError with all problems.
     """
     value, problems = convert(item, cls)
     if problems:
@@ -76,7 +80,7 @@ def parse(item: Item, cls: type[T]) -> T:
 
 
 def convert(item: Item, hint: Any, field: str = "") -> tuple[Any, list[Problem]]:
-    """The value of an item as a type, and its problems in the order that they stand in; with problems, no value.
+    """Return an item's value as a type, and its problems in the order of the file. The value counts if there are none.
 
     Types: int, float (finite; an integer is taken), str, bool, None, Path, Literal, tuple, list, Sequence, dict,
     Mapping, unions, dataclasses, Annotated with constraints, Item (kept as it is) and Any (its plain value).
@@ -106,14 +110,14 @@ def check_call(
 
 
 def key_of(name: str) -> str:
-    """The key in YAML of a Python name: `from_` stands for `from`, which Python keeps for itself."""
+    """Return the key in YAML of a Python name: `from` for `from_`, since `from` is a Python keyword."""
     bare = name.removesuffix("_")
     return bare if keyword.iskeyword(bare) else name
 
 
 @functools.cache
 def arguments_of(target: Callable[..., Any]) -> tuple[Argument, ...]:
-    """What a dataclass or function takes; only the hints that are needed are resolved."""
+    """Return the arguments of a dataclass or function, resolving only their type hints."""
     if dataclasses.is_dataclass(target):
         hints = typing.get_type_hints(target, include_extras=True)
         return tuple(
@@ -134,7 +138,7 @@ def arguments_of(target: Callable[..., Any]) -> tuple[Argument, ...]:
 
 
 def described(hint: Any) -> str:
-    """What a type accepts, for a message."""
+    """Return what a type accepts, for a message."""
     if hint in _WORDS:
         return _WORDS[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -203,12 +207,12 @@ def _fill(
 
 
 def _convert(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
-    """The value, or anything at all once problems are added."""
-    reader = _READERS.get(hint)
+    """Return the value; meaningless if problems were added."""
+    reader = READERS.get(hint)
     if reader is not None:
         try:
             return reader(item)
-        except _NotOne as wrong:
+        except NotOne as wrong:
             return _mismatch(item, hint, field, problems, wrong.hint)
     form = _FORMS.get(typing.get_origin(hint))
     if form is not None:
@@ -225,61 +229,6 @@ def _joined(field: str, part: object) -> str:
     return f"{field}.{part}" if field else str(part)
 
 
-class _NotOne(Exception):  # noqa: N818  not an error of the program
-    """The item is not of the type; `hint` says how to write it, if that is clear."""
-
-    def __init__(self, hint: str = "") -> None:
-        self.hint = hint
-
-
-def _integer(item: Item) -> int:
-    if type(item.value) is int:
-        return item.value
-    if type(item.value) is float and item.value.is_integer():
-        raise _NotOne(f" (write {int(item.value)})")
-    raise _NotOne(_unquoted(item, int))
-
-
-def _number(item: Item) -> float:
-    if type(item.value) is float and math.isfinite(item.value):
-        return item.value
-    if type(item.value) is int:
-        try:
-            return float(item.value)
-        except OverflowError:
-            raise _NotOne(" (too large)") from None
-    raise _NotOne(" (it must be finite)" if type(item.value) is float else _unquoted(item, int, float))
-
-
-def _string(item: Item) -> str:
-    if isinstance(item.value, str):
-        return item.value
-    raise _NotOne("" if item.value is None or isinstance(item.value, tuple | dict) else " (quote it to make it text)")
-
-
-def _boolean(item: Item) -> bool:
-    if isinstance(item.value, bool):
-        return item.value
-    usual = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(str(item.value).lower())
-    raise _NotOne(f" (write {usual})" if usual else _unquoted(item, bool))
-
-
-def _unquoted(item: Item, *kinds: type) -> str:
-    quoted = isinstance(item.value, str) and len(item.value) < 100 and type(scalar(item.value)) in kinds
-    return " (write it without quotes)" if quoted else ""
-
-
-def _path(item: Item) -> Path:
-    if isinstance(item.value, str) and item.value:
-        return Path(item.value)
-    raise _NotOne
-
-
-def _none(item: Item) -> None:
-    if item.value is not None:
-        raise _NotOne
-
-
 def _literal(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
     known = typing.get_args(hint)
     for choice in known:
@@ -289,7 +238,7 @@ def _literal(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
 
 
 def _union(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
-    """The first option that takes the item; else the problems of the option that is nearest in shape."""
+    """Return the value by the first option that accepts the item, or add the problems of the most similar option."""
     options = typing.get_args(hint)
     failures = []
     for option in options:
@@ -307,7 +256,7 @@ def _union(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
 
 
 def _fits(item: Item, hint: Any) -> bool:
-    """Whether an item has the outer shape of a type."""
+    """Return whether an item has the outer shape of a type."""
     origin = typing.get_origin(hint) or hint
     if origin is Annotated:
         return _fits(item, annotated(hint)[0])
@@ -392,18 +341,6 @@ _WORDS: dict[Any, str] = {
     Any: "anything",
     object: "anything",
     Item: "anything",
-}
-_READERS: dict[Any, Callable[[Item], Any]] = {
-    int: _integer,
-    float: _number,
-    str: _string,
-    bool: _boolean,
-    Path: _path,
-    type(None): _none,
-    None: _none,
-    Any: Item.plain,
-    object: Item.plain,
-    Item: _same,
 }
 _FORMS: dict[Any, Callable[[Item, Any, str, list[Problem]], Any]] = {
     Annotated: _constrained,

@@ -49,9 +49,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_all_is_loaded_but_a_last_layer_of_another_size_and_that_is_said(kind: str, files: dict[str, Path]) -> None:
     source, tuned, untouched = network(17, 1), network(5, 2), network(5, 2)
     head = {"last.conv.weight", "last.conv.bias"}
-    assert load_for_finetuning(tuned, files[kind]) == (
-        f"{kind} of {files[kind].name}, but for the last layer: it has 17 outputs in the file, and begins anew with 5"
-    )
+    told = load_for_finetuning(tuned, files[kind])
+    assert all(part in told for part in (kind, files[kind].name, "17 outputs", "with 5"))
     assert differing(tuned, source) == head
     assert differing(tuned, untouched) & head == set()
     with pytest.raises(InputError, match=r"last.conv.weight"):
@@ -61,7 +60,10 @@ def test_all_is_loaded_but_a_last_layer_of_another_size_and_that_is_said(kind: s
 def test_weights_of_the_same_size_are_loaded_whole(files: dict[str, Path]) -> None:
     for kind, path in files.items():
         tuned = network(17, 2)
-        assert load_for_finetuning(tuned, path) == f"{kind} of {path.name}, all of them"
+        told = load_for_finetuning(tuned, path)
+        assert kind in told
+        assert path.name in told
+        assert "last layer" not in told
         assert differing(tuned, network(17, 1)) == set()
 
 
@@ -69,9 +71,7 @@ def test_a_file_without_a_last_layer_begins_it_anew(tmp_path: Path) -> None:
     source = {key: value for key, value in network(17, 1).state_dict().items() if not key.startswith("last.")}
     torch.save(source, tmp_path / "backbone.pt")
     tuned = network(17, 2)
-    assert "it is not there in the file, and begins anew with 17" in load_for_finetuning(
-        tuned, tmp_path / "backbone.pt"
-    )
+    assert "with 17" in load_for_finetuning(tuned, tmp_path / "backbone.pt")
     assert differing(tuned, network(17, 1)) == {"last.conv.weight"}  # biases are 0 in both
 
 
@@ -94,8 +94,9 @@ def test_a_run_that_begins_with_weights_is_another_run_and_says_what_it_began_wi
         write_split(root, ours, load_people(coco, split, aspect=1.0))
     spec, recipe = tiny.make_spec(tmp_path, outputs=16), tiny.RECIPE.changed(dataset="mpii", iterations=1, log_every=1)
     plain, tuned = (train(spec, recipe, root, out=out, weights=begin) for begin in (None, weights))
-    told = "initialised from archlab weights of coco.pt, but for the last layer: it has 17 outputs in the file, and begins anew"
-    assert capsys.readouterr().err.count(told) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "coco.pt" in line]
+    assert len(lines) == 1
+    assert all(part in lines[0] for part in ("archlab weights", "17 outputs", "with 16"))
     assert plain != tuned
     assert read_record(plain).weights == ""
     assert read_record(tuned).weights == f"coco.pt {weights_digest(weights)}"
