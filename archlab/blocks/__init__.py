@@ -1,4 +1,4 @@
-"""The table of blocks: the name that a YAML file uses, and the wiring function behind it."""
+"""The table of built-in blocks: name in a YAML file -> wiring function."""
 
 from __future__ import annotations
 

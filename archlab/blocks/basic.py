@@ -1,4 +1,4 @@
-"""Blocks of one layer or two, from which a `nodes:` network is put together, and the last layer."""
+"""Blocks of one or two layers, the parts of a `nodes:` network, and the last layer."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def hrnet_stem(g: Wiring, x: Map, *, width: Width = 64) -> Map:
 
 
 def heat_maps(g: Wiring, x: Map, *, outputs: Width, kernel: Literal[1, 3] = 1) -> Map:
-    """The last layer: one map an output by a convolution with bias, no activation: (C, H, W) to (outputs, H, W)."""
+    """The last layer, a convolution with bias and no activation: (C, H, W) to (outputs, H, W)."""
     return g.conv(x, outputs, kernel=kernel, bias=True)

@@ -1,4 +1,4 @@
-"""What joins resolutions in a high-resolution network: transitions, fusions, and the head that gathers branches."""
+"""Blocks that join resolutions in a high-resolution network: transitions, fusions and heads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Convolution = Literal["separable", "dense"]
 
 
 def transition(g: Wiring, xs: Maps, *, widths: tuple[Width, ...], convolution: Convolution = "separable") -> list[Map]:
-    """Bring maps to `widths`, one a branch, adding coarser branches from the coarsest map there is.
+    """Bring maps to `widths`, one per branch, adding coarser branches from the coarsest map.
 
-    A branch whose width already fits passes untouched; another is convolved 3x3 (+ 1x1 if separable) with BN and ReLU;
-    a new branch likewise with stride 2. HRNet, section 3; separable: the released Lite-HRNet.
+    A branch that has its width already passes unchanged. Otherwise it is convolved 3x3 (+ 1x1 if separable) with BN and
+    ReLU; a new branch likewise, with stride 2. HRNet, section 3; separable: the released Lite-HRNet.
     """
     if len(widths) < len(xs):
-        raise WiringError(f"a transition adds branches: {len(xs)} maps do not go into {len(widths)}")
+        raise WiringError(f"a transition only adds branches: it cannot bring {len(xs)} maps to {len(widths)}")
     made = [
         x if x.channels == width else _resample(g, x, width, 1, "relu", convolution, f"kept{i}")
         for i, (x, width) in enumerate(zip(xs, widths, strict=False))
@@ -42,13 +42,13 @@ def fusion(
 
     f_ij is 1x1 + BN + nearest upsampling from coarse to fine, and steps of stride-2 convolutions from fine to coarse.
 
-    sum="plain": the sum above, HRNet's Eq. 1. sum="released": what the released Lite-HRNet computes by an accident of
-    in-place addition, and what its published accuracies come from (a port found the plain sum 0.5-1 AP worse):
-    y_0 = 2 x_0 + sum_{j>=1} f_0j(x_j), and then, reading y_0 before its ReLU in place of x_0,
+    sum="plain": the sum above, HRNet's Eq. 1. sum="released": the sum of the released Lite-HRNet, an accident of
+    in-place addition behind its published accuracies (a port found the plain sum 0.5-1 AP worse):
+    y_0 = 2 x_0 + sum_{j>=1} f_0j(x_j), and then, with y_0 before its ReLU in place of x_0,
     y_i = 2 f_i0(y_0) + x_i + sum_{j>=1, j!=i} f_ij(x_j).
-    There f_i0 is evaluated twice; here, with doubled="once", once and doubled, which is equal in output and gradient
-    and saves 18 % of the convolutions. Its norms saw the batch twice a step, so here they carry momentum
-    1 - 0.9^2 = 0.19. doubled="twice" executes it as the released code does.
+    The released code evaluates f_i0 twice (doubled="twice"). doubled="once" evaluates it once and doubles it, with the
+    same output and gradient and 18 % fewer convolutions. The norms of the released code see the batch twice per step,
+    so here they have momentum 1 - 0.9^2 = 0.19.
     """
     if len(xs) == 1:
         return list(xs)
@@ -60,12 +60,12 @@ def fusion(
 
 
 def no_fusion(g: Wiring, xs: Maps) -> list[Map]:
-    """y_i = x_i: no exchange at the end of a module, the control that a fusion is held against."""
+    """y_i = x_i: no exchange at the end of a module, a baseline for fusions."""
     return list(xs)
 
 
 def _gather(g: Wiring, xs: Maps, i: int, twice: int, down: Convolution) -> Map:
-    """sum_j f_ij(x_j) before its ReLU; the first term counts twice if `twice` (1: doubled, 2: evaluated again)."""
+    """sum_j f_ij(x_j) before its ReLU; the first term is doubled (`twice` 1) or evaluated again (2)."""
     with g.scope(f"to{i}"):
         terms, scales = [], []
         for j, x in enumerate(xs):
@@ -101,7 +101,7 @@ def _resample(
     name: str,
     momentum: float = 0.1,
 ) -> Map:
-    """3x3 (stride) to `width` with norm: one dense convolution, or depthwise + 1x1 with a norm each."""
+    """3x3 (stride) to `width` with norm: one dense convolution, or depthwise + 1x1, each with a norm."""
     if convolution == "dense":
         return g.conv_norm(x, width, kernel=3, stride=stride, act=act, momentum=momentum, name=name)
     with g.scope(name):
@@ -112,7 +112,7 @@ def _resample(
 def iterative_head(g: Wiring, xs: Maps) -> Map:
     """From coarse to fine: s = s + bilinear(previous), then separable 3x3 + BN + ReLU to the next finer width.
 
-    The finest keeps its width and is returned. In every released Lite-HRNet, in no table of the paper.
+    The finest keeps its width and is returned. Every released Lite-HRNet has this head; the paper's tables omit it.
     """
     coarse_to_fine = list(reversed(xs))
     y = coarse_to_fine[0]
@@ -124,7 +124,7 @@ def iterative_head(g: Wiring, xs: Maps) -> Map:
 
 
 def finest(g: Wiring, xs: Maps) -> Map:
-    """The finest map alone; what only the others needed is pruned."""
+    """The finest map; what only the other maps need is pruned."""
     return xs[0]
 
 

@@ -1,4 +1,4 @@
-"""The blocks that a network may use, built-in and from plug-ins, and what a block's signature says."""
+"""The blocks that a network may use, built-in and from plug-ins, and the arguments in a block's signature."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ Stride = Annotated[int, AtLeast(1)]
 
 
 def basic_block(g: Wiring, x: Map, *, width: Width | None = None, stride: Stride = 1) -> Map:
-    """y = relu(x + BN(conv3x3(relu(BN(conv3x3(x)))))), `width` channels (as many as x without it).
+    """y = relu(x + BN(conv3x3(relu(BN(conv3x3(x)))))), `width` channels (default: those of x).
 
     One ReLU layer is called twice, as in torchvision and HRNet. ResNet, figure 5 left.
     """
@@ -25,7 +25,7 @@ def basic_block(g: Wiring, x: Map, *, width: Width | None = None, stride: Stride
 def bottleneck(g: Wiring, x: Map, *, width: Width = 64, expansion: Width = 4, stride: Stride = 1) -> Map:
     """y = relu(x + BN(W3 relu(BN(conv3x3(relu(BN(W1 x))))))), `width * expansion` channels out.
 
-    The stride stands on the 3x3 convolution. One ReLU layer is called three times. ResNet, figure 5 right.
+    The 3x3 convolution has the stride. One ReLU layer is called three times. ResNet, figure 5 right.
     """
     out = width * expansion
     y = g.act(g.conv_norm(x, width, name="conv1"), shared="act")
@@ -35,7 +35,7 @@ def bottleneck(g: Wiring, x: Map, *, width: Width = 64, expansion: Width = 4, st
 
 
 def shortcut(g: Wiring, x: Map, width: int, stride: int) -> Map:
-    """x itself where the shape allows it, else a strided 1x1 convolution with norm."""
+    """x itself if the shapes agree, else a strided 1x1 convolution with norm."""
     if x.channels == width and stride == 1:
         return x
     return g.conv_norm(x, width, stride=stride, name="shortcut")
@@ -51,7 +51,7 @@ def inverted_residual(
     stride: Stride = 1,
     act: Activation = "relu6",
 ) -> Map:
-    """y = BN(W2 act(BN(depthwise(act(BN(W1 x)))))), plus x where shapes agree; W1 is left out at expansion 1.
+    """y = BN(W2 act(BN(depthwise(act(BN(W1 x)))))), plus x if the shapes agree; no W1 at expansion 1.
 
     MobileNetV2, section 3.3.
     """

@@ -1,4 +1,4 @@
-"""Shuffle blocks of ShuffleNetV2 and the stem that is made of one."""
+"""Shuffle blocks of ShuffleNetV2 and a stem with one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from archlab.yamlio import AtLeast, MultipleOf
 def shuffle_block(g: Wiring, x: Map, *, pointwise: Literal[0, 1, 2] = 2) -> Map:
     """y = shuffle(first half, relu(BN(W2 BN(depthwise(relu(BN(W1 second half))))))); the shape is kept.
 
-    `pointwise`: how many of the two 1x1 convolutions remain. With one, it is the first, without any ReLU: the count of
-    Table 6's "one 1x1 conv. dropped" fits only so. ShuffleNetV2, figure 3c; Lite-HRNet, section 3.1 and Table 6.
+    `pointwise`: the number of 1x1 convolutions that remain. One is the first of them, without any ReLU: only this fits
+    the count of Table 6's "one 1x1 conv. dropped". ShuffleNetV2, figure 3c; Lite-HRNet, section 3.1 and Table 6.
     """
     kept, moving = g.halves(x)
     if pointwise >= 1:
@@ -26,7 +26,7 @@ def shuffle_block(g: Wiring, x: Map, *, pointwise: Literal[0, 1, 2] = 2) -> Map:
 def shuffle_stem(g: Wiring, x: Map, *, width: Annotated[int, AtLeast(4), MultipleOf(4)] = 32) -> Map:
     """A 3x3 stride-2 convolution, then a stride-2 shuffle block: (3, H, W) to (width, H/4, W/4).
 
-    Both halves are convolved, since a stride leaves nothing to pass untouched. Lite-HRNet, Table 1.
+    Both halves are convolved, since neither can pass a stride unchanged. Lite-HRNet, Table 1.
     """
     x = g.conv_norm(x, width, kernel=3, stride=2, act="relu", name="conv")
     first, second = g.halves(x)

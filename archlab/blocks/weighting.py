@@ -23,8 +23,8 @@ def conditional_channel_weighting(
     """Reweight half the channels by content, in place of a shuffle block's 1x1 convolutions.
 
     y = shuffle(first half, W_after * BN(depthwise(W_before * second half))): linear in the number of channels where a
-    1x1 convolution is quadratic. `before` and `after` say which weighting stands on each side of the depthwise
-    convolution (Lite-HRNet, section 3.2; the other orders are its section 4.3). Shapes are kept.
+    1x1 convolution is quadratic. `before` and `after`: the weightings before and after the depthwise convolution
+    (Lite-HRNet, section 3.2; the other orders are its section 4.3). Shapes are kept.
     """
     kept, moving = zip(*(g.halves(x) for x in xs), strict=True)
     weighted = weigh(g, moving, before, ratio=ratio, spatial_ratio=spatial_ratio)
@@ -48,7 +48,7 @@ def cross_resolution_weighting(g: Wiring, xs: Maps, *, ratio: int) -> list[Map]:
     """H: x_s * upsample(w_s), with (w_1 ... w_n) = sigmoid(BN(W2 relu(BN(W1 concat(pool(x_1) ... x_n))))).
 
     Everything is pooled to the coarsest map; the hidden width is floor(all channels / ratio), at least 1. The second BN
-    is the released code's and not in Eq. 4. Lite-HRNet, section 3.2.
+    is in the released code, not in Eq. 4. Lite-HRNet, section 3.2.
     """
     pooled = g.concat(*(g.pool_to(x, xs[-1].size) for x in xs))
     hidden = g.conv_norm(pooled, max(1, pooled.channels // ratio), act="relu", name="reduce")

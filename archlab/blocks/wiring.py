@@ -281,11 +281,9 @@ class Wiring:
         return tuple(self._lay_many("module", xs, shapes, name=name, **given))
 
 
-def _conv_norm(
-    g: Wiring, x: Map, *, width: int, kernel: int, stride: int, groups: int, act: Activation, momentum: float, name: str
-) -> Map:
+def _conv_norm(g: Wiring, x: Map, *, width: int, act: Activation, momentum: float, name: str, **conv: Any) -> Map:
     with g.scope(name):
-        x = g.conv(x, width, kernel=kernel, stride=stride, groups=groups)
+        x = g.conv(x, width, **conv)
         x = g.norm(x, momentum=momentum)
         return g.act(x, act)
 

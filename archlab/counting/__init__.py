@@ -1,1 +1,1 @@
-"""What a network costs: parameters, multiply-adds by several counters, activations."""
+"""The cost of a network: parameters, multiply-adds by two counters, activations."""

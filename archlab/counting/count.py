@@ -1,9 +1,8 @@
-"""What a graph costs: parameters, multiply-adds by two counters, activations; the only file that knows fvcore.
+"""The cost of a graph: parameters, multiply-adds by two counters, activations. Only this file knows fvcore.
 
-A cost is a sum over leaf operators in evaluation mode. A leaf's cost follows from its arguments and shapes: for
-archlab's own operators by fvcore's rules and the paper's, one line each in `RULES`, which tests hold to fvcore's trace
-of every operator and of whole networks, to the unit; for a user's `nn.Module` by tracing it once and remembering.
-Nothing here needs torch until such a module comes.
+A cost is a sum over leaf operators in evaluation mode. A leaf's cost follows from its arguments and shapes. For
+archlab's operators, `RULES` has fvcore's rule and the paper's; tests compare them with fvcore's trace of every operator
+and of whole networks, to the unit. A user's `nn.Module` is traced once and remembered; nothing else here needs torch.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ MEBI = 2**20  # the paper's "M"
 
 
 class Count(NamedTuple):
-    """Parameters, multiply-adds by counter (the paper's not yet divided by 2^20) and activations."""
+    """Parameters, multiply-adds by counter (the paper's before its division by 2^20) and activations."""
 
     params: int = 0
     fvcore: int = 0
@@ -40,7 +39,7 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class NodeCost:
-    """A node of the graph with what it costs; `out_shapes` are (C, H, W)."""
+    """The cost of a node of the graph. `out_shapes`: (C, H, W) of its outputs."""
 
     name: str
     op: str
@@ -98,7 +97,7 @@ class Cost:
 
     @cached_property
     def uncounted(self) -> dict[str, dict[str, int]]:
-        """Counter -> operator -> number of calls that the counter gives nothing for."""
+        """Return counter -> operator -> number of calls, for operators that the counter gives nothing for."""
         calls: Counter[str] = Counter()
         for node in self.nodes:
             calls.update(node.calls)
@@ -107,12 +106,12 @@ class Cost:
 
 
 def cost(graph: Graph) -> Cost:
-    """Count a graph; what no output needs is not there to be counted and is listed in `unread`."""
+    """Return the cost of a graph; what its output does not need is listed in `unread` and costs nothing."""
     return Cost(tuple(_node_cost(graph, node) for node in graph.nodes), unread_work(graph))
 
 
 def unread_work(graph: Graph) -> tuple[str, ...]:
-    """Nodes that nothing reads, and the operators pruned from nodes of which only some outputs are read."""
+    """Return the nodes that nothing reads, and the operators pruned from nodes with some outputs unread."""
     pruned = []
     for node in graph.nodes:
         if node.pruned:
@@ -130,7 +129,7 @@ def _node_cost(graph: Graph, node: Node) -> NodeCost:
 
 @lru_cache(maxsize=65536)
 def leaves_cost(leaves: tuple[Leaf, ...]) -> tuple[dict[str, Count], dict[str, int]]:
-    """Cost of one block's leaves by operator; remembered, since blocks repeat in a network.
+    """Return the cost and the number of calls of a block's leaves by operator; remembered, since blocks repeat.
 
     A layer called several times holds its parameters once, and the paper's counter sees only its last call.
     """
@@ -147,7 +146,7 @@ def leaves_cost(leaves: tuple[Leaf, ...]) -> tuple[dict[str, Count], dict[str, i
 
 @lru_cache(maxsize=262144)
 def leaf_cost(kind: str, arguments: Arguments, in_shapes: tuple[Shape, ...], out_shapes: tuple[Shape, ...]) -> Count:
-    """Cost of one call of a leaf operator."""
+    """Return the cost of one call of a leaf operator."""
     if kind == "module":
         return _traced(arguments, in_shapes)
     return RULES[kind](dict(arguments), in_shapes[0], out_shapes[0])
@@ -168,7 +167,7 @@ def _deconv(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
 
 
 def _pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    """The paper's counter knows the global pool only, as C (H + 1) (W + 1); pooling to a larger size is a function."""
+    """The paper's counter has the global pool only, as C (H + 1) (W + 1); pooling to a larger size is a function."""
     return Count(fvcore=prod(x), paper=x[0] * (x[1] + 1) * (x[2] + 1) if a["size"] == (1, 1) else 0)
 
 
@@ -195,7 +194,7 @@ RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
     "silu": _free,
     "pool": _pool,
     "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * prod(y)),
-    # The paper's counter forgets the channels here.
+    # The paper's counter omits the channels here.
     "upsample": lambda a, x, y: Count(fvcore=prod(y), paper=y[1] * y[2]),
     "resize": _resize,
     "split": _free,
@@ -207,7 +206,7 @@ RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
 
 
 def total(counts: Iterable[Count]) -> Count:
-    """Their sum."""
+    """Return the sum of counts."""
     return Count(*map(sum, zip(Count(), *counts, strict=True)))
 
 
@@ -219,14 +218,14 @@ def _grouped(pairs: Iterable[tuple[str, Count]]) -> dict[str, Count]:
 
 
 def _traced(arguments: Arguments, in_shapes: tuple[Shape, ...]) -> Count:
-    """A user's module: fvcore's trace of it in evaluation mode, once for each (class, arguments, shapes)."""
+    """Return fvcore's trace of a user's module in evaluation mode."""
     import torch
 
     keywords = dict(arguments)
     module = keywords.pop("factory")(**keywords).eval()  # type: ignore[operator]
     inputs = tuple(torch.zeros(1, *shape) for shape in in_shapes)
     params = sum(p.numel() for p in module.parameters())
-    # One level deeper, as in a network: at the top, its scope "" would hide from the paper's rules that it is a layer.
+    # One level deeper, as in a network: the paper's rules take work in the scope "" of the top for no layer's.
     holder = torch.nn.ModuleDict({"leaf": module})
     holder.forward = lambda *xs: holder["leaf"](*xs)
     flops, paper, activations = trace(holder, inputs)
@@ -234,7 +233,7 @@ def _traced(arguments: Arguments, in_shapes: tuple[Shape, ...]) -> Count:
 
 
 def trace(module: Any, inputs: tuple[Any, ...]) -> tuple[int, int, int]:
-    """fvcore's multiply-adds, the paper's count, and fvcore's activations of a module at inputs, by tracing it."""
+    """Trace a module at inputs; return fvcore's multiply-adds, the paper's count and fvcore's activations."""
     from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
     def total(analysis: Any) -> int:
@@ -245,11 +244,13 @@ def trace(module: Any, inputs: tuple[Any, ...]) -> tuple[int, int, int]:
 
 
 def paper_handlers() -> dict[str, Callable[[list[Any], list[Any]], int]]:
-    """The paper's rules as fvcore operator handlers, for one analysis: `analysis.set_op_handle(**paper_handlers())`.
+    """Return the paper's rules as fvcore operator handlers, for one analysis whose own handlers are cleared.
 
-    A layer is known by its scope, so that of a layer called several times only the last call remains: each call counts
-    itself minus the call before. Work outside any layer (scope "") is not a layer's and counts as it is, but for
-    upsampling, which the paper's tool does not see there. Clear fvcore's own handlers first.
+    `analysis.clear_op_handles().set_op_handle(**paper_handlers())`
+
+    The paper's tool keeps one count per layer, so only the last call of a layer counts: each call adds its count minus
+    that of the call before. A layer is identified by its scope. Work outside any layer (scope "") counts in full,
+    except upsampling, which the paper's tool does not see there.
     """
     before: dict[tuple[str, str], int] = {}
 
@@ -271,7 +272,7 @@ def paper_handlers() -> dict[str, Callable[[list[Any], list[Any]], int]]:
 
 
 def _size(value: Any) -> list[int]:
-    """The shape of a traced tensor, [] for None."""
+    """Return the shape of a traced tensor, [] for None."""
     from fvcore.nn.jit_handles import get_shape
 
     return list(get_shape(value) or [])

@@ -11,7 +11,7 @@ from archlab.network.graph import Graph
 
 
 def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
-    """What `archlab build --json` prints; `flops` are whole multiply-adds, the paper's before its division by 2^20."""
+    """Return what `archlab build --json` prints; `flops` are multiply-adds, the paper's before its division by 2^20."""
     return {
         "name": graph.name,
         "hash": graph.hash,

@@ -88,8 +88,8 @@ def _extended(item: Item, path: Path, folder: Path | None, above: tuple[Path, ..
     if len(above) == 2:
         chain = " extends ".join(each.name for each in (*above, path))
         raise InputError(parent.problem(f"{chain}, which extends another: at most two levels are possible", "extends"))
-    beside = folder / f"{parent.value}.yaml" if folder else None
-    below = beside if beside and beside.is_file() and beside != path else _parent(parent)
+    near = folder / f"{parent.value}.yaml" if folder else None
+    below = near if near and near.is_file() and near != path else _parent(parent)
     return yamlio.overlay(read(below, above=(*above, path)), item)
 
 

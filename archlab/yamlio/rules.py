@@ -103,8 +103,8 @@ class OneOf:
 @functools.cache
 def annotated(hint: Any) -> tuple[Any, tuple[Constraint, ...]]:
     """Return the type and the constraints of an `Annotated[...]`."""
-    base, *beside = typing.get_args(hint)
-    return base, tuple(each for each in beside if isinstance(each, Constraint))
+    base, *others = typing.get_args(hint)
+    return base, tuple(each for each in others if isinstance(each, Constraint))
 
 
 def choices(values: Sequence[Any], found: Any = None) -> str:
