@@ -79,7 +79,9 @@ def _circumstances(runs: Sequence[Record], metrics: Iterable[Metric]) -> str:
 def _units(metrics: Iterable[Metric]) -> str:
     """Return the units of the scores: `All scores are 0 to 100.`"""
     other = [f"{metric.heading} in {metric.unit}" for metric in metrics if metric.unit != "0-100"]
-    return f"Scores are 0 to 100, but {sentence_list([*dict.fromkeys(other)])}." if other else "All scores are 0 to 100."
+    if not other:
+        return "All scores are 0 to 100."
+    return f"Scores are 0 to 100, but {sentence_list([*dict.fromkeys(other)])}."
 
 
 def device_line(runs: Sequence[Record]) -> str:
