@@ -12,21 +12,24 @@ LOCKING := .venv-lock
 LOCK := requirements/lock.txt
 INSTALL := PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip install --quiet --editable
 
+# A file's tests share what they prepare, so that one process takes them all.
+PYTEST := -m pytest -n auto --dist loadfile
+
 .PHONY: ablate test test-all test-newest lint reports lock clean
 
 ablate: $(STAMP)
 	$(BIN)/archlab ablate
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto -m "not slow and not system"
+	$(BIN)/python $(PYTEST) -m "not slow and not system"
 
 test-all: $(SERVERS)
-	$(BIN)/python -m pytest -n auto -m "slow or system"
+	$(BIN)/python $(PYTEST) -m "slow or system"
 
 # The suite against the newest releases that pyproject.toml allows.
 test-newest: | $(NEWEST)/bin/python
 	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
-	$(NEWEST)/bin/python -m pytest -n auto -m "not slow and not system"
+	$(NEWEST)/bin/python $(PYTEST) -m "not slow and not system"
 
 lint: $(DEV)
 	$(BIN)/ruff check .

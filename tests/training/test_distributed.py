@@ -23,22 +23,31 @@ from archlab.training.metrics_log import read_rows
 from archlab.training.runs import find_runs, read_record
 from archlab.training.state import read_checkpoint
 
-# What processes tell each other.
+# Runs archlab; the processes of a training first tell each other what they know.
 SCRIPT = """
-import json
+import json, sys
+from contextlib import contextmanager
 from pathlib import Path
 import torch
+from archlab.cli import main
 from archlab.core.distributed import joined
+from archlab.training import run
 
-with joined("cpu") as world:
-    network = torch.nn.BatchNorm1d(2)
-    network.running_mean += 1 + world.rank
-    world.agree(network)
-    told = {
-        "means": network.running_mean.tolist(), "mean": world.mean(torch.tensor([world.rank * 1.0])).item(),
-        "any": [world.any(False), world.any(world.rank == 1)], "all": world.gather(world.rank),
-    }
-    Path(f"told{world.rank}.json").write_text(json.dumps(told))
+@contextmanager
+def telling(kind):
+    with joined(kind) as world:
+        network = torch.nn.BatchNorm1d(2)
+        network.running_mean += 1 + world.rank
+        world.agree(network)
+        told = {
+            "means": network.running_mean.tolist(), "mean": world.mean(torch.tensor([world.rank * 1.0])).item(),
+            "any": [world.any(False), world.any(world.rank == 1)], "all": world.gather(world.rank),
+        }
+        Path(f"told{world.rank}.json").write_text(json.dumps(told))
+        yield world
+
+run.joined = telling
+sys.exit(main(sys.argv[1:]))
 """
 # Trains; at its so many-th sample a process says its number and waits for a signal.
 WAITS = """
@@ -95,11 +104,12 @@ def torchrun(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def together(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of two processes."""
+    """The run folder of two processes, in the folder that they worked in."""
     folder = tmp_path_factory.mktemp("together")
     tiny.make_spec(folder)
     (folder / "tiny_recipe.yaml").write_text(RECIPE.to_yaml())
-    torchrun(folder, "-m", "archlab", "train", "tiny.yaml", "--recipe", "tiny_recipe.yaml", "--data", str(root))
+    (folder / "script.py").write_text(SCRIPT)
+    torchrun(folder, "script.py", "train", "tiny.yaml", "--recipe", "tiny_recipe.yaml", "--data", str(root))
     [record] = find_runs(folder / "runs")
     assert record.state == "done"
     return folder / "runs" / record.fingerprint
@@ -180,10 +190,8 @@ def test_only_one_process_writes(together: Path) -> None:
     assert (record["samples"], record["processes"]) == (40, 2)
 
 
-def test_processes_agree_on_statistics_means_and_wishes(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    torchrun(tmp_path, "script.py")
-    told = [json.loads((tmp_path / f"told{rank}.json").read_text()) for rank in (0, 1)]
+def test_processes_agree_on_statistics_means_and_wishes(together: Path) -> None:
+    told = [json.loads((together.parent.parent / f"told{rank}.json").read_text()) for rank in (0, 1)]
     assert told[0] == told[1] == {"means": [1.0, 1.0], "mean": 0.5, "any": [False, True], "all": [0, 1]}
 
 

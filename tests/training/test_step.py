@@ -35,13 +35,13 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="records a 
 
 def network(device: torch.device = CPU) -> nn.Module:
     torch.manual_seed(5)
-    spec = archlab.load("lite_hrnet_18", input=(3, 64, 64), **{"stages.modules": [1, 1, 1]})
+    spec = archlab.load("lite_hrnet_18", input=(3, 32, 32), **{"stages.modules": [1, 1]})
     return archlab.build(spec).train().to(device)
 
 
 def batch(seed: int, size: int = 4, device: torch.device = CPU) -> dict[str, Tensor]:
     made = torch.Generator().manual_seed(seed)
-    images, targets = torch.randn(size, 3, 64, 64, generator=made), torch.rand(size, 17, 16, 16, generator=made)
+    images, targets = torch.randn(size, 3, 32, 32, generator=made), torch.rand(size, 17, 8, 8, generator=made)
     weights = torch.randint(0, 2, (size, 17, 1), generator=made).float()
     return {"image": images.to(device), "target": targets.to(device), "weight": weights.to(device)}
 
