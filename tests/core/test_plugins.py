@@ -86,7 +86,7 @@ def test_a_file_named_like_another_module_is_refused(tmp_path):
 
 
 def test_a_name_that_is_taken_is_refused_with_both_owners(tmp_path):
-    (tmp_path / "thief.py").write_text("COLOURS = {'blue': 2}\n")
+    (tmp_path / "second_blue.py").write_text("COLOURS = {'blue': 2}\n")
     with pytest.raises(InputError) as caught:
-        plugins.joined({"blue": 1}, "colour", ["thief.py"])
-    assert all(word in str(caught.value) for word in ("thief.py", "'blue'", "archlab"))
+        plugins.joined({"blue": 1}, "colour", ["second_blue.py"])
+    assert all(word in str(caught.value) for word in ("second_blue.py", "'blue'", "archlab"))
