@@ -1,15 +1,17 @@
 """archlab: write a network as YAML; build it, count it, train it, search its neighbours.
 
-`build`, `cost` and `spec_hash` take a spec or its graph. To call several of them, assemble the spec once and carry the
-graph, which also remembers its hash:
+A network, a recipe or a study is a name, a file, or what was loaded from one. To call several of `build`, `cost` and
+`spec_hash`, assemble the network once and pass the graph, which remembers its hash:
 
-    graph = archlab.assemble(spec)
+    graph = archlab.assemble(archlab.load("lite_hrnet_18"))
     network, cost, key = archlab.build(graph), archlab.cost(graph), graph.hash
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,35 +21,64 @@ if TYPE_CHECKING:
     from archlab.network.load import load
     from archlab.network.module import Network
     from archlab.network.spec import Spec
+    from archlab.tasks.metrics import Scores
+    from archlab.training.recipe import Recipe, load_recipe
+    from archlab.training.runs import Run
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "Problem", "Spec", "assemble", "build", "cost", "load", "load_released", "spec_hash"]
+__all__ = [
+    "InputError",
+    "Problem",
+    "Recipe",
+    "Run",
+    "Spec",
+    "assemble",
+    "build",
+    "cost",
+    "evaluate",
+    "list_networks",
+    "load",
+    "load_recipe",
+    "load_released",
+    "spec_hash",
+    "train",
+]
 
 _FROM = {
     "InputError": "archlab.core.errors",
     "Problem": "archlab.core.errors",
+    "Recipe": "archlab.training.recipe",
+    "Run": "archlab.training.runs",
     "Spec": "archlab.network.spec",
     "assemble": "archlab.network.graph",
     "load": "archlab.network.load",
+    "load_recipe": "archlab.training.recipe",
 }
 """Public names and the modules that define them, each imported at first use."""
 
 
-def build(spec: Spec | Graph) -> Network:
+def list_networks() -> list[str]:
+    """Return the names of the networks that come with archlab."""
+    from archlab.core import builtin
+
+    return [name for name in builtin.names("search_spaces", "*/*.yaml") if name not in {"base", "space"}]
+
+
+def build(spec: Spec | Graph | str | Path) -> Network:
     """Return the network, (N, C, H, W) to (N, outputs, H', W'), with weights drawn from torch's global generator."""
     from archlab.network import module
 
     return module.build(_assembled(spec))
 
 
-def cost(spec: Spec | Graph) -> Cost:
+def cost(spec: Spec | Graph | str | Path) -> Cost:
     """Return parameters, multiply-adds (fvcore's and the paper's) and activations, in total and by node."""
     from archlab.counting import count
 
     return count.cost(_assembled(spec))
 
 
-def spec_hash(spec: Spec | Graph) -> str:
+def spec_hash(spec: Spec | Graph | str | Path) -> str:
     """Return the canonical hash of a network, 32 hexadecimal digits."""
     return _assembled(spec).hash
 
@@ -59,10 +90,63 @@ def load_released(network: Network, state_dict: dict[str, Any]) -> None:
     checkpoint.load_released(network, state_dict)
 
 
-def _assembled(network: Spec | Graph) -> Graph:
-    from archlab.network.graph import Graph, assemble
+def train(
+    spec: Spec | str | Path,
+    recipe: Recipe | str | Path = "quick",
+    *,
+    data: str | Path | None = None,
+    out: str | Path = "runs",
+    **options: Any,
+) -> Run:
+    """Train and score a network; return its run, a folder in `out`.
 
-    return network if isinstance(network, Graph) else assemble(network)
+    An unfinished run resumes, and a finished one is returned unchanged.
+
+    spec, recipe: a name, a file, or what was loaded from one.
+    data: the data folder; by default the recipe's synthetic data is generated.
+    options: seed, device, threads, resume, weights, fields, plugin, tensorboard, pictures, rungs and judge, as
+      `archlab.training.run.RunOptions` describes them.
+
+    Raises InputError before training if these do not fit together.
+    """
+    from archlab.training import run
+
+    settings = run.RunOptions(out=Path(out), **options)
+    return run.train(spec, recipe, Path(data) if data is not None else None, settings)
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    data: str | Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    results: str | Path | None = None,
+    plugin: tuple[str, ...] = (),
+) -> dict[str, Scores]:
+    """Score a finished run again and return its figures by kind of boxes; the run is not changed.
+
+    run: a run or its folder.
+    data: the data folder; by default the run's own.
+    changes: recipe fields to change for this scoring, e.g. `{"boxes": "detector"}`.
+    results: a file for the predictions.
+
+    Raises InputError if the run is not complete or its data is missing.
+    """
+    from archlab.training.evaluate import evaluate_run
+
+    folder = Path(run) if isinstance(run, str | Path) else run.folder
+    where, file = (Path(each) if each is not None else None for each in (data, results))
+    return evaluate_run(folder, where, changes=changes, device=device, results=file, plugin=plugin)
+
+
+def _assembled(network: Spec | Graph | str | Path) -> Graph:
+    from archlab.network.graph import Graph, assemble
+    from archlab.network.load import load
+
+    if isinstance(network, Graph):
+        return network
+    return assemble(load(network) if isinstance(network, str | Path) else network)
 
 
 def __getattr__(name: str) -> Any:

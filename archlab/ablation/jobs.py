@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import archlab
 from archlab.ablation.load import load_ablation
@@ -110,14 +111,22 @@ def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:
 
 
 def make_setups(
-    recipes: Iterable[str], data: Path | None, *, make_data: bool, plugin: Sequence[str] = ()
+    recipes: Iterable[str],
+    data: Path | None,
+    *,
+    make_data: bool,
+    plugin: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, TrainingSetup]:
-    """Return a setup for each recipe, by name. make_data: generate data that is missing."""
-    return {name: _setup(name, data, make_data, plugin) for name in dict.fromkeys(recipes)}
+    """Return a setup for each recipe, by name.
+
+    make_data: generate data that is missing. changes: values of fields of every recipe, by dotted path.
+    """
+    loaded = {name: load_recipe(name, plugin=plugin, changes=changes) for name in dict.fromkeys(recipes)}
+    return {name: _setup(name, recipe, data, make_data) for name, recipe in loaded.items()}
 
 
-def _setup(name: str, data: Path | None, make_data: bool, plugin: Sequence[str]) -> TrainingSetup:
-    recipe = load_recipe(name, plugin=plugin)
+def _setup(name: str, recipe: Recipe, data: Path | None, make_data: bool) -> TrainingSetup:
     root = ensure_data(recipe, data) if data or make_data else data_folder(recipe, None)
     data_hash = data_fingerprint(recipe, root) if root.is_dir() else ""
     outputs = recipe.task.outputs(data, recipe.options)

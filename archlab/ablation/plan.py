@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from archlab.training.runs import Record, find_runs
 class AblationOptions:
     """How an ablation runs.
 
-    recipe: replaces the studies' own. data: a folder that replaces the data that the recipe generates.
+    recipe: replaces the studies' own. recipe_changes: values of recipe fields by dotted path.
+    data: a folder that replaces the data that the recipe generates.
     seeds: replace the recipe's seed. jobs: runs at once; by default one per CPU core, or one on an accelerator.
     device: by default the best available. plugin: modules with blocks or tasks of the user.
     out: the folder of run folders. reports: the folder of tables, plots and records.
@@ -34,6 +35,7 @@ class AblationOptions:
     """
 
     recipe: str | None = None
+    recipe_changes: Mapping[str, Any] = field(default_factory=dict)
     data: Path | None = None
     seeds: Sequence[int] = ()
     jobs: int | None = None
@@ -154,7 +156,9 @@ def plan_ablation(studies: Sequence[str | Path | Study], options: AblationOption
 
 def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool) -> Trainings:
     chosen = [(study, options.recipe or study.recipe) for study in trainable_studies(studies)]
-    setups = make_setups((recipe for _, recipe in chosen), options.data, make_data=make_data, plugin=options.plugin)
+    names = [recipe for _, recipe in chosen]
+    how: dict[str, Any] = {"make_data": make_data, "plugin": options.plugin, "changes": options.recipe_changes}
+    setups = make_setups(names, options.data, **how)
     jobs = make_jobs([(study, setups[recipe]) for study, recipe in chosen], options.seeds, options.plugin)
     kept = [record for folder in options.reused for record in read_records(folder)]
     return Trainings(studies, jobs, {record.fingerprint: record for record in kept}, options)

@@ -21,6 +21,7 @@ from archlab.core.progress import Advance, progress
 from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import TableSet
 from archlab.training.runs import Record
+from archlab.yamlio import item_of
 
 __all__ = ["AblationOptions", "AblationResult", "ablate", "plan_ablation"]
 
@@ -116,6 +117,8 @@ def _command(job: TrainingJob, planned: Trainings) -> CommandLine:
     command = [sys.executable, "-m", "archlab.cli.worker", "train", job.row.spec, "--recipe", job.setup.name]
     command += ["--data", str(job.setup.root), "--seed", str(job.seed), "--runs", str(options.out)]
     command += [text for name, value in job.row.fields.items() for text in ("--set", f"{name}={json.dumps(value)}")]
+    changed = {name: item_of(value).plain() for name, value in options.recipe_changes.items()}
+    command += [text for name, value in changed.items() for text in ("--recipe-set", f"{name}={json.dumps(value)}")]
     command += [text for module in options.plugin for text in ("--plugin", module)]
     command += ["--device", options.device] if options.device else []
     command += [] if job.setup.recipe.threads else ["--threads", str(threads)]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import archlab
 from archlab.cli import candidates, completion, data, networks, options, score, studies, training
-from archlab.cli.parser import Parser, build_parser
+from archlab.cli.parser import Parser, build_parser, first_line
 from archlab.core.errors import InputError
 
 GROUPS = (networks.GROUP, training.GROUP, data.GROUP, studies.GROUP, candidates.GROUP, score.GROUP, completion.GROUP)
@@ -45,6 +45,6 @@ def _run(o: argparse.Namespace) -> int:
 
 def parser() -> Parser:
     """Return the parser of all commands."""
-    made = build_parser("archlab", archlab.__doc__ or "", GROUPS, options.common)
+    made = build_parser("archlab", first_line(archlab), GROUPS, options.common)
     made.add_argument("--version", action="version", version=f"archlab {archlab.__version__}")
     return made

@@ -49,6 +49,23 @@ def network(parser: Parser) -> None:
     )
 
 
+def recipe(parser: Parser, *, default: str | None = None) -> None:
+    """Add the recipe and its changed fields. default: None for the studies' own."""
+    text = f"a recipe's name or file (default: {default or 'from the studies'})"
+    parser.add_argument("--recipe", default=default, metavar="RECIPE", help=text)
+    recipe_set(parser)
+
+
+def recipe_set(parser: Parser) -> None:
+    parser.add_argument("--recipe-set", action="append", default=[], metavar="FIELD=VALUE",
+                        help="change a field of the recipe, e.g. optimiser.lr=1e-3")  # fmt: skip
+
+
+def recipe_changes(o: argparse.Namespace) -> dict[str, Any]:
+    """Return the changed fields of the recipe by dotted path."""
+    return dict(changes(o.recipe_set, "--recipe-set"))
+
+
 def json_output(parser: Parser, what: str = "print one JSON object instead of a table") -> None:
     parser.add_argument("--json", action="store_true", help=what)
 

@@ -29,9 +29,9 @@ def print_plan(plan: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(plan)
         return
-    import yaml
+    from archlab import yamlio
 
-    print(yaml.safe_dump(dict(plan), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100), end="")
+    print(yamlio.dump(dict(plan)), end="")
 
 
 def console() -> Console:

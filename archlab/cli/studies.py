@@ -24,8 +24,9 @@ def ablate(o: argparse.Namespace) -> int:
     from archlab import ablation
 
     chosen = ablation.AblationOptions(
-        recipe=o.recipe, data=o.data, seeds=o.seeds, jobs=o.jobs, device=o.device, plugin=o.plugin, out=o.runs,
-        reports=o.reports, reuse_records=o.reuse_records, allow_dirty=o.allow_dirty,
+        recipe=o.recipe, recipe_changes=options.recipe_changes(o), data=o.data, seeds=o.seeds, jobs=o.jobs,
+        device=o.device, plugin=o.plugin, out=o.runs, reports=o.reports, reuse_records=o.reuse_records,
+        allow_dirty=o.allow_dirty,
     )  # fmt: skip
     if o.dry_run:
         _print_plan(ablation.plan_ablation(o.studies, chosen), o.json)
@@ -60,7 +61,7 @@ def _as_json(result: AblationResult) -> dict[str, Any]:
 def ablate_arguments(p: Parser) -> None:
     p.add_argument("studies", nargs="*", default=list(PAPER), metavar="STUDY",
                    help="names or files (default: all of the paper's)")  # fmt: skip
-    p.add_argument("--recipe", metavar="RECIPE", help="a recipe's name or file (default: from the studies)")
+    options.recipe(p)
     options.data(p)
     p.add_argument("--seeds", type=options.numbers, default=(), metavar="1,2,3",
                    help="random seeds, a run each (default: from the recipe)")  # fmt: skip

@@ -5,56 +5,62 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archlab.cli import options
-from archlab.cli.output import print_json, print_scores, print_table
+from archlab.cli.output import print_json, print_plan, print_scores, print_table
 from archlab.cli.parser import Command, Group, Parser
 from archlab.core import notes
 
 if TYPE_CHECKING:
-    import archlab
+    from archlab.network.spec import Spec
     from archlab.training.recipe import Recipe
 
 
 def train(o: argparse.Namespace) -> None:
     """Train and score one network; an interrupted run resumes."""
+    import archlab
     from archlab.core.distributed import is_first_process
-    from archlab.training import run as training
+    from archlab.training.plan import plan_run
     from archlab.training.recipe import load_recipe
+    from archlab.training.run import RunOptions
 
-    recipe = load_recipe(o.recipe, plugin=o.plugin)
-    spec = fitting_spec(o, recipe)
-    how = training.RunOptions(
-        seed=o.seed, out=o.runs, fields={n: v.plain() for n, v in options.fields(o).items()}, device=o.device,
-        threads=o.threads, resume=not o.fresh, weights=o.weights, tensorboard=o.tensorboard, plugin=tuple(o.plugin),
-    )  # fmt: skip
-    run = training.train(spec, recipe, o.data, how)
-    if is_first_process():
-        record = run.record
-        if o.json:
-            print_json({"folder": str(run.folder), **asdict(record)})
-        else:
-            print_scores(record.scores, str(run.folder))
+    recipe = load_recipe(o.recipe, plugin=o.plugin, changes=options.recipe_changes(o))
+    spec = _fitting_spec(o, recipe)
+    settings: dict[str, Any] = {
+        "seed": o.seed, "out": o.runs, "fields": {name: value.plain() for name, value in options.fields(o).items()},
+        "device": o.device, "threads": o.threads, "resume": not o.fresh, "weights": o.weights,
+        "tensorboard": o.tensorboard, "plugin": tuple(o.plugin),
+    }  # fmt: skip
+    if o.dry_run:
+        print_plan(plan_run(spec, recipe, o.data, RunOptions(**settings)).as_json(), o.json)
+        return
+    run = archlab.train(spec, recipe, data=o.data, **settings)
+    if not is_first_process():
+        return
+    if o.json:
+        print_json({"folder": str(run.folder), **asdict(run.record)})
+    else:
+        print_scores(run.scores, str(run.folder))
 
 
-def fitting_spec(o: argparse.Namespace, recipe: Recipe) -> archlab.Spec:
-    """Return the network with as many outputs as the data labels keypoints, unless the user sets their number."""
+def _fitting_spec(o: argparse.Namespace, recipe: Recipe) -> Spec:
+    """Return the network with as many outputs as the data asks for, unless the user sets their number."""
     from archlab.core.distributed import is_first_process
 
     spec = options.spec(o, input=recipe.input, outputs=o.outputs)
     fixed = o.outputs is not None or "outputs" in options.fields(o)
-    labelled = None if fixed else recipe.task.outputs(o.data, recipe.options)
-    if labelled in (None, spec.outputs):
+    asked = None if fixed else recipe.task.outputs(o.data, recipe.options)
+    if asked in (None, spec.outputs):
         return spec
     if is_first_process():
-        notes.note(f"{labelled} outputs, as the data labels, not the network's {spec.outputs}")
-    return options.spec(o, input=recipe.input, outputs=labelled)
+        notes.note(f"{asked} outputs, as the data labels, not the network's {spec.outputs}")
+    return options.spec(o, input=recipe.input, outputs=asked)
 
 
 def train_arguments(p: Parser) -> None:
     options.network(p)
-    p.add_argument("--recipe", default="quick", metavar="RECIPE", help="a recipe's name or file (default: quick)")
+    options.recipe(p, default="quick")
     options.data(p)
     p.add_argument("--seed", type=options.whole, metavar="N", help="random seed (default: from the recipe)")
     options.folder(p, "runs", old="--out")
@@ -69,6 +75,7 @@ def train_arguments(p: Parser) -> None:
     p.add_argument("--fresh", action="store_true", help="start again, even if the run exists")
     p.add_argument("--outputs", type=options.whole, metavar="K",
                    help="number of heat-maps (default: the data's keypoints)")  # fmt: skip
+    p.add_argument("--dry-run", action="store_true", help="print the resolved network and recipe; write nothing")
     options.device(p)
     options.plugin(p)
     options.json_output(p, "print the run's record as one JSON object")
@@ -93,15 +100,11 @@ def runs_arguments(p: Parser) -> None:
 
 def evaluate(o: argparse.Namespace) -> None:
     """Score a finished run again, on the same or on other data."""
-    from archlab.training.evaluate import evaluate_run
+    import archlab
 
-    scores = evaluate_run(
-        o.run,
-        o.data,
-        changes={"boxes": o.boxes} if o.boxes else None,
-        device=o.device,
-        results=o.results,
-        plugin=o.plugin,
+    changes = options.recipe_changes(o) | ({"boxes": o.boxes} if o.boxes else {})
+    scores = archlab.evaluate(
+        o.run, data=o.data, changes=changes, device=o.device, results=o.results, plugin=tuple(o.plugin)
     )
     if o.json:
         print_json(scores)
@@ -114,6 +117,7 @@ def evaluate_arguments(p: Parser) -> None:
     p.add_argument("--data", type=Path, metavar="DIR", help="data folder in COCO's layout (default: the run's data)")
     p.add_argument("--boxes", choices=["ground_truth", "detector", "both"], metavar="KIND",
                    help="ground_truth, detector or both (default: from the recipe)")  # fmt: skip
+    options.recipe_set(p)
     p.add_argument("--results", type=Path, metavar="FILE", help="write the results in COCO's format")
     options.device(p)
     options.plugin(p)

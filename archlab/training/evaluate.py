@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,18 @@ def evaluate_run(
     run: Path,
     data_root: Path | None = None,
     *,
-    changes: dict[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
     device: str | None = None,
     results: Path | None = None,
     plugin: Sequence[str] = (),
 ) -> dict[str, Scores]:
     """Score a run folder's network again, on its own data or on other data; the folder is not changed.
 
-    `changes`: recipe fields to override, as `{"boxes": "detector"}`. Raises InputError if the folder is not complete,
-    or if its data cannot be generated and `data_root` is not given.
+    `changes`: recipe fields to override by dotted path, as `{"boxes": "detector"}`. Raises InputError if the folder is
+    not complete, or if its data cannot be generated and `data_root` is not given.
     """
     record = read_record(run)
-    recipe = load_recipe(run / "recipe.yaml", plugin=plugin)
+    recipe = load_recipe(run / "recipe.yaml", plugin=plugin, changes=changes)
     own = recipe.options.data
     if data_root is None and (own is None or own.folder != record.data["root"]):
         raise InputError(
@@ -61,7 +61,7 @@ def evaluate_run(
     network = archlab.build(spec)
     load_weights(network, run / "checkpoint.pt")
     root = ensure_data(recipe, data_root)
-    return evaluate(placed(network, where), recipe.changed(**changes or {}), root, where, results=results)
+    return evaluate(placed(network, where), recipe, root, where, results=results)
 
 
 def evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,9 @@ Side = Annotated[int, AtLeast(32), MultipleOf(32)]
 Share = Annotated[float, AtLeast(0), AtMost(1)]
 
 _TASK = "What networks are trained for."
+_EXTENDS = "Another recipe, by name or file in the same folder, whose fields this one changes; one level."
+CHANGES = "--recipe-set"
+"""The place of changed fields in an error."""
 DATA = Path("data")
 """Where embedded data is made: a folder for each, under the working folder."""
 DEFAULT_TASK = "pose"
@@ -186,6 +189,7 @@ def form_of(task: Any) -> type[Any]:
         hints = typing.get_type_hints(cls, include_extras=True)
         parts += [(each.name, hints[each.name], _default(each)) for each in fields(cls) if each.name != "options"]
     parts = [("task", Annotated[str, _TASK], field(default=task.name)) if part[0] == "task" else part for part in parts]
+    parts.append(("extends", Annotated[str, _EXTENDS], field(default="")))
     body = {"problems": _problems_of(task), "__doc__": Recipe.__doc__}
     return dataclasses.make_dataclass("RecipeForm", parts, frozen=True, namespace=body)
 
@@ -211,22 +215,55 @@ def _problems_of(task: Task[Any, Any]) -> Any:
 
 
 def _recipe_of(form: Any, task: Task[Any, Any]) -> Recipe:
-    return Recipe.of(**{each.name: getattr(form, each.name) for each in fields(form)} | {"task": task})
+    given = {each.name: getattr(form, each.name) for each in fields(form) if each.name != "extends"}
+    return Recipe.of(**given | {"task": task})
 
 
-def load_recipe(name_or_path: str | Path | Recipe, *, plugin: Iterable[str] = ()) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path | Recipe, *, plugin: Iterable[str] = (), changes: Mapping[str, Any] | None = None
+) -> Recipe:
     """Read a recipe by its built-in name (`quick`) or its file; a Recipe is returned as it is.
 
-    `plugin`: modules with tasks that it may name. Raises InputError with every problem of the file.
+    plugin: modules with tasks that it may name.
+    changes: values of fields by dotted path, e.g. `{"optimiser.lr": 1e-3}`; the name tells them.
+    Raises InputError with every problem of the file and of the changes.
     """
+    items = {place: yamlio.item_of(value, file=CHANGES) for place, value in (changes or {}).items()}
     if isinstance(name_or_path, Recipe):
-        return name_or_path
-    path = builtin.find(name_or_path, "studies", "recipes/*.yaml", "recipe")
-    item = yamlio.read(path)
+        if not items:
+            return name_or_path
+        name, item = name_or_path.name, yamlio.item_of(name_or_path.plain(), file=name_or_path.name)
+    else:
+        path = _find(name_or_path)
+        name, item = path.stem, _with_base(yamlio.read(path), path)
+    for place, value in items.items():
+        item = yamlio.set_path(item, place, value)
     task = _task_of(item, plugin)
     form: Any = yamlio.parse(item, form_of(cast(Any, task)))
     recipe = _recipe_of(form, task)
-    return replace(recipe, name=recipe.name or path.stem)
+    changed = ", ".join(f"{place}={value.plain()}" for place, value in items.items())
+    return replace(recipe, name=(recipe.name or name) + (f" ({changed})" if changed else ""))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    return builtin.find(name_or_path, "studies", "recipes/*.yaml", "recipe")
+
+
+def _with_base(item: Item, path: Path) -> Item:
+    """Return a recipe's document laid over the one that it extends. Raises InputError if that extends another."""
+    named = item.entries.get("extends") if isinstance(item.value, dict) else None
+    if named is None:
+        return item
+    beside = path.parent / f"{named.value}.yaml"
+    try:
+        found = beside if beside.is_file() and beside != path else _find(str(named.value))
+    except InputError as error:
+        raise InputError(named.problem(problem.message, "extends") for problem in error.problems) from None
+    base = yamlio.read(found)
+    if "extends" in base.entries:
+        raise InputError(named.problem(f"{found.name} extends a recipe itself; one level is the most", "extends"))
+    unnamed = {key: value for key, value in base.entries.items() if key != "name"}
+    return yamlio.overlay(replace(base, value=unnamed), item)
 
 
 def _task_of(item: Item, plugin: Iterable[str]) -> Task[Any, Any]:

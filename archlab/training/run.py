@@ -168,7 +168,7 @@ def _prepared(
 ) -> Prepared:
     """Read the data. Raises InputError if spec, recipe and data do not fit together."""
     samples = recipe.task.training(root, context, seed=seed, folder=folder)
-    _check_fit(spec, recipe, root)
+    check_fit(spec, recipe, root)
     validation = recipe.task.validation(root, context)
     record = replace(
         _described(spec, recipe, seed, options),
@@ -180,7 +180,7 @@ def _prepared(
     return Prepared(spec, recipe, samples, validation, context, record, folder, options)
 
 
-def _check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
+def check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
     """Raise InputError unless the network's input is the recipe's and its outputs are the data's."""
     height, width = recipe.input
     problems = []

@@ -13,17 +13,19 @@ from helpers.mpii_folder import write_split
 from helpers.sample_records import read, record
 
 import archlab
-from archlab.ablation import estimate, jobs, study
+from archlab.ablation import estimate, jobs, run, study
 from archlab.ablation.estimate import TrainingSize
 from archlab.ablation.load import load_ablation, load_study
 from archlab.ablation.plan import plan_ablation
 from archlab.ablation.run import AblationOptions, ablate
-from archlab.cli.app import main
+from archlab.cli.app import main, parser
+from archlab.cli.options import recipe_changes
 from archlab.core.errors import InputError
 from archlab.core.processes import CommandLine, finished
 from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.sets import labelled_keypoints
+from archlab.training.recipe import load_recipe, recipe_hash
 from archlab.training.runs import find_runs
 
 STUDY = """\
@@ -279,6 +281,17 @@ def test_a_dry_run_says_what_would_run_and_for_how_long_and_makes_nothing(
     assert "4 runs: 0 reused, 4 to train, 2 at once" in said
     assert "4.0e+07 per second and thread" in said
     assert sorted(path.name for path in folder.iterdir()) == ["tiny.yaml", "two.yaml"]
+
+
+def test_changed_fields_of_a_recipe_reach_every_training(folder: Path) -> None:
+    changes = {"optimiser.lr": 5e-4, "schedule": {"warm_up": 1}}
+    planned = plan_ablation(["two.yaml"], AblationOptions(recipe_changes=changes))
+    plain = plan_ablation(["two.yaml"])
+    for job, before in zip(planned.jobs, plain.jobs, strict=True):
+        arguments = parser().parse_args([*run._command(job, planned).arguments[3:]])
+        trained = load_recipe(arguments.recipe, changes=recipe_changes(arguments))
+        assert recipe_hash(trained) == job.setup.recipe_hash != before.setup.recipe_hash
+        assert (trained.optimiser.lr, trained.schedule.warm_up) == (5e-4, 1)
 
 
 # The whole of it

@@ -232,7 +232,7 @@ def test_both_kinds_of_boxes_have_their_own_scores_and_result_files(root: Path, 
 def test_detector_boxes_without_a_detection_file_are_refused(tmp_path: Path) -> None:
     root = generate(tmp_path / "people", level="quick", train=1, val=1, seed=1)
     (root / DETECTIONS).unlink()
-    with pytest.raises(InputError, match="is missing here"):
+    with pytest.raises(InputError, match=DETECTIONS.name):
         load_validation(root, RECIPE)
 
 

@@ -1,5 +1,6 @@
 """Recipes: what their files may say, the learning rate's course, their identity and the data they bring."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,51 @@ def test_embedded_data_is_made_once_and_then_reused(tmp_path: Path, monkeypatch:
     made = annotations.stat().st_mtime_ns
     assert ensure_data(recipe, None) == root
     assert annotations.stat().st_mtime_ns == made
+
+
+def test_a_recipe_states_its_differences_from_the_one_that_it_extends(tmp_path: Path) -> None:
+    path = tmp_path / "slow.yaml"
+    path.write_text(
+        "extends: quick\niterations: 600\noptimiser: {lr: 1e-3}\ndata: {train: 100, val: 8, level: quick}\n"
+    )
+    slow, quick = load_recipe(path), load_recipe("quick")
+    data = replace(quick.options.data, train=100, val=8)
+    optimiser = replace(quick.optimiser, lr=1e-3)
+    assert slow == quick.changed(name="slow", iterations=600, optimiser=optimiser, data=data)
+    assert recipe_hash(slow) == recipe_hash(load_recipe("quick", changes={"iterations": 600, "optimiser.lr": 1e-3}))
+    (tmp_path / "slower.yaml").write_text("extends: base\niterations: 900\n")
+    (tmp_path / "base.yaml").write_text("name: basic\niterations: 5\nbatch: 3\n")
+    slower = load_recipe(tmp_path / "slower.yaml")
+    assert (slower.name, slower.iterations, slower.batch) == ("slower", 900, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("extends: qick\nbatch: 2\n", "one.yaml:1:10: extends: "),
+        ("batch: 2\nextends: two\n", "one.yaml:2:10: extends: "),
+        ("extends: quick\nbathc: 2\n", "one.yaml:2:1: bathc: "),
+        ("extends: quick\nepochs: 2\n", "one.yaml:1:1: epochs: "),
+    ],
+)
+def test_what_a_recipe_cannot_extend_is_refused_where_it_stands(tmp_path: Path, text: str, place: str) -> None:
+    (tmp_path / "one.yaml").write_text(text)
+    (tmp_path / "two.yaml").write_text("extends: quick\n")
+    with pytest.raises(InputError) as caught:
+        load_recipe(tmp_path / "one.yaml")
+    assert [str(problem).startswith(f"{tmp_path}/{place}") for problem in caught.value.problems] == [True]
+
+
+def test_changed_fields_are_told_by_the_name_and_give_a_hash_of_their_own() -> None:
+    quick = load_recipe("quick")
+    changed = load_recipe("quick", changes={"optimiser.lr": 1e-3, "schedule.decay": "constant"})
+    assert changed.name == "quick (optimiser.lr=0.001, schedule.decay=constant)"
+    assert changed == load_recipe(quick, changes={"optimiser.lr": 1e-3, "schedule.decay": "constant"})
+    assert recipe_hash(changed) != recipe_hash(quick)
+    assert load_recipe("quick", changes={}) == load_recipe(quick) == quick
+    with pytest.raises(InputError) as caught:
+        load_recipe("quick", changes={"optimiser.lrr": 1, "batch": "x"})
+    assert {(problem.file, problem.field) for problem in caught.value.problems} == {
+        ("--recipe-set", "optimiser.lrr"),
+        ("--recipe-set", "batch"),
+    }

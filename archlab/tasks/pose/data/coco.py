@@ -113,7 +113,7 @@ def load_people(root: Path, split: str, *, aspect: float, boxes: Boxes = "ground
         if not rows:
             raise InputError(Problem("no person with a labelled keypoint in the whole file", file=str(path)))
     else:
-        found = _expect(root, root / DETECTIONS, split)
+        found = _detector_file(root)
         rows, notes = detections(read_json(found), images, category, layout, found)
     rows.sort(key=lambda row: images[row.image_id][0])
     files = _image_files(root / split, rows, images, path)
@@ -185,6 +185,17 @@ def _image_files(folder: Path, rows: list[Row], images: Images, path: Path) -> d
 def _expect(root: Path, path: Path, split: str) -> Path:
     if not path.is_file():
         raise _layout_error(root, path, split)
+    return path
+
+
+def _detector_file(root: Path) -> Path:
+    path = root / DETECTIONS
+    if not path.is_file():
+        rule = (
+            f"no detector boxes: {DETECTIONS.as_posix()} is missing; add it, or score in labelled boxes with "
+            "--recipe-set boxes=ground_truth"
+        )
+        raise InputError(Problem(rule, "boxes", str(root)))
     return path
 
 
