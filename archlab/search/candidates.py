@@ -12,6 +12,7 @@ from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.network.load import load_text
 from archlab.network.spec import Spec
+from archlab.search.report.analysis import is_upwards
 from archlab.search.report.estimates import (
     COUNTED,
     all_known,
@@ -119,7 +120,9 @@ def _objective(result: Result, name: str) -> Objective:
     if name not in names:
         rule = f"no objective, score or cost is called {name!r}{nearest(name, names)}"
         raise InputError(Problem(rule, "--objective"))
-    return sought.get(name) or Objective(name, "minimize" if name in COUNTED else "maximize")
+    if name in sought:
+        return sought[name]
+    return Objective(name, "minimize" if name in COUNTED or not is_upwards(result, name) else "maximize")
 
 
 def spec_of(candidate: Candidate, plugin: Iterable[str] = ()) -> Spec:
@@ -146,12 +149,14 @@ def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
 def as_variant(result: Result, candidate: Candidate) -> str:
     """An ordinary variant's file, with a comment that says where it comes from and what it scored."""
     scores = [
-        quantity(name).phrase(found.mean)
+        quantity(name, result).phrase(found.mean)
         for name in shown_scores(result, [candidate])
         if (found := known(candidate, name))
     ]
     costs = [
-        quantity(name).phrase(candidate.cost[name]) for name in ("params", "macs", "mflops") if name in candidate.cost
+        quantity(name, result).phrase(candidate.cost[name])
+        for name in ("params", "macs", "mflops")
+        if name in candidate.cost
     ]
     seeds = f", mean of {len(candidate.seeds)} seeds" if len(candidate.seeds) > 1 else ""
     at = f" at {deepest(result, candidate)}{seeds}, recipe {result.recipe} on {result.data}" if scores else ""

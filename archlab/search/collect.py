@@ -16,10 +16,9 @@ import archlab
 from archlab.counting.count import total
 from archlab.network.spec import Spec
 from archlab.report.pareto import non_dominated
-from archlab.search.config import SCORES
 from archlab.search.load import Fidelity, Search, fitted
 from archlab.search.recovery import CANDIDATE, outcome
-from archlab.search.results import Candidate, Result, Rung
+from archlab.search.results import Candidate, Result, Rung, shown
 from archlab.search.samplers import signed
 from archlab.search.space.points import size
 from archlab.search.space.space import METRICS
@@ -98,6 +97,7 @@ def collect(session: Session, runs: RunFolders, *, asked: int, plugin: Sequence[
         date=about["date"],
         command=about["command"],
         fingerprint=runs.data,
+        scores=shown(search.recipe.task.metrics),
     )
 
 
@@ -132,9 +132,9 @@ def members(session: Session, runs: RunFolders) -> list[Hashed]:
 
 def _means(search: Search, trial: FrozenTrial, network: Hashed, runs: RunFolders) -> list[float]:
     """Return the objectives of a complete trial, with scores as means over its seeds."""
-    scores = [_figures(record) for record in _of_seeds(search, network, runs).values()]
+    scores = [_figures(search, record) for record in _of_seeds(search, network, runs).values()]
     return [
-        fmean(each[objective.name] for each in scores) if scores and objective.name in SCORES else value
+        fmean(each[objective.name] for each in scores) if scores and objective.name not in METRICS else value
         for objective, value in zip(search.objectives, trial.values, strict=True)
     ]
 
@@ -198,7 +198,7 @@ def _candidate(session: Session, trial: FrozenTrial, runs: RunFolders) -> Candid
     reached += [attributes["scores"]] if "scores" in attributes else []
     values = trial.values or (attributes["rungs"][-1]["values"] if attributes.get("rungs") else [])
     ended = trial.datetime_complete or datetime.now()
-    seeds = {seed: _figures(record) for seed, record in _of_seeds(search, network, runs).items()}
+    seeds = {seed: _figures(search, record) for seed, record in _of_seeds(search, network, runs).items()}
     return Candidate(
         number=trial.number,
         name=network.spec.name,
@@ -207,7 +207,7 @@ def _candidate(session: Session, trial: FrozenTrial, runs: RunFolders) -> Candid
         point=attributes[CANDIDATE]["point"],
         cost=attributes[CANDIDATE]["cost"],
         values=dict(zip([o.name for o in search.objectives], values, strict=False)),
-        rungs=tuple(_named(rung) for rung in reached),
+        rungs=tuple(_named(search, rung) for rung in reached),
         spec=network.spec.to_yaml(),
         seconds=(ended - (trial.datetime_start or ended)).total_seconds(),
         finished=ended.timestamp() - session.study.user_attrs[ABOUT]["began"],
@@ -223,7 +223,7 @@ def _reference(search: Search, network: Hashed, runs: RunFolders) -> Candidate |
         return None
     first = next(iter(records.values()))
     cost = costs_of(network.spec)
-    scores = _figures(first)
+    scores = _figures(search, first)
     values = {o.name: cost.get(o.name, scores.get(o.name, float("nan"))) for o in search.objectives}
     return Candidate(
         number=-1,
@@ -237,7 +237,7 @@ def _reference(search: Search, network: Hashed, runs: RunFolders) -> Candidate |
         spec=network.spec.to_yaml(),
         seconds=first.seconds,
         finished=0.0,
-        seeds={seed: _figures(record) for seed, record in records.items()} if len(records) > 1 else {},
+        seeds={seed: _figures(search, record) for seed, record in records.items()} if len(records) > 1 else {},
     )
 
 
@@ -247,11 +247,11 @@ def costs_of(spec: Spec) -> dict[str, float]:
     return {name: metric(count) for name, metric in METRICS.items()}
 
 
-def _figures(record: Record) -> dict[str, float]:
-    return _named(figures_of(record.scores))
+def _figures(search: Search, record: Record) -> dict[str, float]:
+    return _named(search, figures_of(record.scores))
 
 
-def _named(scores: Mapping[str, Any]) -> dict[str, float]:
-    """Return scores by their names as objectives; other names stay."""
-    names = {figure: name for name, figure in SCORES.items()}
-    return {names.get(figure, figure): value for figure, value in scores.items()}
+def _named(search: Search, scores: Mapping[str, Any]) -> dict[str, float]:
+    """Return scores by their names as objectives; keys of other scores stay."""
+    names = {metric.key: name for name, metric in search.scores.items()}
+    return {names.get(key, key): value for key, value in scores.items()}

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from archlab.core.errors import Problem, nearest
-from archlab.search.results import Direction
 from archlab.search.space.space import METRICS, CostRange
+from archlab.tasks.metrics import Direction, Metric
 from archlab.yamlio import Above, AtLeast, Item, Length
 
-SCORES = {"ap": "AP", "mean_oks": "mean_oks", "pck": "pck", "pckh": "mean_weighted"}
-"""Objectives that need training, and the names of their figures in a record; 0 to 100."""
-OF_DATASET = {"coco": ("ap", "mean_oks", "pck"), "mpii": ("pck", "pckh")}
 SETTINGS = {
     "random": (),
     "tpe": ("startup",),
@@ -40,7 +37,7 @@ class RungForm:
         if len(given) != 1:
             yield item.problem(f"needs one of iterations, epochs, recipe and proxy, found {len(given)}", "rungs.at")
         if self.proxy is not None:
-            yield from _unknown_proxies([self.proxy], (item.entries["proxy"],), "rungs.at.proxy")
+            yield from _unknown_proxies([item.entries["proxy"]], "rungs.at.proxy")
 
 
 @dataclass(frozen=True)
@@ -91,26 +88,40 @@ class SearchForm:
         field(default_factory=dict)
     )
 
-    def problems(self, item: Item) -> Iterator[Problem]:
-        yield from self._of_objectives(item.entries["objectives"])
-        for name in self.limits:
-            if name not in METRICS:
-                at = item.entries["limits"].entries[name]
-                yield at.key_problem(f"no cost is called {name!r}{nearest(name, METRICS)}", f"limits.{name}")
-        for where in ("proxies", "front_seeds", "references"):
-            yield from _repeated(getattr(self, where), listed(item.entries.get(where)), where)
-        yield from _unknown_proxies(self.proxies, listed(item.entries.get("proxies")), "proxies")
 
-    def _of_objectives(self, item: Item) -> Iterator[Problem]:
-        for name, direction in self.objectives.items():
-            at, where = item.entries[name], f"objectives.{name}"
-            right = "maximize" if name in SCORES else "minimize"
-            if name not in SCORES and name not in METRICS:
-                yield at.key_problem(f"no objective is called {name!r}{nearest(name, [*SCORES, *METRICS])}", where)
-            elif direction != right:
-                yield at.problem(f"must be {right}", where)
-        if all(name in METRICS for name in self.objectives):
-            yield item.problem(f"needs a score, one of {', '.join(SCORES)}; costs need no training", "objectives")
+def problems_of(item: Item) -> Iterator[Problem]:
+    """Yield the rules between the fields of a search's file that are broken, also if other fields are wrong."""
+    limits = item.entries.get("limits", Item({})).entries
+    for name, each in limits.items():
+        if name not in METRICS:
+            yield each.key_problem(f"no cost is called {name!r}{nearest(name, METRICS)}", f"limits.{name}")
+    for where in ("proxies", "front_seeds", "references"):
+        yield from _repeated(listed(item.entries.get(where)), where)
+    yield from _unknown_proxies(listed(item.entries.get("proxies")), "proxies")
+
+
+def objective_problems(item: Item, scores: Mapping[str, Metric], every: Mapping[str, Metric]) -> Iterator[Problem]:
+    """Yield what is wrong with the objectives of a search.
+
+    scores: what the recipe's task measures on its data set, by name.
+    every: what the task measures on any data set.
+    """
+    for name, given in item.entries.items():
+        where = f"objectives.{name}"
+        known = [*scores, *METRICS]
+        if name in every and name not in scores:
+            yield given.key_problem(f"the recipe's data set has {', '.join(scores)}, not {name}", where)
+        elif name not in known:
+            yield given.key_problem(f"no objective is called {name!r}{nearest(name, known)}", where)
+        elif given.value in get_args(Direction) and given.value != (right := direction_of(name, scores)):
+            yield given.problem(f"must be {right}", where)
+    if item.entries and all(name in METRICS for name in item.entries):
+        yield item.problem(f"needs a score, one of {', '.join(scores)}; costs need no training", "objectives")
+
+
+def direction_of(name: str, scores: Mapping[str, Metric]) -> Direction:
+    """Return in which direction an objective is better; costs are minimised."""
+    return scores[name].direction if name in scores else "minimize"
 
 
 def listed(item: Item | None) -> tuple[Item, ...]:
@@ -118,15 +129,16 @@ def listed(item: Item | None) -> tuple[Item, ...]:
     return item.value if item and isinstance(item.value, tuple) else ()
 
 
-def _repeated(values: Sequence[object], places: Sequence[Item], where: str) -> Iterator[Problem]:
+def _repeated(places: Sequence[Item], where: str) -> Iterator[Problem]:
+    values = [place.plain() for place in places]
     for i, (place, value) in enumerate(zip(places, values, strict=True)):
         if value in values[:i]:
             yield place.problem(f"{value!r} is listed twice", where)
 
 
-def _unknown_proxies(names: Sequence[str], places: Sequence[Item], where: str) -> Iterator[Problem]:
+def _unknown_proxies(places: Sequence[Item], where: str) -> Iterator[Problem]:
     from archlab.search.proxies import PROXIES
 
-    for name, place in zip(names, places, strict=True):
-        if name not in PROXIES:
-            yield place.problem(f"no proxy is called {name!r}{nearest(name, PROXIES)}", where)
+    for place in places:
+        if isinstance(place.value, str) and place.value not in PROXIES:
+            yield place.problem(f"no proxy is called {place.value!r}{nearest(place.value, PROXIES)}", where)

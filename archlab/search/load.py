@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,14 +11,15 @@ import archlab
 from archlab import yamlio
 from archlab.ablation.study import KINDS
 from archlab.core import builtin
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, in_order
 from archlab.network.graph import Graph
 from archlab.network.spec import Spec
-from archlab.search.config import OF_DATASET, SCORES, RungForm, SearchForm, listed
-from archlab.search.results import Direction, Objective
+from archlab.search.config import RungForm, SearchForm, listed, objective_problems, problems_of
+from archlab.search.results import Objective
 from archlab.search.space.document import Point
 from archlab.search.space.points import size
 from archlab.search.space.space import Space, load_space
+from archlab.tasks.metrics import Direction, Metric, used
 from archlab.training.recipe import Recipe, load_recipe, recipe_hash
 from archlab.training.runs import digest
 from archlab.yamlio import Item
@@ -63,6 +64,11 @@ class Search:
         return tuple(Objective(name, direction) for name, direction in self.form.objectives.items())
 
     @property
+    def scores(self) -> dict[str, Metric]:
+        """Return the scores that the search may optimise, by name."""
+        return scores_of(self.recipe)
+
+    @property
     def directions(self) -> list[Direction]:
         return [objective.direction for objective in self.objectives]
 
@@ -96,50 +102,57 @@ def fitted(recipe: Recipe, spec: Spec) -> Recipe:
 def load_search(name_or_path: str | Path, *, data: Path | None = None, plugin: tuple[str, ...] = ()) -> Search:
     """Read a search by name or path, together with its space, recipes and references.
 
-    Candidates take the recipe's input size, unless the space varies it, and one output per keypoint in the data.
-    Raises InputError with every problem found.
+    Candidates take the recipe's input size, unless the space varies it, and as many outputs as the data asks for.
+    Raises InputError with the problems of all these files.
     """
     path = builtin.find(name_or_path, "studies", "*.yaml", "search")
     item = yamlio.read(path)
     _check_kind(item)
-    return _Loader(path, item, yamlio.parse(item, SearchForm), data, plugin).load()
+    return _Loader(path, item, data, plugin).load()
 
 
 @dataclass
 class _Loader:
-    """Reads what a search's file names and collects the problems."""
+    """Reads a search's file and what that names, and collects the problems of all files."""
 
     path: Path
     item: Item
-    form: SearchForm
     data: Path | None
     plugin: tuple[str, ...]
     problems: list[Problem] = field(default_factory=list)
 
     def load(self) -> Search:
-        form, entries = self.form, self.item.entries
-        references = tuple(str(_beside(name, self.path)) for name in form.references)
-        recipe = self.tried(entries["recipe"], "recipe", load_recipe, _beside(form.recipe, self.path))
+        partial = yamlio.parse_partly(self.item, SearchForm)
+        sound, entries = partial.sound, self.item.entries
+        self.problems += [*partial.problems, *problems_of(self.item)]
+        recipe = self.named("recipe", sound, load_recipe, plugin=self.plugin)
         at: dict[str, Any] = {"plugin": self.plugin}
         if recipe:
             at |= {"input": (3, *recipe.input), "outputs": recipe.task.outputs(self.data, recipe.options)}
-        space = self.tried(entries["space"], "space", load_space, _beside(form.space, self.path), **at)
-        for name, place in zip(references, listed(entries.get("references")), strict=True):
+        space = self.named("space", sound, load_space, **at)
+        references = tuple(str(_beside(name, self.path)) for name in sound.get("references", ()))
+        for name, place in zip(references, listed(entries.get("references")), strict=False):
             self.tried(place, "references", _shaped, name, **at)
         rungs = self.rungs(recipe) if recipe else []
         if recipe:
             self.check_recipe(recipe, entries["recipe"], "recipe")
-            self.check_objectives(recipe)
-        if space and size(space) < form.trials:
-            rule = f"the space {space.name} has {size(space)} points, too few for {form.trials} distinct networks"
-            self.problems.append(entries.get("trials", self.item).problem(rule, "trials"))
+            self.problems += objective_problems(entries.get("objectives", Item({})), scores_of(recipe), _every(recipe))
+        if space and "trials" in sound:
+            self.check_size(space, sound["trials"])
         if self.problems:
-            raise InputError(self.problems)
+            raise InputError(in_order(self.problems))
+        assert partial.value
         assert recipe
         assert space
+        form = replace(partial.value, references=references)
         space = replace(space, limits={**space.limits, **form.limits})
-        form = replace(form, references=references)
         return Search(self.path.stem, form, space, recipe, tuple(rungs), at["outputs"], self.path)
+
+    def named(self, field: str, sound: Mapping[str, Any], load: Callable[..., T], **options: Any) -> T | None:
+        """Return what a field names, None if the field or what it names has problems."""
+        if field not in sound:
+            return None
+        return self.tried(self.item.entries[field], field, load, _beside(sound[field], self.path), **options)
 
     def tried(self, place: Item, where: str, load: Callable[..., T], *given: Any, **named: Any) -> T | None:
         """Return what `load` reads, or None after noting its problems, at their own places or where it is named."""
@@ -156,21 +169,18 @@ class _Loader:
             rule = "the space of a search sets how branches are summed; its recipe cannot have `fusion: plain`"
             self.problems.append(place.problem(rule, where))
 
-    def check_objectives(self, recipe: Recipe) -> None:
-        known = OF_DATASET[recipe.options.dataset]
-        for name in self.form.objectives:
-            if name in SCORES and name not in known:
-                rule = f"the recipe {recipe.name} is scored as {recipe.options.dataset}, which has {', '.join(known)}"
-                place = self.item.entries["objectives"].entries[name]
-                self.problems.append(place.key_problem(rule, f"objectives.{name}"))
+    def check_size(self, space: Space, trials: int) -> None:
+        if (points := size(space)) < trials:
+            rule = f"the space {space.name} has {points} points, too few for {trials} distinct networks"
+            self.problems.append(self.item.entries.get("trials", self.item).problem(rule, "trials"))
 
     def rungs(self, recipe: Recipe) -> list[Fidelity]:
-        """Return the rungs in order: proxies and other recipes first, then rising lengths of the recipe itself."""
+        """Return the sound rungs in order: proxies and other recipes first, then rising lengths of the recipe."""
         made: list[Fidelity] = []
-        if not self.form.rungs:
-            return made
-        for form, place in zip(self.form.rungs.at, listed(self.item.entries["rungs"].entries["at"]), strict=True):
-            rung = self.tried(place, "rungs.at", self.rung, form)
+        rungs = self.item.entries.get("rungs", Item({}))
+        for place in listed(rungs.entries.get("at")):
+            form = yamlio.parse_partly(place, RungForm).value
+            rung = self.tried(place, "rungs.at", self.rung, form) if form else None
             if rung:
                 self.problems += [place.problem(rule, "rungs.at") for rule in _broken(rung, made, recipe)]
                 made.append(rung)
@@ -182,11 +192,21 @@ class _Loader:
         if form.proxy:
             return Fidelity(form.proxy, proxy=form.proxy)
         if form.recipe:
-            other = load_recipe(_beside(form.recipe, self.path))
+            other = load_recipe(_beside(form.recipe, self.path), plugin=self.plugin)
             return Fidelity(f"{other.name} {other.input[0]}x{other.input[1]}", recipe=other)
         if form.epochs:
             return Fidelity(f"{form.epochs} epochs", epochs=form.epochs)
         return Fidelity(f"{form.iterations} iterations", iterations=form.iterations)
+
+
+def scores_of(recipe: Recipe) -> dict[str, Metric]:
+    """Return the scores that a search with this recipe may optimise, by name."""
+    return {each.name: each for each in used(recipe.task.metrics, "objective", dataset=recipe.options.dataset)}
+
+
+def _every(recipe: Recipe) -> dict[str, Metric]:
+    """Return the scores that a search may optimise on any data set of the recipe's task."""
+    return {each.name: each for each in used(recipe.task.metrics, "objective")}
 
 
 def _shaped(name: str, **at: Any) -> Graph:
@@ -203,7 +223,9 @@ def _broken(rung: Fidelity, above: Sequence[Fidelity], recipe: Recipe) -> Iterat
         yield "proxies and other recipes come before the recipe's own rungs"
     if rung in above:
         yield "repeats a rung above it"
-    if rung.recipe and rung.recipe.options.dataset != recipe.options.dataset:
+    if rung.recipe and rung.recipe.task.name != recipe.task.name:
+        yield f"the recipe {rung.recipe.name} trains for {rung.recipe.task.name}, the search for {recipe.task.name}"
+    elif rung.recipe and rung.recipe.options.dataset != recipe.options.dataset:
         other, own = rung.recipe.options.dataset, recipe.options.dataset
         yield f"the recipe {rung.recipe.name} is for {other} data, the search's for {own}"
     if rung.recipe and recipe_hash(rung.recipe) == recipe_hash(recipe):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from archlab import yamlio
 from archlab.core.errors import InputError, Problem, missing_file
 from archlab.core.files import write_json
+from archlab.tasks import find_task
+from archlab.tasks.metrics import Direction, Metric, used
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
-Direction = Literal["maximize", "minimize"]
 Outcome = Literal["complete", "stopped", "failed"]
 
 
@@ -26,6 +27,25 @@ class Objective:
 
     name: str
     direction: Direction
+
+
+@dataclass(frozen=True)
+class ShownScore:
+    """How a score of the task is shown: its name as an objective, its title, which direction is better, its digits."""
+
+    name: str
+    title: str
+    direction: Direction = "maximize"
+    digits: int = 1
+
+
+def shown(metrics: Iterable[Metric]) -> tuple[ShownScore, ...]:
+    """Return how a task's scores are shown, those that a search may optimise."""
+    return tuple(ShownScore(each.name, each.title, each.direction, each.digits) for each in used(metrics, "objective"))
+
+
+def _pose() -> tuple[ShownScore, ...]:
+    return shown(find_task("pose").metrics)
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,7 @@ class Result:
 
     references: networks from outside the space, trained by the same recipe.
     asked: the number of trials requested.
+    scores: how the scores of the recipe's task are shown; those of pose estimation are left out of a file.
     """
 
     study: str
@@ -96,11 +117,18 @@ class Result:
     command: str
     fingerprint: str
     format: int = FORMAT
+    scores: tuple[ShownScore, ...] = field(default_factory=_pose)
 
     @property
     def complete(self) -> tuple[Candidate, ...]:
         """Return the candidates that reached the last rung; only they can be on the front."""
         return tuple(c for c in self.candidates if c.outcome == "complete")
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """Return in which direction the task's scores and the objectives are better."""
+        scores = {each.name: each.direction for each in self.scores}
+        return scores | {each.name: each.direction for each in self.objectives}
 
     def table(self, *, references: bool = False) -> pd.DataFrame:
         """Return the candidates as a table, a row each: outcome, hash, scores with intervals, costs and choices.
@@ -123,7 +151,11 @@ class Result:
 
 
 def write_result(result: Result, path: Path) -> None:
-    write_json(path, asdict(result))
+    """Write a result as JSON."""
+    plain = asdict(result)
+    if result.scores == _pose():
+        del plain["scores"]
+    write_json(path, plain)
 
 
 def read_result(path: Path) -> Result:

@@ -10,11 +10,10 @@ from archlab.network.differences import Difference
 from archlab.report.tables import EMPTY, Cell, Column, Table, signed
 from archlab.search.candidates import OUTCOMES, Side
 from archlab.search.report.estimates import by_rung, deepest, front, known, shown_scores
-from archlab.search.report.quantities import quantity
+from archlab.search.report.quantities import COSTS, quantity
 from archlab.search.results import Candidate, Result
 from archlab.search.space.sample import choices
 
-COSTS = ("params", "macs", "mflops", "activations")
 NOT_FOUND_YET = "No trial was trained to the end yet."
 
 
@@ -33,17 +32,17 @@ def best(result: Result, found: Sequence[Candidate], by: str | None) -> Table:
         Column("Trial", align="l"),
         Column("Hash", align="l"),
         Column("Seeds"),
-        *(Column(quantity(n).title) for n in names),
+        *(Column(quantity(n, result).title) for n in names),
     )
     rows = [
         (Cell(c.name if c in result.references else str(c.number)), Cell(c.hash[:8]), Cell(str(max(len(c.seeds), 1))),
-         *(Cell(quantity(name).with_error(known(c, name))) for name in names))
+         *(Cell(quantity(name, result).with_error(known(c, name))) for name in names))
         for c in shown
     ]  # fmt: skip
     sought = ", ".join(
-        f"{quantity(o.name).label} {'up' if o.direction == 'maximize' else 'down'}" for o in result.objectives
+        f"{quantity(o.name, result).label} {'up' if o.direction == 'maximize' else 'down'}" for o in result.objectives
     )
-    heading = f"{result.study}: best by {quantity(by).label}" if by else f"{result.study}: the front ({sought})"
+    heading = f"{result.study}: best by {quantity(by, result).label}" if by else f"{result.study}: the front ({sought})"
     caption = [] if found else [NOT_FOUND_YET]
     caption += ["Networks by name are the references, from outside the search."] if result.references else []
     if any(len(c.seeds) > 1 for c in shown):
@@ -62,7 +61,10 @@ def trial(result: Result, candidate: Candidate) -> list[Table]:
         "reason": candidate.reason,
         "hash": candidate.hash,
         "time": f"{candidate.seconds:.0f} s, finished {candidate.finished / 60:.1f} min after the study began",
-        **{f"cost: {quantity(name).title}": quantity(name).text(candidate.cost.get(name)) for name in COSTS},
+        **{
+            f"cost: {quantity(name, result).title}": quantity(name, result).text(candidate.cost.get(name))
+            for name in COSTS
+        },
         **{f"proxy: {name}": f"{value:.4g}" for name, value in candidate.proxies.items()},
         **{f"choice: {name}": made for name, made in choices(result.parameters, candidate.point).items()},
     }
@@ -80,7 +82,7 @@ def _scores(result: Result, candidate: Candidate) -> Iterator[Table]:
         Column("Rung", align="l"),
         Column("Samples"),
         Column("Input"),
-        *(Column(quantity(n).title) for n in names),
+        *(Column(quantity(n, result).title) for n in names),
     )
     lines = [(result.rungs[i], scores) for i, scores in by_rung(result, candidate).items()]
     rows = [
@@ -89,12 +91,12 @@ def _scores(result: Result, candidate: Candidate) -> Iterator[Table]:
     ]
     last = rows[-1][1:3]
     rows += [(f"the same, seed {seed}", *last, scores) for seed, scores in candidate.seeds.items()]
-    cells = [(*map(Cell, row[:3]), *(Cell(quantity(n).text(row[3].get(n))) for n in names)) for row in rows]
+    cells = [(*map(Cell, row[:3]), *(Cell(quantity(n, result).text(row[3].get(n))) for n in names)) for row in rows]
     if len(candidate.seeds) > 1:
         mean = (
             Cell("mean over seeds"),
             *map(Cell, last),
-            *(Cell(quantity(n).with_error(known(candidate, n))) for n in names),
+            *(Cell(quantity(n, result).with_error(known(candidate, n))) for n in names),
         )
         cells.append(mean)
     yield Table("Scores", columns, tuple(cells), ("±: half the 95 % t-interval.",) if len(candidate.seeds) > 1 else ())
@@ -104,7 +106,7 @@ def compared(result: Result, a: Side, b: Side, found: Sequence[Difference]) -> l
     """Costs and scores of two networks, then the fields in which they differ."""
     heads = Column("", align="l"), Column(a.label), Column(b.label)
     rows = [
-        (Cell(quantity(n).title), Cell(quantity(n).text(a.cost[n])), Cell(quantity(n).text(b.cost[n])),
+        (Cell(COSTS[n].title), Cell(COSTS[n].text(a.cost[n])), Cell(COSTS[n].text(b.cost[n])),
          Cell(f"{signed(100 * (b.cost[n] / a.cost[n] - 1), 1)} %" if a.cost[n] else EMPTY))
         for n in COSTS if n in a.cost and n in b.cost
     ]  # fmt: skip
@@ -133,8 +135,11 @@ def _by_rung(result: Result, side: Side) -> dict[str, tuple[float, str]]:
             ended = known(candidate, name) if i == max(rungs) else None
             mean = ended.mean if ended else scores.get(name)
             if mean is not None:
-                what = f"{quantity(name).label} at {result.rungs[i].label}"
-                found[what] = mean, quantity(name).with_error(ended) if ended else quantity(name).text(mean)
+                what = f"{quantity(name, result).label} at {result.rungs[i].label}"
+                found[what] = (
+                    mean,
+                    quantity(name, result).with_error(ended) if ended else quantity(name, result).text(mean),
+                )
     return found
 
 

@@ -1,12 +1,11 @@
-"""One candidate's way: proxies, the rungs, training to the end; what it scored is kept in its trial as it comes."""
+"""The evaluation of one candidate: proxies, rungs and full training; its trial stores each score as it comes."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from archlab.network.load import at_input
 from archlab.network.spec import Spec
 from archlab.report.ranking import goes_on
 from archlab.search import proxies
-from archlab.search.config import SCORES
 from archlab.search.load import Fidelity, Search, fitted
 from archlab.search.recovery import REASON, is_lost
 from archlab.search.samplers import signed
@@ -34,19 +32,23 @@ from archlab.training.run import RunOptions, run_folder, train
 from archlab.training.runs import Record, held
 
 NOBODYS_FAULT = (OSError, optuna.exceptions.OptunaError)
-"""A full disk, a lost database; everything else a candidate is to blame for, and blocks of users raise anything."""
+"""A full disk or a lost database. Any other error is the candidate's fault, since users' blocks can raise anything."""
 BUSY_SECONDS = 1.0
 PROXY_SAMPLES = 16
 MOST_WORDS = 2000
 
 
 class CandidateError(RuntimeError):
-    """A candidate that cannot be trained, which is what its trial says."""
+    """A candidate that cannot be trained; its trial stores the reason."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a search's candidates are trained. `data`: None for what the recipe makes itself."""
+    """How a worker trains candidates.
+
+    runs: the folder of their run folders.
+    data: None for the data that the recipe generates.
+    """
 
     search: Search
     runs: Path
@@ -56,7 +58,7 @@ class Bench:
 
 
 def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
-    """What a trial says of its network from the start: hash, choices, costs."""
+    """Return what a trial stores of its network before training: hash, choices and costs."""
     assert found.spec is not None
     assert found.cost is not None
     costs = {name: metric(found.cost) for name, metric in METRICS.items()}
@@ -68,12 +70,12 @@ def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
 
 
 def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, cost: Mapping[str, float]) -> list[float]:
-    """The objectives of a candidate trained to the end.
+    """Evaluate a candidate and return its objectives.
 
-    Raises TrialPruned where a rung ends it and CandidateError where it cannot be trained, the reason in its trial.
+    Raises TrialPruned if a rung stops it, and CandidateError if it cannot be trained; its trial stores the reason.
     """
     try:
-        return Way(bench, study, trial, spec, cost).go()
+        return Evaluation(bench, study, trial, spec, cost).run()
     except NOBODYS_FAULT:
         raise
     except Exception as error:
@@ -86,13 +88,13 @@ def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, co
 
 
 def _is_write_failure(error: Exception) -> bool:
-    """Whether it is how torch.save says that a file cannot be written."""
+    """Return whether torch.save raised the error because a file could not be written."""
     return isinstance(error, RuntimeError) and ("PytorchStreamWriter" in str(error) or "inline_container" in str(error))
 
 
 @dataclass(frozen=True)
-class Way:
-    """A candidate on its way through the rungs of a search."""
+class Evaluation:
+    """The evaluation of a candidate through the rungs of a search."""
 
     bench: Bench
     study: optuna.Study
@@ -100,71 +102,78 @@ class Way:
     spec: Spec
     cost: Mapping[str, float]
 
-    def go(self) -> list[float]:
-        search = self.bench.search
-        own = [(k, halt) for k, halt in enumerate(search.rungs) if halt.length is not None]
-        self._proxies()
-        for k, halt in enumerate(search.rungs):
-            if halt.recipe or halt.proxy:
-                values, figures = self._proxy(halt) if halt.proxy else self._trained(halt.recipe)
-                if not self._judge(k, values, figures):
-                    raise optuna.TrialPruned(f"stopped at rung {k + 1}, {halt.label}")
-        recipe = fitted(search.recipe, self.spec)
-        numbers = [k for k, _ in own]
-        judge = lambda i, scores: self._judge(numbers[i], self._values(figures_of(scores)), figures_of(scores))  # noqa: E731
-        record = self._train(recipe, rungs=[self._iteration(halt, recipe) for _, halt in own], judge=judge)
+    def run(self) -> list[float]:
+        """Return the objectives after full training."""
+        self._measure_proxies()
+        for number, rung in enumerate(self.bench.search.rungs):
+            if rung.length is None:
+                values, scores = self._by_proxy(rung.proxy) if rung.proxy else self._by_recipe(rung.recipe)
+                if not self._passes(number, values, scores):
+                    raise optuna.TrialPruned(f"stopped at rung {number + 1}, {rung.label}")
+        record = self._train_fully()
         if record.state == "stopped":
             raise optuna.TrialPruned(record.reason)
         scores = figures_of(record.scores)
         self.trial.set_user_attr("scores", scores)
         return self._values(scores)
 
-    def _judge(self, rung: int, values: list[float], scores: Mapping[str, float]) -> bool:
-        """Whether it is among the best 1/eta, by rank, of those that reached this rung; what was said once is kept."""
+    def _train_fully(self) -> Record:
+        """Train by the search's own recipe, with its rungs on the way."""
+        recipe = fitted(self.bench.search.recipe, self.spec)
+        own = [(number, rung) for number, rung in enumerate(self.bench.search.rungs) if rung.length is not None]
+
+        def judge(i: int, scores: dict[str, Scores]) -> bool:
+            figures = figures_of(scores)
+            return self._passes(own[i][0], self._values(figures), figures)
+
+        return self._train(recipe, rungs=[self._iteration(rung, recipe) for _, rung in own], judge=judge)
+
+    def _passes(self, rung: int, values: list[float], scores: Mapping[str, float]) -> bool:
+        """Return whether it ranks in the best 1/eta of those that reached this rung; a first judgement stays."""
         reached = list(self.trial.user_attrs.get("rungs", []))
         if len(reached) > rung:
             return bool(reached[rung]["goes_on"])
-        others = [
-            trial.user_attrs["rungs"][rung]["values"]
-            for trial in self.study.get_trials(deepcopy=False)
-            if trial.number != self.trial.number
-            and not is_lost(trial)  # the one that tries it again says the same
-            and len(trial.user_attrs.get("rungs", [])) > rung
-        ]
-        losses = [signed(each, self.study) for each in (*others, values)]
-        on = goes_on(losses, len(losses) - 1, self.bench.search.eta)
+        losses = [signed(each, self.study) for each in (*self._others(rung), values)]
+        passed = goes_on(losses, len(losses) - 1, self.bench.search.eta)
         label = self.bench.search.rungs[rung].label
-        self.trial.set_user_attr(
-            "rungs", [*reached, {"label": label, "values": values, "scores": dict(scores), "goes_on": on}]
-        )
-        return on
+        found = {"label": label, "values": values, "scores": dict(scores), "goes_on": passed}
+        self.trial.set_user_attr("rungs", [*reached, found])
+        return passed
+
+    def _others(self, rung: int) -> list[list[float]]:
+        """Return the objectives of the other candidates that reached a rung; the retry of a lost one repeats it."""
+        trials = [t for t in self.study.get_trials(deepcopy=False) if t.number != self.trial.number and not is_lost(t)]
+        reached = [trial.user_attrs.get("rungs", []) for trial in trials]
+        return [rungs[rung]["values"] for rungs in reached if len(rungs) > rung]
 
     def _values(self, scores: Mapping[str, float]) -> list[float]:
+        """Return the objectives; `scores` are by their keys in a record."""
+        found = {name: scores[m.key] for name, m in self.bench.search.scores.items() if m.key in scores}
+        found |= self.cost
         names = [objective.name for objective in self.bench.search.objectives]
-        missing = [name for name in names if name not in self.cost and SCORES[name] not in scores]
-        if missing:
+        if missing := [name for name in names if name not in found]:
             raise CandidateError(f"the run has no {', '.join(missing)}")
-        return [self.cost[name] if name in self.cost else scores[SCORES[name]] for name in names]
+        return [found[name] for name in names]
 
-    def _trained(self, recipe: Recipe | None) -> tuple[list[float], Mapping[str, float]]:
-        """At the end of a rung's own recipe, whose input the network is given."""
+    def _by_recipe(self, recipe: Recipe | None) -> tuple[list[float], Mapping[str, float]]:
+        """Return objectives and scores at the end of another recipe, at its input."""
         assert recipe is not None
         spec = at_input(self.spec, (3, *recipe.input))
         scores = figures_of(self._train(recipe, spec=spec).scores)
         return self._values(scores), scores
 
-    def _proxy(self, halt: Fidelity) -> tuple[list[float], Mapping[str, float]]:
-        """A proxy in the place of every score, beside the costs that are sought."""
-        assert halt.proxy is not None
-        value = self.trial.user_attrs["proxies"].get(halt.proxy)
+    def _by_proxy(self, proxy: str) -> tuple[list[float], Mapping[str, float]]:
+        """Return objectives in which a proxy, of which more is better, replaces every score."""
+        value = self.trial.user_attrs["proxies"].get(proxy)
         if value is None:
-            raise CandidateError(f"the proxy {halt.proxy} is not finite")
-        names = [objective.name for objective in self.bench.search.objectives]
-        return [self.cost.get(name, value) for name in names], {halt.proxy: value}
+            raise CandidateError(f"the proxy {proxy} is not finite")
+        objectives = self.bench.search.objectives
+        signs = {each.name: 1.0 if each.direction == "maximize" else -1.0 for each in objectives}
+        return [self.cost.get(each.name, signs[each.name] * value) for each in objectives], {proxy: value}
 
-    def _proxies(self) -> None:
+    def _measure_proxies(self) -> None:
         search = self.bench.search
-        wanted = dict.fromkeys([*search.form.proxies, *(halt.proxy for halt in search.rungs if halt.proxy)])
+        wanted = dict.fromkeys([*search.form.proxies, *(rung.proxy for rung in search.rungs if rung.proxy)])
         if not wanted or "proxies" in self.trial.user_attrs:
             return
         recipe = fitted(search.recipe, self.spec)
@@ -178,7 +187,7 @@ class Way:
         self.trial.set_user_attr("proxies", finite)
 
     def _iteration(self, rung: Fidelity, recipe: Recipe) -> int:
-        """Return the iteration of the recipe at which a rung stands."""
+        """Return the iteration of the recipe at which a rung is."""
         if rung.iterations:
             return rung.iterations
         assert rung.epochs
@@ -190,25 +199,24 @@ class Way:
         recipe: Recipe,
         *,
         spec: Spec | None = None,
-        rungs: list[int] | None = None,
+        rungs: Sequence[int] = (),
         judge: Callable[[int, dict[str, Scores]], bool] | None = None,
     ) -> Record:
-        """The record of its run; waits while a worker that was taken for lost is still at it."""
+        """Return the record of a training; wait while a worker that was considered lost still runs it."""
         bench, spec = self.bench, spec or self.spec
         options = RunOptions(
             out=bench.runs,
             device=bench.device,
             threads=bench.threads,
-            rungs=tuple(rungs or ()),
+            rungs=tuple(rungs),
             judge=judge,
             pictures=False,
         )
-        go = partial(train, spec, recipe, bench.data, options)
         root = ensure_data(recipe, bench.data)
         folder = run_folder(in_recipe(spec, recipe), recipe, root, seed=recipe.seed, out=bench.runs)
         while True:
             try:
-                return go().record
+                return train(spec, recipe, bench.data, options).record
             except InputError:
                 if not held(folder):
                     raise
@@ -216,12 +224,12 @@ class Way:
 
 
 def figures_of(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """The figures of the first kind of boxes that are defined."""
+    """Return the defined figures of a record's first view, by their keys."""
     first = next(iter(scores.values()), {})
     return {name: value for name, value in first.items() if value is not None}
 
 
 def release_memory() -> None:
-    """Give back what the last candidate held on a GPU."""
+    """Release the GPU memory of the last candidate."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

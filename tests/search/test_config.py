@@ -14,9 +14,8 @@ from archlab.ablation.load import study_names
 from archlab.cli import schemas
 from archlab.core import builtin
 from archlab.core.errors import InputError
-from archlab.search import config as searches
 from archlab.search import results
-from archlab.search.config import SCORES, SETTINGS, SamplerForm
+from archlab.search.config import SETTINGS, SamplerForm
 from archlab.search.load import load_search
 from archlab.search.space.points import size
 from archlab.search.space.space import CostRange
@@ -134,12 +133,12 @@ def test_rungs_are_proxies_and_recipes_first_and_then_rising_lengths(tmp_path: P
     ("changed", "line", "field", "word"),
     [
         ({"objectives": "{pkc: maximize, macs: minimize}"}, 4, "objectives.pkc", "did you mean 'pck'"),
-        ({"objectives": "{macs: minimize, params: minimize}"}, 4, "objectives", "ap, mean_oks, pck, pckh"),
+        ({"objectives": "{macs: minimize, params: minimize}"}, 4, "objectives", "ap, mean_oks, pck;"),
         ({"objectives": "{}"}, 4, "objectives", "must be"),
         ({"objectives": "{pck: minimize}"}, 4, "objectives.pck", "maximize"),
         ({"objectives": "{pck: maximize, macs: maximize}"}, 4, "objectives.macs", "minimize"),
         ({"objectives": "{pck: up}"}, 4, "objectives.pck", "expected one of 'maximize', 'minimize'"),
-        ({"objectives": "{pckh: maximize}"}, 4, "objectives.pckh", "quick_search is scored as coco, which has ap"),
+        ({"objectives": "{pckh: maximize}"}, 4, "objectives.pckh", "ap, mean_oks, pck, not pckh"),
         ({"space": "lite_hrnt"}, 2, "space", "did you mean 'lite_hrnet'"),
         ({"space": "nowhere.yaml"}, 2, "space", "nowhere.yaml: no such search space"),
         ({"recipe": "quick_serch"}, 3, "recipe", "did you mean 'quick_search'"),
@@ -235,6 +234,54 @@ def test_all_that_is_wrong_is_told_at_once_in_each_file_at_its_place(tmp_path: P
     assert [each.split(": ")[1] for each in problems(path)] == ["objectives.pkc", "limits.mac", "proxies"]
 
 
+def places(path: Path) -> list[tuple[str, int, str]]:
+    """File, line and field of every problem."""
+    with pytest.raises(InputError) as caught:
+        load_search(path)
+    return [(Path(each.file).name, each.line, each.field) for each in caught.value.problems]
+
+
+def test_a_searchs_own_problems_hide_none_of_the_files_that_it_names_nor_they_its_own(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL.replace("unit.ratio", "unti.ratio"), encoding="utf-8")
+    (tmp_path / "short.yaml").write_text("iterations: 100\nbatch: many\n", encoding="utf-8")
+    path = write(tmp_path, "sede: 3", "seed: -1", "proxies: [zenn]", "limits: {mac: {max: 1e8}, macs: {min: 2, max: 1}}",
+                 "references: [lite_hrnet_81]", "front_seeds: [1, 1]",
+                 space="small.yaml", recipe="short.yaml", trials="many")  # fmt: skip
+    assert places(path) == [
+        ("mine.yaml", 5, "trials"),
+        ("mine.yaml", 6, "sede"),
+        ("mine.yaml", 7, "seed"),
+        ("mine.yaml", 8, "proxies"),
+        ("mine.yaml", 9, "limits.mac"),
+        ("mine.yaml", 9, "limits"),
+        ("mine.yaml", 10, "references"),
+        ("mine.yaml", 11, "front_seeds"),
+        ("short.yaml", 2, "batch"),
+        ("small.yaml", 4, "vary.ratio"),
+    ]
+
+
+def test_a_wrong_rung_hides_no_other_rung_and_a_wrong_type_no_objective(tmp_path: Path) -> None:
+    rungs = "rungs:\n  at:\n    - {proxy: zenn}\n    - {recipe: smokee}\n    - {iterations: many}\n    - {iterations: 400}\n  eta: 1"
+    path = write(tmp_path, rungs, "title: 3", objectives="{pkc: maximize, macs: maximize, pck: up}")
+    assert places(path) == [
+        ("mine.yaml", 4, "objectives.pkc"),
+        ("mine.yaml", 4, "objectives.macs"),
+        ("mine.yaml", 4, "objectives.pck"),
+        ("mine.yaml", 8, "rungs.at.proxy"),
+        ("mine.yaml", 9, "rungs.at"),
+        ("mine.yaml", 10, "rungs.at.2.iterations"),
+        ("mine.yaml", 11, "rungs.at"),
+        ("mine.yaml", 12, "rungs.eta"),
+        ("mine.yaml", 13, "title"),
+    ]
+
+
+def test_what_only_follows_from_a_mistake_is_no_problem_of_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path, recipe="quick_serch", objectives="{pck: maximize, ap: maximize}")
+    assert places(path) == [("mine.yaml", 3, "recipe")]
+
+
 def test_a_reference_that_does_not_fit_the_recipes_input_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     recipe = builtin.find("quick_search", "studies", "recipes/*.yaml", "recipe").read_text()
     (tmp_path / "odd.yaml").write_text(recipe.replace("[128, 96]", "[96, 96]"), encoding="utf-8")
@@ -258,7 +305,3 @@ def test_what_decides_a_study_changes_with_its_parts_alone(tmp_path: Path) -> No
     other = load_search(write(tmp_path, "sampler: {name: random}", "title: Mine", trials="30")).parts("data")
     assert other == plain
     assert load_search(write(tmp_path, objectives="{ap: maximize}")).parts("data")["objectives"] != plain["objectives"]
-
-
-def test_every_score_that_can_be_sought_is_one_of_some_data_set() -> None:
-    assert {name for names in searches.OF_DATASET.values() for name in names} == set(SCORES)

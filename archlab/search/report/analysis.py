@@ -9,6 +9,7 @@ from archlab.search.report import estimates
 from archlab.search.report.bands import CostBand, Step, edf, equal_count_bands
 from archlab.search.report.estimates import Domination, Growth
 from archlab.search.report.importance import Importance, importances
+from archlab.search.report.quantities import COSTS
 from archlab.search.results import Candidate, Result
 
 
@@ -43,14 +44,20 @@ class Analysis:
     dominations: tuple[Domination, ...]
 
     @property
+    def upwards(self) -> bool:
+        """Return whether more of the score is better."""
+        return is_upwards(self.result, self.score)
+
+    @property
     def front_numbers(self) -> frozenset[int]:
         return frozenset(candidate.number for candidate in self.front)
 
 
 def analyse(result: Result, given: Mapping[str, float] | None = None) -> Analysis:
     """Compute the data of a report; `given` is a reference point by objective, as for `estimates.reference_point`."""
-    score = next((o.name for o in result.objectives if o.direction == "maximize"), _first_score(result))
-    cost = next((o.name for o in result.objectives if o.direction == "minimize"), "macs")
+    sought = [objective.name for objective in result.objectives]
+    score = next((name for name in sought if name not in COSTS), _first_score(result))
+    cost = next((name for name in sought if name in COSTS), "macs")
     reference = estimates.reference_point(result, given)
     front = estimates.front(result)
     return Analysis(
@@ -65,6 +72,11 @@ def analyse(result: Result, given: Mapping[str, float] | None = None) -> Analysi
     )
 
 
+def is_upwards(result: Result, score: str) -> bool:
+    """Return whether more of a score is better; scores of unknown direction are maximised."""
+    return result.directions.get(score, "maximize") == "maximize"
+
+
 def _first_score(result: Result) -> str:
     return next((name for candidate in result.candidates for scores in candidate.rungs for name in scores), "")
 
@@ -77,13 +89,14 @@ def _at_rung(result: Result, index: int, score: str, cost: str) -> AtRung | None
     if not held:
         return None
     there, scores, costs = zip(*held, strict=True)
+    upwards = is_upwards(result, score)
     return AtRung(
         index,
         result.rungs[index].label,
         there,
         scores,
         costs,
-        tuple(edf(scores)),
-        tuple(equal_count_bands(costs, scores)),
+        tuple(edf(scores, upwards=upwards)),
+        tuple(equal_count_bands(costs, scores, upwards=upwards)),
         tuple(importances([c.point for c in there], scores, result.parameters)),
     )

@@ -26,7 +26,7 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Step:
-    """The share of candidates that score at least `score`."""
+    """The share of candidates that are at least as good as `score`."""
 
     score: float
     share: Bounded
@@ -43,26 +43,29 @@ class CostBand:
     best: Bounded
 
 
-def edf(scores: Sequence[float]) -> list[Step]:
+def edf(scores: Sequence[float], *, upwards: bool = True) -> list[Step]:
     """Return the empirical distribution: share(s) = |{i: score_i >= s}| / n at each score, from the lowest.
 
     With the error e = 100 - score this is F(e), the share with an error of at most e (Radosavovic et al., On Network
     Design Spaces for Visual Recognition, 2019, section 3.1). The bootstrap distribution of a share is binomial, so its
     interval is computed from that and not drawn.
+    upwards: whether more is better; if not, share(s) = |{i: score_i <= s}| / n.
     """
     from scipy.special import bdtr
 
     n = len(scores)
     steps = []
     for score in sorted(set(scores)):
-        count = sum(other >= score for other in scores)
+        count = sum(other >= score if upwards else other <= score for other in scores)
         below = bdtr(np.arange(n + 1), n, count / n)
         low, high = (int(np.searchsorted(below, (1 + side * LEVEL) / 2)) / n for side in (-1, 1))
         steps.append(Step(float(score), Bounded(count / n, low, min(high, 1.0))))
     return steps
 
 
-def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int = 5) -> list[CostBand]:
+def equal_count_bands(
+    costs: Sequence[float], scores: Sequence[float], most: int = 5, *, upwards: bool = True
+) -> list[CostBand]:
     """Return up to `most` cost bands of equal count, with at least `IN_A_BAND` candidates each unless there is one.
 
     The interval of the best is that of resamples of the same size (as in Radosavovic et al., Designing Network Design
@@ -80,7 +83,7 @@ def equal_count_bands(costs: Sequence[float], scores: Sequence[float], most: int
                 float(cost.max()),
                 len(members),
                 bootstrap(score, np.median),
-                bootstrap(score, np.max),
+                bootstrap(score, np.max if upwards else np.min),
             )
         )
     return bands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -41,7 +41,7 @@ def draw_front(ax: Axes, analysis: Analysis) -> None:
     _cost_axis(
         ax, analysis, [known(c, analysis.cost) for c in (*analysis.result.complete, *analysis.result.references)]
     )
-    ax.set_ylabel(quantity(analysis.score).title)
+    ax.set_ylabel(quantity(analysis.score, analysis.result).title)
     _legend(ax)
 
 
@@ -51,7 +51,7 @@ def _bars(ax: Axes, analysis: Analysis, candidates: Iterable[Candidate], **look:
     points = [(x.mean, y) for x, y in pairs if x and y]
     if not points:
         return
-    width, height = quantity(analysis.cost).scale, quantity(analysis.score).scale
+    width, height = quantity(analysis.cost, analysis.result).scale, quantity(analysis.score, analysis.result).scale
     errors = [[(y.mean - y.low if y.low is not None else 0) / height for _, y in points],
               [(y.high - y.mean if y.high is not None else 0) / height for _, y in points]]  # fmt: skip
     drawn = ax.errorbar([x / width for x, _ in points], [y.mean / height for _, y in points], yerr=errors, **look)
@@ -74,7 +74,7 @@ def name_references(ax: Axes, analysis: Analysis) -> None:
 
 
 def _pixels(ax: Axes, analysis: Analysis, candidates: Iterable[Candidate]) -> list[tuple[float, float]]:
-    width, height = quantity(analysis.cost).scale, quantity(analysis.score).scale
+    width, height = quantity(analysis.cost, analysis.result).scale, quantity(analysis.score, analysis.result).scale
     pairs = [(known(c, analysis.cost), known(c, analysis.score)) for c in candidates]
     return [tuple(ax.transData.transform((x.mean / width, y.mean / height))) for x, y in pairs if x and y]
 
@@ -89,7 +89,7 @@ def _steps(ax: Axes, analysis: Analysis) -> None:
     pairs = sorted(
         (x.mean, y.mean) for c in analysis.front if (x := known(c, analysis.cost)) and (y := known(c, analysis.score))
     )
-    width, height = quantity(analysis.cost).scale, quantity(analysis.score).scale
+    width, height = quantity(analysis.cost, analysis.result).scale, quantity(analysis.score, analysis.result).scale
     ax.step([x / width for x, _ in pairs], [y / height for _, y in pairs], where="post", color=FRONT, linewidth=1.3,
             alpha=0.55, zorder=3)  # fmt: skip
 
@@ -102,7 +102,7 @@ def _legend(ax: Axes, columns: int = 3) -> None:
 
 def _cost_axis(ax: Axes, analysis: Analysis, found: Iterable[Any]) -> None:
     values = [each.mean for each in found if each]
-    ax.set_xlabel(quantity(analysis.cost).title)
+    ax.set_xlabel(quantity(analysis.cost, analysis.result).title)
     if values and min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(mpl.ticker.LogLocator(10, (1, 2, 5)))
@@ -125,7 +125,7 @@ def draw_growth_by_time(ax: Axes, analysis: Analysis) -> None:
 
 
 def _growth(ax: Axes, analysis: Analysis, at: Sequence[float]) -> None:
-    unit = product(tuple(o.name for o in analysis.result.objectives))
+    unit = product(analysis.result)
     heights = [step.hypervolume / unit.scale for step in analysis.growth]
     ax.step([0, *at], [0, *heights], where="post", color=PUBLISHED, linewidth=1.8)
     ax.set_ylim(0, max(heights) * 1.05 or 1)
@@ -135,24 +135,26 @@ def _growth(ax: Axes, analysis: Analysis, at: Sequence[float]) -> None:
 
 
 def draw_distribution(ax: Axes, analysis: Analysis) -> None:
-    """Draw the share of candidates above each score, at each rung."""
+    """Draw the share of candidates at least as good as each score, at each rung."""
+    where: Literal["pre", "post"] = "pre" if analysis.upwards else "post"
     for rung, colour, dash in _styled(analysis):
         xs = [step.score for step in rung.distribution]
         ys = [100 * step.share.value for step in rung.distribution]
-        ax.step([xs[0], *xs, xs[-1]], [100, *ys, 0], where="pre", color=colour, linestyle=dash, linewidth=1.6,
+        first, last = (100, 0) if analysis.upwards else (0, 100)
+        ax.step([xs[0], *xs, xs[-1]], [first, *ys, last], where=where, color=colour, linestyle=dash, linewidth=1.6,
                 label=f"{rung.label} ({len(rung.scores)})")  # fmt: skip
         ax.fill_between(xs, [100 * step.share.low for step in rung.distribution],
-                        [100 * step.share.high for step in rung.distribution], step="pre", color=colour, alpha=0.15,
+                        [100 * step.share.high for step in rung.distribution], step=where, color=colour, alpha=0.15,
                         linewidth=0)  # fmt: skip
     ax.set_ylim(0, 103)
-    ax.set_xlabel(quantity(analysis.score).title)
-    ax.set_ylabel("candidates with at least this (%)")
+    ax.set_xlabel(quantity(analysis.score, analysis.result).title)
+    ax.set_ylabel(f"candidates with at {'least' if analysis.upwards else 'most'} this (%)")
     _legend(ax)
 
 
 def draw_bands(ax: Axes, analysis: Analysis) -> None:
     """Draw the median and the best in bands of equal count, at the first and at the last rung."""
-    width = quantity(analysis.cost).scale
+    width = quantity(analysis.cost, analysis.result).scale
     for rung, colour, _ in {each[0].index: each for each in (_styled(analysis)[0], _styled(analysis)[-1])}.values():
         ax.plot(
             [c / width for c in rung.costs], rung.scores, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0
@@ -168,7 +170,7 @@ def draw_bands(ax: Axes, analysis: Analysis) -> None:
         ax.plot([], [], "s-", color=colour, markersize=5, label=f"median at {rung.label}")
         ax.plot([], [], "^", color=colour, markersize=5, label=f"best at {rung.label}")
     _cost_axis(ax, analysis, [known(c, analysis.cost) for c in analysis.rungs[0].candidates])
-    ax.set_ylabel(quantity(analysis.score).title)
+    ax.set_ylabel(quantity(analysis.score, analysis.result).title)
     _legend(ax, 2)
 
 
@@ -197,4 +199,4 @@ def draw_importance(ax: Axes, analysis: Analysis) -> None:
         ax.plot([100 * each.share.low, 100 * each.share.high], [i, i], color=GREY, linewidth=1.4)
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"share of the variance of {quantity(analysis.score).label} at {rung.label} (%)")
+    ax.set_xlabel(f"share of the variance of {quantity(analysis.score, analysis.result).label} at {rung.label} (%)")

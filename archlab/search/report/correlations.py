@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from archlab.report.correlation import Correlation, kendall, spearman
+from archlab.search.report.quantities import COSTS
 from archlab.search.results import Candidate, Result
 
 Kind = Literal["proxy", "cost", "rung", "seed"]
@@ -38,11 +39,11 @@ class Pairing:
 def rank_correlations(result: Result, *, seed: int = 0) -> tuple[Pairing, ...]:
     """Return how well proxies, costs and lower rungs predict the trained score, and how far seeds agree.
 
-    The score is the first maximised objective at the last rung. Only candidates that reached that rung count, without
-    the references; they were selected at the lower rungs, and selection makes correlations weaker. Empty for a study
-    that maximises nothing.
+    The score is the first objective that is no cost, at the last rung. Only candidates that reached that rung count,
+    without the references; they were selected at the lower rungs, and selection makes correlations weaker. Empty for
+    a study of costs alone.
     """
-    score = next((objective.name for objective in result.objectives if objective.direction == "maximize"), None)
+    score = next((objective.name for objective in result.objectives if objective.name not in COSTS), None)
     return tuple(_pairings(result, score, seed)) if score else ()
 
 

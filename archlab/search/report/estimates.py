@@ -10,11 +10,11 @@ from typing import Literal
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.report.statistics import Interval, interval
 from archlab.search.report.front import hypervolume, non_dominated, worst_with_room
-from archlab.search.report.quantities import SCORES
+from archlab.search.report.quantities import COSTS
 from archlab.search.results import Candidate, Objective, Result
 
 Certainty = Literal["clear", "overlapping", "unknown"]
-COUNTED = ("params", "macs", "mflops", "activations")
+COUNTED = tuple(COSTS)
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ def score_names(candidates: Sequence[Candidate]) -> list[str]:
 
 def shown_scores(result: Result, candidates: Sequence[Candidate]) -> list[str]:
     """Return the scores that reports show: objectives first, then the task's own."""
-    names = score_names(candidates)
-    return [n for n in dict.fromkeys((*(o.name for o in result.objectives), *SCORES)) if n in names]
+    order = (*(objective.name for objective in result.objectives), *(score.name for score in result.scores))
+    there = score_names(candidates)
+    return [name for name in dict.fromkeys(order) if name in there]
 
 
 def all_known(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Candidate]:

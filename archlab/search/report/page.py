@@ -111,9 +111,8 @@ def _importance(analysis: Analysis, pictures: Mapping[str, str], tables: Mapping
     rung = next(rung for rung in analysis.rungs if rung.importances)
     table = _table(tables["Importance of parameters"])
     beside = f'<div>{table}<div class="note">{_paragraphs(words.importance(analysis))}</div></div>'
-    levels = (
-        f'<div class="levels">{"".join(_levels(each, quantity(analysis.score)) for each in rung.importances)}</div>'
-    )
+    score = quantity(analysis.score, analysis.result)
+    levels = f'<div class="levels">{"".join(_levels(each, score) for each in rung.importances)}</div>'
     return _charts(pictures["importance"] + beside) + _folded(f"Mean score by value, at {rung.label}", levels)
 
 
@@ -129,9 +128,18 @@ def _all(analysis: Analysis) -> str:
     result = analysis.result
     names = list(dict.fromkeys([*(o.name for o in result.objectives), "params"]))
     found = sorted(result.candidates, key=lambda c: c.number)
-    columns = Column("Candidate", align="l"), Column("Outcome", align="l"), *(Column(quantity(n).title) for n in names)
+    columns = (
+        Column("Candidate", align="l"),
+        Column("Outcome", align="l"),
+        *(Column(quantity(n, analysis.result).title) for n in names),
+    )
     rows = tuple(
-        (Cell(""), Cell(state(analysis, c)), *(Cell(quantity(n).with_error(known(c, n))) for n in names)) for c in found
+        (
+            Cell(""),
+            Cell(state(analysis, c)),
+            *(Cell(quantity(n, analysis.result).with_error(known(c, n))) for n in names),
+        )
+        for c in found
     )
     table = _table(Table("All candidates", columns, rows, ()), [_button(analysis, c) for c in found])
     summary = f"{words.counted(result)}. Scores at different rungs cannot be compared."

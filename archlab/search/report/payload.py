@@ -11,8 +11,8 @@ from typing import Any
 from archlab.search.report.analysis import Analysis
 from archlab.search.report.estimates import by_rung, deepest, known, score_names, shown_scores
 from archlab.search.report.importance import as_text
-from archlab.search.report.quantities import QUANTITIES, quantity
-from archlab.search.results import Candidate
+from archlab.search.report.quantities import COSTS, quantity
+from archlab.search.results import Candidate, Result
 
 RUN = ("number", "finished", "seconds")
 
@@ -89,24 +89,30 @@ def _columns(analysis: Analysis) -> Iterator[dict[str, Any]]:
     `better` is 1 or -1 if more or less is better, else 0; `rung` marks the scores at one rung.
     """
     result = analysis.result
-    ways = {o.name: 1 if o.direction == "maximize" else -1 for o in result.objectives}
+    ways = {name: 1 if direction == "maximize" else -1 for name, direction in result.directions.items()}
+    sought = {objective.name for objective in result.objectives}
     everyone = (*result.candidates, *result.references)
     scores, costs = score_names(everyone), _names(everyone, "cost")
-    for name in dict.fromkeys((*ways, *shown_scores(result, everyone), *scores, *costs)):
-        group = "Objectives" if name in ways else "Scores" if name in scores else "Costs"
-        yield _column(name, group, ways.get(name, 1 if name in scores else -1))
+    for name in dict.fromkeys((*(o.name for o in result.objectives), *shown_scores(result, everyone), *scores, *costs)):
+        group = "Objectives" if name in sought else "Scores" if name in scores else "Costs"
+        yield _column(result, name, group, ways.get(name, -1 if name in costs else 1))
     for i, rung in enumerate(result.rungs[:-1]):
         for name in shown_scores(result, everyone):
-            title = f"{quantity(name).label} at {rung.label}"
-            yield _column(name, f"At {rung.label}", 1) | {"key": f"{name}@{i}", "title": title, "rung": True}
+            title = f"{quantity(name, result).label} at {rung.label}"
+            better = ways.get(name, 1)
+            yield _column(result, name, f"At {rung.label}", better) | {
+                "key": f"{name}@{i}",
+                "title": title,
+                "rung": True,
+            }
     for name in _names(result.candidates, "proxies"):
-        yield _column(name, "Zero-cost proxies", 0) | {"key": f"proxy:{name}"}
+        yield _column(result, name, "Zero-cost proxies", 0) | {"key": f"proxy:{name}"}
     for name in RUN:
-        yield _column(name, "The run", 0)
+        yield _column(result, name, "The run", 0)
 
 
-def _column(name: str, group: str, better: int) -> dict[str, Any]:
-    found = quantity(name)
+def _column(result: Result, name: str, group: str, better: int) -> dict[str, Any]:
+    found = quantity(name, result)
     return {"key": name, "title": found.title, "scale": found.scale, "digits": found.digits, "group": group,
             "better": better, "rung": False}  # fmt: skip
 
@@ -151,23 +157,44 @@ def facts(analysis: Analysis, candidate: Candidate) -> Iterator[tuple[str, list[
     shown = shown_scores(result, (candidate,))
     at, n = deepest(result, candidate), len(candidate.seeds)
     heading = f"Scores at {at}, mean of {n} seeds ± 95\u00a0%" if n > 1 else f"Scores at {at}, one seed"
-    yield heading, [[quantity(name).label, quantity(name).with_error(known(candidate, name))] for name in shown]
+    yield (
+        heading,
+        [
+            [quantity(name, analysis.result).label, quantity(name, analysis.result).with_error(known(candidate, name))]
+            for name in shown
+        ],
+    )
     if n > 1:
-        yield "By seed", [[f"seed {seed}", _listed(shown, scores)] for seed, scores in candidate.seeds.items()]
+        yield "By seed", [[f"seed {seed}", _listed(result, shown, scores)] for seed, scores in candidate.seeds.items()]
     before = list(by_rung(result, candidate).items())[:-1]
-    yield "At earlier rungs", [[result.rungs[i].label, _listed(shown, at)] for i, at in before]
-    yield "Costs", [[quantity(n).title, quantity(n).text(v)] for n, v in _ordered(candidate.cost).items()]
+    yield "At earlier rungs", [[result.rungs[i].label, _listed(result, shown, at)] for i, at in before]
+    yield (
+        "Costs",
+        [
+            [quantity(n, analysis.result).title, quantity(n, analysis.result).text(v)]
+            for n, v in _ordered(candidate.cost).items()
+        ],
+    )
     yield "Choices", [[name, as_text(candidate.point[name])] for name in result.parameters if name in candidate.point]
-    yield "Zero-cost proxies", [[quantity(n).title, quantity(n).text(v)] for n, v in candidate.proxies.items()]
-    yield "Training", [["seconds", quantity("seconds").text(candidate.seconds)]] if candidate.seconds else []
+    yield (
+        "Zero-cost proxies",
+        [
+            [quantity(n, analysis.result).title, quantity(n, analysis.result).text(v)]
+            for n, v in candidate.proxies.items()
+        ],
+    )
+    yield (
+        "Training",
+        [["seconds", quantity("seconds", analysis.result).text(candidate.seconds)]] if candidate.seconds else [],
+    )
 
 
-def _listed(shown: Iterable[str], scores: Mapping[str, float]) -> str:
+def _listed(result: Result, shown: Iterable[str], scores: Mapping[str, float]) -> str:
     """Return the shown scores as one line, or all scores of a rung with a proxy."""
     names = [name for name in shown if name in scores] or list(scores)
-    return ", ".join(quantity(name).phrase(scores[name]) for name in names)
+    return ", ".join(quantity(name, result).phrase(scores[name]) for name in names)
 
 
 def _ordered(costs: Mapping[str, float]) -> dict[str, float]:
     """Return the known costs first, in their order."""
-    return {name: costs[name] for name in (*(n for n in QUANTITIES if n in costs), *costs)}
+    return {name: costs[name] for name in (*(n for n in COSTS if n in costs), *costs)}

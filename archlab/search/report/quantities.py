@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from archlab.report.statistics import Interval
+from archlab.search.results import Result
 
 
 @dataclass(frozen=True)
@@ -45,26 +46,29 @@ class Quantity:
         return f"{self.text(found.mean)} ± {self.text(found.high - found.mean)}"
 
 
-SCORES = {"ap": "AP", "pckh": "PCKh@0.5", "mean_oks": "mean OKS", "pck": "PCK@0.1"}
-QUANTITIES = {
-    **{name: Quantity(label, 1, 1) for name, label in SCORES.items()},
+COSTS = {
     "params": Quantity("parameters", 1e6, 3, "10⁶"),
     "macs": Quantity("multiply-adds", 1e6, 1, "10⁶, fvcore"),
     "mflops": Quantity("MFLOPs", 1, 1, "2²⁰, the paper's counter"),
     "activations": Quantity("activations", 1e6, 2, "10⁶"),
+}
+RUN = {
     "number": Quantity("trial number", 1, 0),
     "seconds": Quantity("training time", 1, 1, "s"),
     "finished": Quantity("finished after", 60, 1, "min"),
 }
 
 
-def quantity(name: str) -> Quantity:
+def quantity(name: str, result: Result) -> Quantity:
     """Return how a score, cost, proxy or other number of a candidate is shown."""
-    return QUANTITIES.get(name) or Quantity(name.replace("_", " "))
+    for score in result.scores:
+        if score.name == name:
+            return Quantity(score.title, 1, score.digits)
+    return COSTS.get(name) or RUN.get(name) or Quantity(name.replace("_", " "))
 
 
-def product(names: tuple[str, ...]) -> Quantity:
-    """Return the hypervolume's unit, the product of the units of its objectives."""
-    parts = [quantity(name) for name in names]
+def product(result: Result) -> Quantity:
+    """Return the hypervolume's unit, the product of the units of the objectives."""
+    parts = [quantity(objective.name, result) for objective in result.objectives]
     unit = " × ".join(f"{part.label} ({part.unit.split(',')[0]})" if part.scale != 1 else part.label for part in parts)
     return Quantity("hypervolume", math.prod(part.scale for part in parts), None, unit)

@@ -12,7 +12,7 @@ from archlab.search.report.correlations import Pairing, rank_correlations
 from archlab.search.report.estimates import known, shown_scores
 from archlab.search.report.quantities import quantity
 from archlab.search.report.records import records
-from archlab.search.results import Candidate
+from archlab.search.results import Candidate, Result
 
 KINDS = {"rung": "lower rung", "seed": "other seed", "proxy": "zero-cost proxy", "cost": "cost"}
 
@@ -44,12 +44,12 @@ def front(analysis: Analysis) -> Table:
     columns = [
         Column("Candidate", align="l"),
         Column("Seeds"),
-        *(Column(quantity(n).title) for n in names),
+        *(Column(quantity(n, analysis.result).title) for n in names),
         Column("Hash", align="l"),
     ]
     rows = [
         (Cell(c.name if c in result.references else str(c.number)), Cell(str(max(len(c.seeds), 1))),
-         *(Cell(quantity(n).with_error(known(c, n))) for n in names), Cell(c.hash[:8]))
+         *(Cell(quantity(n, analysis.result).with_error(known(c, n))) for n in names), Cell(c.hash[:8]))
         for c in (*analysis.front, *result.references)
     ]  # fmt: skip
     caption = "Candidates by number, references by name. ±: half the 95 % t-interval of the mean over seeds."
@@ -58,7 +58,7 @@ def front(analysis: Analysis) -> Table:
 
 def bands(analysis: Analysis, rung: AtRung) -> Table:
     """Return the median and the best in cost bands of equal count."""
-    cost, score = quantity(analysis.cost), quantity(analysis.score)
+    cost, score = quantity(analysis.cost, analysis.result), quantity(analysis.score, analysis.result)
     columns = (
         Column(cost.title, align="l"),
         Column("Candidates"),
@@ -87,13 +87,14 @@ def importance(analysis: Analysis) -> Table:
 
 def correlations(analysis: Analysis) -> Table:
     """Return how well other quantities predict the score at the last rung."""
+    result = analysis.result
     columns = (Column("What", align="l"), Column("Predicts", align="l"), Column("Kind", align="l"), Column("n"),
                Column("Kendall's tau"), Column("Spearman's rho"), Column("", align="l"))  # fmt: skip
     rows = [
-        (Cell(_words(pair.name)), Cell(_words(pair.against)), Cell(KINDS[pair.kind]), Cell(str(pair.n)),
+        (Cell(_words(pair.name, result)), Cell(_words(pair.against, result)), Cell(KINDS[pair.kind]), Cell(str(pair.n)),
          Cell(_correlation(pair.kendall)), Cell(_correlation(pair.spearman)),
          Cell("" if pair.enough else "too few to conclude"))
-        for pair in sorted(rank_correlations(analysis.result), key=_kind_order)
+        for pair in sorted(rank_correlations(result), key=_kind_order)
     ]  # fmt: skip
     caption = (
         "Complete candidates only. They were selected at the lower rungs, and selection makes correlations weaker. In "
@@ -118,10 +119,11 @@ def _correlation(found: Correlation | None) -> str:
     return _bounded(Bounded(found.value, found.low, found.high), "{:.2f}".format) if found else EMPTY
 
 
-def _words(name: str) -> str:
+def _words(name: str, result: Result) -> str:
     """Return `pck at 64x48` with the score's title."""
     first, _, rest = name.partition(" at ")
-    return f"{quantity(first).label} at {rest}" if rest else quantity(first).label
+    label = quantity(first, result).label
+    return f"{label} at {rest}" if rest else label
 
 
 def front_records_alone(analysis: Analysis) -> TableSet:
@@ -136,6 +138,7 @@ def in_order(analysis: Analysis) -> list[Candidate]:
 
     def worth(c: Candidate) -> tuple[int, float]:
         found = known(c, analysis.score) if c.rungs else None
-        return -len(c.rungs), -found.mean if found else 0.0
+        sign = -1.0 if analysis.upwards else 1.0
+        return -len(c.rungs), sign * found.mean if found else 0.0
 
     return [*analysis.front, *analysis.result.references, *sorted(analysis.result.candidates, key=worth)]

@@ -20,7 +20,10 @@ def facts(analysis: Analysis) -> list[tuple[str, str]]:
     result = analysis.result
     ways = {"maximize": "up", "minimize": "down"}
     return [
-        ("Objectives", ", ".join(f"{quantity(o.name).label} {ways[o.direction]}" for o in result.objectives)),
+        (
+            "Objectives",
+            ", ".join(f"{quantity(o.name, analysis.result).label} {ways[o.direction]}" for o in result.objectives),
+        ),
         ("Candidates", counted(result)),
         ("Sampler", sampler(result)),
         ("Space", f"{result.space}, {_large(result.space_size)} networks"),
@@ -121,8 +124,8 @@ def hypervolume(analysis: Analysis) -> str:
     if not analysis.reference_point or not analysis.growth:
         return "No candidate is complete, so there is no hypervolume."
     names = tuple(o.name for o in analysis.result.objectives)
-    at = ", ".join(quantity(n).phrase(analysis.reference_point[n]) for n in names)
-    unit = product(names)
+    at = ", ".join(quantity(n, analysis.result).phrase(analysis.reference_point[n]) for n in names)
+    unit = product(analysis.result)
     reached = unit.text(analysis.growth[-1].hypervolume)
     return (
         f"The hypervolume of the front from the reference point ({at}) is {reached}, in {unit.unit}. It uses the score "
@@ -137,7 +140,7 @@ def verdicts(analysis: Analysis) -> list[tuple[Candidate, str]]:
 
 def _verdict(analysis: Analysis, reference: Candidate) -> str:
     result = analysis.result
-    sought = "(" + ", ".join(quantity(o.name).label for o in result.objectives) + ")"
+    sought = "(" + ", ".join(quantity(o.name, analysis.result).label for o in result.objectives) + ")"
     if not all_known([reference], result.objectives):
         return f"It has no score at the last rung, so it cannot be compared on {sought}."
     pairs = [pair for pair in analysis.dominations if pair.loser is reference]
@@ -178,7 +181,9 @@ def described(candidate: Candidate, analysis: Analysis) -> str:
     who = candidate.name if candidate in analysis.result.references else f"Candidate {candidate.number}"
     names = (o.name for o in analysis.result.objectives)
     return f"{who}: " + ", ".join(
-        f"{quantity(n).label} {quantity(n).with_error(known(candidate, n))}" for n in names if known(candidate, n)
+        f"{quantity(n, analysis.result).label} {quantity(n, analysis.result).with_error(known(candidate, n))}"
+        for n in names
+        if known(candidate, n)
     )
 
 
@@ -189,8 +194,8 @@ def lead(analysis: Analysis) -> str:
     scored = all_known(analysis.front, sought)
     if not scored:
         return f"{counted(result)}. No candidate reached the last rung, so there is no front."
-    best = max(scored, key=lambda candidate: vector(candidate, sought))
-    score, cost = quantity(analysis.score), quantity(analysis.cost)
+    best = (max if analysis.upwards else min)(scored, key=lambda candidate: vector(candidate, sought))
+    score, cost = quantity(analysis.score, analysis.result), quantity(analysis.cost, analysis.result)
     n = len(analysis.front)
     return (
         f"{n} of {plural(len(result.complete), 'complete candidate')} {'is' if n == 1 else 'are'} on the front. "
@@ -210,8 +215,9 @@ def footer(analysis: Analysis) -> str:
 def distribution(analysis: Analysis) -> Iterator[str]:
     """Yield how to read the distribution."""
     yield (
-        "Each line shows the share of candidates with at least a given score at a rung. At the same rung, a line "
-        "further right is a better set of candidates. Bands are pointwise bootstrap 95 % intervals."
+        f"Each line shows the share of candidates with at {'least' if analysis.upwards else 'most'} a given score at a "
+        f"rung. At the same rung, a line further {'right' if analysis.upwards else 'left'} is a better set of "
+        "candidates. Bands are pointwise bootstrap 95 % intervals."
     )
     if len(analysis.rungs) > 1:
         yield (
