@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from archlab.network.spec import Spec
     from archlab.yamlio import Item
 
-REMOVED_IN = "0.3"
+REMOVED_IN = "0.2"
 """The version that no longer takes old spellings."""
 
 
