@@ -12,7 +12,7 @@ from archlab.training.runs import Record
 
 TOO_SMALL = "These runs are too small to rank the networks"
 TOO_SMALL_TO_RANK = (
-    f"{TOO_SMALL}: the people are easy and the training is short. A row shows that its network can be built, trained "
+    f"{TOO_SMALL}: the data is easy and the training is short. A row shows that its network can be built, trained "
     "and scored, not that it is better or worse than another."
 )
 PUBLISHED = (
@@ -58,11 +58,10 @@ def data_line(setting: Setting, runs: Sequence[Record]) -> str:
     height, width = setting.input[1:]
     samples = sorted({run.samples for run in runs})
     trained = f"{samples[0]:,} training samples" + (" each" if len(samples) == 1 else f" to {samples[-1]:,}")
+    counts = f"{setting.train_samples:,} {setting.unit} for training and {setting.val_samples:,} for scoring"
     return (
-        f"Data: {setting.data}, {setting.train_samples:,} {setting.unit} for training and "
-        f"{setting.val_samples:,} for scoring "
-        f"(fingerprint {setting.data_fingerprint[:8]}). Recipe: {setting.recipe} ({setting.recipe_hash[:8]}), "
-        f"input {height}×{width}, {trained}."
+        f"Data: {setting.data}, {counts} (fingerprint {setting.data_fingerprint[:8]}). "
+        f"Recipe: {setting.recipe} ({setting.recipe_hash[:8]}), input {height}×{width}, {trained}."
     )
 
 

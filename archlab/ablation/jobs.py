@@ -12,6 +12,7 @@ import archlab
 from archlab.ablation.load import load_ablation
 from archlab.ablation.study import Campaign, Row, Scatter, Study, Trainable, networks
 from archlab.core.errors import InputError, Problem
+from archlab.counting.count import cost
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import (
     Recipe,
@@ -177,4 +178,5 @@ def _job(row: Row, setup: TrainingSetup, seed: int, plugin: Sequence[str]) -> Tr
     if refitted:
         spec = archlab.load(row.spec, input=input, plugin=plugin, **{**row.fields, "outputs": setup.outputs})
     spec = in_recipe(spec, setup.recipe)
-    return TrainingJob(row, setup, seed, archlab.spec_hash(spec), archlab.cost(spec).activations, refitted)
+    graph = archlab.assemble(spec)
+    return TrainingJob(row, setup, seed, graph.hash, cost(graph).activations, refitted)

@@ -162,7 +162,8 @@ def _baselines(rows: Sequence[Reported], setting: Setting, shown: Shown, task: A
         guess = next(run.baseline[name] for run in runs if run.baseline.get(name))
         first = task.views[0].key
         texts = [number(guess.get(m.key), m.digits) if view.key == first else EMPTY for view, m in shown]
-        label = f"{name.replace('_', ' ').capitalize()}, no network"
+        title = task.baselines.get(name, name.replace("_", " ")).removeprefix("the ")
+        label = f"{title.capitalize()}, no network"
         made.append((Cell(label), *map(Cell, [EMPTY, *texts, *[EMPTY] * len(_printed_scores(rows))])))
     return made
 

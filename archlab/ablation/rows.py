@@ -48,7 +48,7 @@ def count_network(
 
 @dataclass(frozen=True)
 class Setting:
-    """What two runs must have in common for their scores to share a column."""
+    """What two runs must have in common for their scores to share a column. unit: the name of samples, as `people`."""
 
     task: str
     recipe: str

@@ -67,7 +67,8 @@ def _measured(rows: Sequence[Reported], setting: Setting, first: int, plugin: Se
         ]
         if points:
             title = f"({letters(first + len(made))}) Measured: {setting.data}, {height}×{width}"
-            made.append(Panel(title, _remark(rows, setting), metric.title, tuple(points), measured=True))
+            remark = _remark(rows, setting)
+            made.append(Panel(title, remark, metric.title, tuple(points), measured=True, direction=metric.direction))
     return made
 
 

@@ -82,7 +82,7 @@ class CountedInput:
     @property
     def key(self) -> str:
         """The name as it begins the names of figures: `coco` of `coco_mflops`."""
-        return self.name.lower()
+        return self.name.lower().replace(" ", "_")
 
 
 PAPER_INPUTS = (CountedInput("COCO", (3, 256, 192), 17), CountedInput("MPII", (3, 256, 256), 16))

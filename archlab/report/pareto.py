@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from archlab.tasks.metrics import Direction
+
 Losses = Sequence[Sequence[float]]
 """One row for each candidate and one column for each objective; every objective is minimised."""
 
@@ -24,13 +26,22 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes with its points. Published and measured points never share a panel."""
+    """One pair of axes with its points. Published and measured points never share a panel.
+
+    direction: whether higher or lower scores are better.
+    """
 
     title: str
     remark: str
     y_label: str
     points: tuple[Point, ...]
     measured: bool
+    direction: Direction = "maximize"
+
+    @property
+    def front(self) -> list[Point]:
+        """The points on the Pareto front, from the cheapest to the best."""
+        return pareto(self.points, self.direction)
 
 
 def loss_array(losses: Losses) -> NDArray[np.float64]:
@@ -55,12 +66,13 @@ def non_dominated(losses: Losses) -> NDArray[np.bool_]:
     return best
 
 
-def pareto(points: Sequence[Point]) -> list[Point]:
+def pareto(points: Sequence[Point], direction: Direction = "maximize") -> list[Point]:
     """Return the points that no other dominates in cost and score, from the cheapest to the best.
 
     Of several equal points only the first is returned.
     """
-    best = non_dominated([(point.flops, -point.score) for point in points])
+    sign = -1.0 if direction == "maximize" else 1.0
+    best = non_dominated([(point.flops, sign * point.score) for point in points])
     first: dict[tuple[float, float], Point] = {}
     for point, on_front in zip(points, best, strict=True):
         if on_front:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from archlab.counting.count import MEBI
 from archlab.report.labels import LEADER, XY, Box, place
-from archlab.report.pareto import Panel, Point, pareto
+from archlab.report.pareto import Panel, Point
 from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
 
 MARKER, LABEL_SIZE = 7.0, 8.0
@@ -49,7 +49,7 @@ def _draw(panels: Sequence[Panel]) -> Figure:
 def _draw_panel(ax: Axes, panel: Panel) -> None:
     colour, marker = (MEASURED, "D") if panel.measured else (PUBLISHED, "o")
     scale, unit = _unit(panel.points)
-    front = pareto(panel.points)
+    front = panel.front
     _limits(ax, panel.points, scale)
     ax.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", pad=20)
     ax.text(0, 1.02, panel.remark, transform=ax.transAxes, color=GREY, fontsize=8.5)
@@ -105,7 +105,7 @@ def _draw_labels(ax: Axes, panel: Panel) -> None:
         [text_size(ax, name) for name in names],
         pixels,
         bounds(ax),
-        lines=[*_front_lines(ax, panel.points, scale), *_whiskers(ax, panel.points, pixels)],
+        lines=[*_front_lines(ax, panel.front, scale), *_whiskers(ax, panel.points, pixels)],
         marker=MARKER * ax.figure.dpi / 72 + 4,
     )
     inverse = ax.transData.inverted()
@@ -143,9 +143,9 @@ def _whiskers(ax: Axes, points: Sequence[Point], pixels: Sequence[XY]) -> list[t
     return [((x, y - reach), (x, y + reach)) for (x, y), reach in zip(pixels, reaches, strict=True) if reach]
 
 
-def _front_lines(ax: Axes, points: Sequence[Point], scale: float) -> list[tuple[XY, XY]]:
+def _front_lines(ax: Axes, front_points: Sequence[Point], scale: float) -> list[tuple[XY, XY]]:
     """Return the segments of the front's step line in pixels."""
-    front = [(point.flops / scale, point.score) for point in pareto(points)]
+    front = [(point.flops / scale, point.score) for point in front_points]
     corners = [front[0]]
     for x, y in front[1:]:
         corners += [(x, corners[-1][1]), (x, y)]

@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from archlab.core.files import replacing
+from archlab.core.figures import save_figure
 
 # Okabe and Ito's blue and vermillion: distinguishable with every common form of colour blindness.
 PUBLISHED, MEASURED = "#0072B2", "#D55E00"
@@ -29,7 +29,6 @@ def styled(**changes: Any) -> AbstractContextManager[None]:
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
     """Write a figure to each path, in the format of its ending. Equal figures give equal bytes."""
-    for path in paths:
-        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        with styled(), replacing(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, metadata=metadata)
+    with styled():
+        for path in paths:
+            save_figure(figure, path, DPI)

@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.sample_records import run_of
+from helpers.sample_records import record, run_of
 from helpers.tables import cells
 
+import archlab
+from archlab.ablation import scatter
 from archlab.ablation.captions import NOT_TRAINED, PUBLISHED
 from archlab.ablation.load import load_ablation, load_study
-from archlab.ablation.report import study_tables
+from archlab.ablation.measured import summary
+from archlab.ablation.report import reported_rows, study_tables
 from archlab.report import tables
 from archlab.report.tables import TableSet
 from archlab.training.runs import Record
@@ -113,3 +116,60 @@ def test_a_study_without_published_figures_has_no_columns_for_them(tmp_path: Pat
     heads = [f"{column.group} {column.name}" for table in document.tables for column in table.columns]
     assert not [head for head in heads if "ublished" in head or "printed" in head or "diff" in head]
     assert "ublished" not in tables.markdown(document)
+
+
+DOTS = """
+from archlab.tasks.metrics import Metric, View
+
+class Dots:
+    name, unit = "dots", "pictures"
+    metrics = (Metric("error", "count_error", "counting error", "error", direction="minimize", digits=2),
+               Metric("exact", "exact", "exact counts", unit="percent", uses=frozenset({"table"})))
+    views = (View("all"),)
+    baselines = {"mean": "the mean count"}
+
+TASKS = {"dots": Dots()}
+"""
+
+
+def test_networks_of_another_task_are_reported_by_its_own_metrics_and_at_their_own_input(tmp_path: Path) -> None:
+    (tmp_path / "dots.py").write_text(DOTS)
+    (tmp_path / "dots.yaml").write_text(
+        "kind: ablation\ntitle: T\nsource: S\nrows:\n  - {name: Mine, spec: skip_pose_net}\n"
+    )
+    network = archlab.load("skip_pose_net", input=(3, 64, 64), outputs=3)
+    given = {
+        "task": "dots",
+        "input": (3, 64, 64),
+        "outputs": 3,
+        "data": {"kind": "drawn dots", "fingerprint": "f" * 16, "train_pictures": 40, "val_pictures": 8},
+        "baseline": {"mean": {"count_error": 2.5, "exact": 12.5}},
+    }
+    runs = [
+        record("skip_pose_net", archlab.spec_hash(network), seed=seed, **given,
+               scores={"all": {"count_error": 1.0 + seed, "exact": 50.0}})
+        for seed in (1, 3)
+    ]  # fmt: skip
+    plugin = [str(tmp_path / "dots.py")]
+    made = study_tables(load_study(tmp_path / "dots.yaml"), runs, plugin=plugin)  # type: ignore[arg-type]
+    cost, scores = made.tables
+    assert [(column.group, column.name) for column in scores.columns[2:]] == [
+        ("Measured", "error"),
+        ("Measured", "exact counts"),
+    ]
+    assert [cell.text for cell in scores.rows[0]] == ["Mine", "2", "3.00 ± 1.41", "50.0 ± 0.0"]
+    assert [cell.text for cell in scores.rows[1]] == ["Mean count, no network", "-", "2.50", "12.5"]
+    assert {column.group for column in cost.columns[2:]} == {"MFLOPs, Training input 64×64"}
+    assert all(value in scores.caption[0] for value in ("drawn dots", "40 pictures", "8"))
+    (line,) = made.records
+    assert line["training_input_params"] == archlab.cost(network).params
+    assert (line["all_count_error"], round(line["all_count_error_sd"], 3)) == (3.0, 1.414)
+    assert summary(runs[0], plugin).startswith("error 2.00")
+    (panel,) = scatter.panels(
+        load_study(tmp_path / "dots.yaml"), reported_rows(load_ablation(tmp_path / "dots.yaml"), runs, plugin), plugin
+    )  # type: ignore[arg-type]
+    assert (panel.y_label, panel.direction, [point.score for point in panel.points]) == (
+        "counting error",
+        "minimize",
+        [3.0],
+    )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archlab.report.pareto import Point, dominance, non_dominated, pareto
+from archlab.report.pareto import Panel, Point, dominance, non_dominated, pareto
 
 values = st.integers(0, 4).map(float)
 tables = st.integers(1, 3).flatmap(
@@ -38,6 +38,12 @@ def test_the_front_goes_from_the_cheapest_to_the_best() -> None:
     ]
     assert [point.label for point in pareto(points[::-1])] == ["a", "b", "e"]
     assert pareto([]) == []
+
+
+def test_where_lower_is_better_the_front_goes_down() -> None:
+    points = [Point("a", 1, 9), Point("b", 2, 5), Point("c", 3, 6), Point("d", 4, 1)]
+    assert [point.label for point in pareto(points, "minimize")] == ["a", "b", "d"]
+    assert Panel("", "", "", tuple(points), measured=True, direction="minimize").front == pareto(points, "minimize")
 
 
 def test_of_equal_points_the_first_is_on_the_front() -> None:
