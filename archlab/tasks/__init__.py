@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -13,14 +13,21 @@ TASKS = {"pose": "archlab.tasks.pose.task:POSE"}
 """Built-in tasks by name; each is imported when it is asked for."""
 
 
+DATASETS = {
+    "lsp": "archlab.tasks.pose.data.lsp:write_lsp",
+    "lspet": "archlab.tasks.pose.data.lsp:write_lspet",
+}
+"""Built-in data sets that are converted to COCO's layout, by name."""
+
+
 def tasks(plugin: Iterable[str] = ()) -> dict[str, Any]:
     """Return all tasks by name: built-in ones (`module:object`), from entry points, from the plug-ins' `TASKS`."""
     return plugins.joined(TASKS, "task", plugin)
 
 
-def datasets(plugin: Iterable[str] = ()) -> dict[str, Callable[..., Any]]:
-    """Return the readers of data sets that others add (`archlab.datasets`, the plug-ins' `DATASETS`), by name."""
-    return plugins.joined({}, "dataset", plugin)
+def datasets(plugin: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what converts data sets to COCO's layout, by name: built-in (`module:object`), and from plug-ins."""
+    return plugins.joined(DATASETS, "dataset", plugin)
 
 
 def find_task(name: str, plugin: Iterable[str] = ()) -> Any:
@@ -28,8 +35,12 @@ def find_task(name: str, plugin: Iterable[str] = ()) -> Any:
     known = tasks(plugin)
     if name not in known:
         raise InputError(f"no task is called {name!r}{nearest(name, known)}")
-    found = known[name]
-    if isinstance(found, str):
-        module, _, attribute = found.partition(":")
-        found = getattr(import_module(module), attribute)
-    return found
+    return resolved(known[name])
+
+
+def resolved(entry: Any) -> Any:
+    """Return a table's entry; one that is written `module:object` is imported."""
+    if not isinstance(entry, str):
+        return entry
+    module, _, attribute = entry.partition(":")
+    return getattr(import_module(module), attribute)

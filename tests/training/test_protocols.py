@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.lsp_folder import source as lsp_source
 from helpers.mpii_folder import write_split
 from helpers.training import load_validation, score_network, train, training_people
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from archlab.core import builtin
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data import coco, mpii
 from archlab.tasks.pose.data.dataset import PoseDataset
+from archlab.tasks.pose.data.lsp import write_lspet
 from archlab.tasks.pose.decode import flip_back
 from archlab.tasks.pose.metrics.coco import score_coco, truth_of
 from archlab.tasks.pose.metrics.pckh import GROUPS, pckh_figures, read_predictions, read_truth
@@ -42,6 +44,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     roots["mpii"].mkdir()
     for split, ours in (("train2017", "train"), ("val2017", "valid")):
         write_split(roots["mpii"], ours, coco.load_people(roots["coco"], split, aspect=1.0))
+    roots["lsp"] = folder / "lsp"
+    write_lspet(lsp_source(folder, "lspet"), roots["lsp"])
     return roots
 
 
@@ -62,14 +66,16 @@ def test_every_shipped_recipe_trains_a_few_steps_and_is_scored(
         schedule=replace(recipe.schedule, decay="constant", milestones=()),
         validate_every=None,
     )
-    spec = tiny.make_spec(tmp_path, size=recipe.input, outputs={"coco": 17, "mpii": 16}[recipe.options.dataset])
+    spec = tiny.make_spec(
+        tmp_path, size=recipe.input, outputs={"coco": 17, "mpii": 16, "lsp": 14}[recipe.options.dataset]
+    )
     run = train(spec, small, roots[recipe.options.dataset], out=tmp_path / "runs")
     record = read_record(run)
     assert (record.state, record.samples) == ("done", 4)
-    assert record.data["kind"] == {"coco": "synthetic quick", "mpii": "mpii"}[recipe.options.dataset]
+    assert record.data["kind"] == {"coco": "synthetic quick", "mpii": "mpii", "lsp": "lsp"}[recipe.options.dataset]
     assert set(record.scores) == {f"{kind}_boxes" for kind in recipe.options.all_boxes}
     for scores in [*record.scores.values(), record.baseline["mean_pose"]]:
-        assert ("AP" if recipe.options.dataset == "coco" else "mean_weighted") in scores
+        assert {"coco": "AP", "mpii": "mean_weighted", "lsp": "pck_torso"}[recipe.options.dataset] in scores
     assert evaluate_run(run, roots[recipe.options.dataset]) == record.scores
 
 

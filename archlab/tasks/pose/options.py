@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from archlab.core.errors import Problem
 from archlab.yamlio import Above, AtLeast, AtMost, Item
 
-Dataset = Literal["coco", "mpii"]
+Dataset = Literal["coco", "mpii", "lsp"]
 Crops = Literal["released", "udp"]
 Targets = Literal["released", "dark", "udp"]
 Decoding = Literal["released", "axes", "dark", "udp"]
@@ -64,7 +64,8 @@ class PoseOptions:
     """The fields of a pose recipe that no other task has."""
 
     dataset: Annotated[
-        Dataset, "How the data folder is laid out and scored: COCO's layout, also for other keypoints, or MPII's."
+        Dataset,
+        "The data folder's layout and figures: COCO's, also for other keypoints; MPII's; LSP's as converted.",
     ] = "coco"
     data: Annotated[EmbeddedData | None, "What to make when no data folder is named; null: one must be named."] = None
     sigma: Annotated[float, Above(0), "Standard deviation of a target's Gaussian, heat-map pixels."] = 2.0

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from archlab.core import notes
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_text
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Scores
-from archlab.tasks.pose.data import mpii, sets
+from archlab.tasks.pose.data import lsp, mpii, sets
 from archlab.tasks.pose.data.coco import People, annotation_file
 from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.pose.metrics.coco import (
@@ -30,6 +31,7 @@ from archlab.tasks.pose.metrics.coco import (
 )
 from archlab.tasks.pose.metrics.coco_files import Truth
 from archlab.tasks.pose.metrics.pckh import HeadTruth, pckh_figures, read_truth, write_predictions
+from archlab.tasks.pose.metrics.torso import ENDS, torso_lengths, torso_pck
 from archlab.tasks.pose.options import Boxes, PoseOptions
 from archlab.tasks.pose.predict import Kept, Keypoints, predict
 
@@ -66,8 +68,17 @@ def load_validation(root: Path, options: PoseOptions, input: tuple[int, int]) ->
     truth = people.get("ground_truth") or sets.validation_people(root, options.dataset, aspect=aspect)
     if options.dataset == "mpii":
         return Validation(_heads(root, truth), truth, people)
+    if truth.layout.names == lsp.JOINTS:
+        _count_torsos(truth)
     answers = truth_of(annotation_file(root, VAL), sigmas=truth.layout.sigmas, category=truth.category)
     return Validation(answers, truth, people)
+
+
+def _count_torsos(people: People) -> None:
+    """Note how many people PCK of the torso leaves out."""
+    if left_out := int(np.isnan(torso_lengths(people)).sum()):
+        lacking = f"{left_out} of {len(people)} people lack {' or '.join(ENDS)}"
+        notes.note(f"{lacking}: PCK@0.2 of the torso leaves them out")
 
 
 def _heads(root: Path, people: People) -> HeadTruth | None:
@@ -135,7 +146,8 @@ def _coco_figures(validation: Validation, results: list[dict[str, Any]], points:
     assert isinstance(validation.answers, Truth)
     sigmas = None if truth.layout == COCO else truth.layout.sigmas
     scores = score_coco(validation.answers, results, sigmas=sigmas)
-    return {**scores, "mean_oks": mean_oks(truth, points), "pck": pck(truth, points)}
+    torso = torso_pck(truth, points) if truth.layout.names == lsp.JOINTS else {}
+    return {**scores, "mean_oks": mean_oks(truth, points), **torso, "pck": pck(truth, points)}
 
 
 def _mpii_figures(validation: Validation, points: NDArray[Any]) -> Scores:

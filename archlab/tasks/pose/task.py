@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 GROUND_TRUTH, DETECTOR = "ground_truth_boxes", "detector_boxes"
 _WEIGHTED = "without pelvis and thorax, each joint weighted by how often it is labelled"
+OKS = ("coco", "lsp")
+"""Data sets that are scored by object keypoint similarity."""
 _TABLE, _NOWHERE = frozenset({"table"}), frozenset[str]()
 
 
 def _coco(name: str, title: str, uses: frozenset[str], *, views: tuple[str, ...] = ()) -> Metric:
-    return Metric(name, title, title, uses=uses, views=views, datasets=("coco",))  # type: ignore[arg-type]
+    return Metric(name, title, title, uses=uses, views=views, datasets=OKS)  # type: ignore[arg-type]
 
 
 METRICS = (
-    Metric("ap", "AP", "AP", datasets=("coco",)),
+    Metric("ap", "AP", "AP", datasets=OKS),
     _coco("ap50", "AP50", _TABLE),
     _coco("ap75", "AP75", _TABLE),
     _coco("apm", "APM", _NOWHERE),
@@ -43,7 +45,7 @@ METRICS = (
         colour="#2a9d5c",
         uses=frozenset({"objective", "curve", "table"}),
         views=(GROUND_TRUTH,),
-        datasets=("coco",),
+        datasets=OKS,
         meaning="the mean over people",
     ),
     Metric(
@@ -66,6 +68,16 @@ METRICS = (
     ),
     Metric("pckh_0.11", "mean_weighted_threshold_0.11", "PCKh@0.11", uses=frozenset(), datasets=("mpii",)),
     Metric(
+        "pck_torso",
+        "pck_torso",
+        "PCK@0.2 of the torso",
+        "PCK torso",
+        colour="#7b4fa3",
+        views=(GROUND_TRUTH,),
+        datasets=("lsp",),
+        meaning="the share of joints within 0.2 of the distance from right hip to left shoulder, over people with both",
+    ),
+    Metric(
         "pck",
         "pck",
         "PCK@0.1",
@@ -75,7 +87,7 @@ METRICS = (
         meaning="the share of joints within 0.1 of the box's longer side (on MPII, of the square that its scale spans)",
     ),
 )
-"""COCO's, the mean OKS, MPII's PCKh by the mean that counts joints and by the plain one, and PCK at 0.1 of the box."""
+"""COCO's ten in part, mean OKS, MPII's PCKh by both means, LSP's PCK of the torso, and PCK at 0.1 of the box."""
 
 
 class Pose:

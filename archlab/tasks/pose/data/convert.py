@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.tasks import datasets
+from archlab.tasks import datasets, resolved
 from archlab.tasks.pose.data.coco import load_people
 
 SPLITS = ("train2017", "val2017")
@@ -49,4 +49,5 @@ def _writer(name: str, plugin: Sequence[str]) -> Callable[[Path, Path], Any]:
     if name not in table:
         hint = nearest(name, table) or " (none has been added: see --plugin)"
         raise InputError(f"no data set is called {name!r}{hint}")
-    return table[name]
+    found: Callable[[Path, Path], Any] = resolved(table[name])
+    return found
