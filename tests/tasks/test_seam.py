@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -198,6 +199,19 @@ def test_a_table_shows_its_figures_beside_the_costs(folder: Path) -> None:
     assert "exact counts" in text
     assert "48 pictures for training" in text
     assert "count error in dots" in text
+
+
+def test_a_search_seeks_its_figures(folder: Path) -> None:
+    command = ["search", "search.yaml", "--plugin", PLUGIN, "--jobs", "1", "--device", "cpu"]
+    assert main(command) == 0
+    result: dict[str, Any] = json.loads(Path("searches/search/result.json").read_text())
+    done = [each for each in result["candidates"] if each["outcome"] == "complete"]
+    assert len(result["candidates"]) == 3
+    assert done
+    for each in done:
+        assert set(each["values"]) == {"count_error", "macs"}
+        assert each["values"]["count_error"] == each["rungs"][-1]["count_error"]
+        assert each["proxies"]["gradient_norm"] > 0
 
 
 def test_the_built_in_task_is_the_default() -> None:
