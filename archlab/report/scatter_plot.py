@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from textwrap import wrap
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +19,7 @@ from archlab.report.pareto import Panel, Point
 from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
 
 MARKER, LABEL_SIZE = 7.0, 8.0
+REMARK_WIDTH, REMARK_LEADING = 72, 11.5  # characters, points
 
 
 def figure(panels: Sequence[Panel]) -> Figure:
@@ -31,7 +33,7 @@ def figure(panels: Sequence[Panel]) -> Figure:
 
 def _draw(panels: Sequence[Panel]) -> Figure:
     rows = (len(panels) + 1) // 2
-    made = Figure(figsize=(10.5, 4.3 * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    made = Figure(figsize=(10.5, 4.5 * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     FigureCanvasAgg(made)
     axes = made.subplots(rows, 2, squeeze=False).flat
     for ax, panel in zip(axes, panels, strict=False):
@@ -51,8 +53,10 @@ def _draw_panel(ax: Axes, panel: Panel) -> None:
     scale, unit = _unit(panel.points)
     front = panel.front
     _limits(ax, panel.points, scale)
-    ax.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", pad=20)
-    ax.text(0, 1.02, panel.remark, transform=ax.transAxes, color=GREY, fontsize=8.5)
+    remark = "\n".join(line for each in panel.remark.splitlines() for line in wrap(each, REMARK_WIDTH))
+    pad = 20 + REMARK_LEADING * remark.count("\n")
+    ax.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", pad=pad)
+    ax.text(0, 1.02, remark, transform=ax.transAxes, color=GREY, fontsize=8.5, gid="remark")
     ax.set_xlabel(f"{unit} by the paper's counter")
     ax.set_ylabel(panel.y_label)
     ax.grid(color=LINES, linewidth=0.7)

@@ -144,6 +144,17 @@ def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time
     assert [path.read_bytes() for path in write_report("figure4", records, tmp_path)] == before
 
 
+@pytest.mark.parametrize("remark", ["short", "first\nsecond", "a machine with a long name " * 6])
+def test_the_remark_below_a_title_covers_neither_the_title_nor_the_panel(remark: str) -> None:
+    figure = plots.figure([Panel("A title", remark, "AP", (Point("a", 1e9, 1.0), Point("b", 2e9, 2.0)), measured=True)])
+    (ax,) = [each for each in figure.axes if each.texts]
+    (text,) = [each for each in ax.texts if each.get_gid() == "remark"]
+    title = next(each for each in (ax.title, ax._left_title, ax._right_title) if each.get_text())
+    below, above, inside = (each.get_window_extent() for each in (text, title, ax))
+    assert inside.y1 <= below.y0 < below.y1 <= above.y0 < above.y1 <= figure.bbox.y1
+    assert below.x1 <= figure.bbox.x1 / 2
+
+
 def test_points_of_one_cost_and_score_can_be_drawn() -> None:
     panel = Panel("t", "r", "AP", (Point("only", 1e9, 0.0),), measured=True)
     assert len(extents(plots.figure([panel]))[0][1]) == 1
