@@ -1,1 +1,1 @@
-"""Search: spaces of networks, studies that explore them, and what a study found."""
+"""Search: spaces of networks, the studies that explore them, and their results."""

@@ -1,4 +1,4 @@
-"""The candidates of a search: where its result is read from, the best of them, one by its number, and its file."""
+"""The candidates of a search: reading its result, the best candidates, one by its number, and its file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTCOMES = {"complete": "trained to the end", "stopped": "stopped at a rung", "f
 
 @dataclass(frozen=True)
 class Side:
-    """A network that is compared. `candidate`: the trial or reference that it is; None of one that was not trained."""
+    """A network to compare; `candidate` is its trial or reference, None if it was not trained."""
 
     label: str
     spec: Spec
@@ -65,17 +65,17 @@ def result_of(
     data: Path | None = None,
     plugin: tuple[str, ...] = (),
 ) -> Result:
-    """What a search has found: by its name or file from its study, else from a `result.json`, or a folder with one.
+    """Return what a search has found: from its study by name or file, or from a `result.json` or a folder with one.
 
-    Raises InputError for a search that was never begun there.
+    Raises InputError if the search was never started there.
     """
     if is_result(study):
         return read_result(result_file(Path(study)))
     name = builtin.find(study, "studies", "*.yaml", "search").stem
     folder = searches / name
     if storage is None and not folder.is_dir():
-        begin = f"`archlab search {study}` begins it, and --searches says where it lies"
-        raise InputError(Problem(f"there is no study of this search: {begin}", file=str(folder)))
+        begin = f"`archlab search {study}` starts it, and --searches names its folder"
+        raise InputError(Problem(f"this search has no study; {begin}", file=str(folder)))
     from archlab.search.options import SearchOptions
     from archlab.search.run import result_of as collected  # last, since it imports PyTorch and Optuna
 
@@ -84,13 +84,13 @@ def result_of(
         return collected(options)
     except InputError as error:
         if (kept := folder / "result.json").is_file():
-            here = Problem("what it had found can be read from here", file=str(kept))
+            here = Problem("its earlier result is here", file=str(kept))
             raise InputError([*error.problems, here]) from None
         raise
 
 
 def candidate_of(result: Result, number: str) -> Candidate:
-    """A trial by its number; InputError with those that there are."""
+    """Return a trial by its number. Raises InputError with the numbers that exist."""
     found = {str(candidate.number): candidate for candidate in result.candidates}
     if number in found:
         return found[number]
@@ -102,9 +102,9 @@ def candidate_of(result: Result, number: str) -> Candidate:
 
 
 def best(result: Result, *, by: str | None = None, most: int | None = None) -> list[Candidate]:
-    """The front, or the first `most` complete candidates by one figure; equal ones in the order of their numbers.
+    """Return the front, or the first `most` complete candidates by one figure, ties by number.
 
-    `by`: an objective, in its direction; or another score, upwards, or cost, downwards.
+    by: an objective, another score, or a cost.
     """
     if by is None:
         return front(result)[:most]
@@ -126,12 +126,12 @@ def _objective(result: Result, name: str) -> Objective:
 
 
 def spec_of(candidate: Candidate, plugin: Iterable[str] = ()) -> Spec:
-    """A candidate's network from its YAML."""
+    """Return a candidate's network from its YAML."""
     return load_text(candidate.spec, candidate.name, plugin=plugin)
 
 
 def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
-    """What a user names for a comparison: a trial by its number, or a network, which is taken at the study's input.
+    """Return what a user names for a comparison: a trial by its number, or a network at the study's input.
 
     A network that is a reference of the study or one of its trials, by its hash, has their scores.
     """
@@ -147,7 +147,7 @@ def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
 
 
 def as_variant(result: Result, candidate: Candidate) -> str:
-    """An ordinary variant's file, with a comment that says where it comes from and what it scored."""
+    """Return the text of a network's file, with a comment on its origin and its scores."""
     scores = [
         quantity(name, result).phrase(found.mean)
         for name in shown_scores(result, [candidate])
@@ -170,7 +170,7 @@ def as_variant(result: Result, candidate: Candidate) -> str:
 
 
 def as_json(result: Result, candidate: Candidate) -> dict[str, Any]:
-    """A line of `archlab best --json`: the means over seeds, and their 95 % intervals where there are several."""
+    """Return a candidate as plain data: means over seeds, with 95 % intervals if there are several."""
     found = {o.name: known(candidate, o.name) for o in result.objectives}
     return {
         "number": candidate.number,
@@ -186,7 +186,7 @@ def as_json(result: Result, candidate: Candidate) -> dict[str, Any]:
 
 
 def in_full(result: Result, candidate: Candidate, plugin: Iterable[str] = ()) -> dict[str, Any]:
-    """What `archlab show --json` prints: also the scores at each rung reached and from each seed, and the network."""
+    """Return a candidate as plain data, with the scores at each rung and of each seed, and its network."""
     rungs = [{**asdict(result.rungs[i]), "scores": dict(found)} for i, found in by_rung(result, candidate).items()]
     return {
         **as_json(result, candidate),

@@ -1,4 +1,4 @@
-"""Zero-cost proxies: what one mini-batch says about a network before any training."""
+"""Zero-cost proxies: scores of an untrained network from one mini-batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 NORMS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
-"""Activations that pass one half of their input; hswish and SiLU are ReLUs with a smooth kink."""
+"""Activations that pass half of their input; hswish and SiLU are smooth ReLUs."""
 JACOB_FLOOR = 1e-5
 ZEN_STEP = 1e-2
 
@@ -37,11 +37,12 @@ Proxy = Callable[[Network, Batch, Loss], float]
 def measure(
     spec: Spec, names: Sequence[str], batch: Batch, loss: Loss, *, seed: int = 0, device: torch.device = CPU
 ) -> dict[str, float]:
-    """The proxies of these names, each at weights begun anew as it needs (`STARTS`); NaN where one is not finite.
+    """Return the proxies of these names, each with weights initialised as it needs (`STARTS`); NaN if not finite.
 
-    batch: `image` (N, 3, H, W), `target` (N, K, h, w), `weight` (N, K, 1), N >= 2. Weights and noise follow from `seed`
-    alone, drawn on the CPU whatever the device: a proxy's value does not depend on which others are asked for, and the
-    caller's generators stay as they are. Raises InputError for names that are no proxy's.
+    batch: `image` (N, 3, H, W) with N >= 2, and what the task's `loss` reads.
+
+    Weights and noise are determined by `seed` and drawn on the CPU for any device, so a value does not depend on the
+    other proxies, and the caller's generators do not change. Raises InputError for unknown names.
     """
     unknown = [name for name in names if name not in PROXIES]
     if unknown:
@@ -69,26 +70,28 @@ def _seed(seed: int) -> None:
 
 
 def proxy_batch(samples: Samples, n: int, seed: int) -> Batch:
-    """A batch of `n` different people, chosen by `seed` alone; InputError where there are not so many."""
+    """Return a batch of `n` different samples, chosen by `seed`. Raises InputError if there are fewer."""
     if not 2 <= n <= len(samples):
-        raise InputError(Problem(f"a batch of {n}: must be 2 to {len(samples)}, the people there are", "proxies"))
+        raise InputError(
+            Problem(f"a batch of {n} samples must be 2 to {len(samples)}, the training samples", "proxies")
+        )
     rows = np.random.default_rng(seed).permutation(len(samples))[:n].tolist()
     return next(samples.batches([rows]))
 
 
 def synflow(network: Network, batch: Batch, loss: Loss) -> float:
-    """sum over weights of |w dR/dw|, R = sum of f(1), f the network made linear with every weight's absolute value.
+    """Return the sum over weights of |w dR/dw|, R = sum of f(1), f the linearised network with absolute weights.
 
-    R is the sum over all paths from a pixel to a heat-map of the product of their |w|, and the weights of any one layer
-    that all paths cross give R by themselves: a chain of L layers has the value L R. Convolutions and linear layers
-    count, biases and norms do not. Tanaka et al. 2020, section 6; summed over the network as Abdelfattah et al. 2021,
-    section 3.2. Data-free: one image of ones, whatever the batch holds.
+    R is the sum over all paths from input to output of the product of their |w|. Each layer that all paths cross gives
+    R, so a chain of L layers has the value L R. Convolutions and linear layers count, biases and norms do not. Tanaka
+    et al. 2020, section 6; summed over the network as in Abdelfattah et al. 2021, section 3.2. Data-free: the input is
+    one image of ones, and the batch is not used.
 
-    Linear: norms are taken away (the authors run them in evaluation at their start, which is the identity but for
-    epsilon; batch statistics would divide the flow away), and so are activations: all signals are positive, where ReLU
-    is the identity, while ReLU6 would cut them at 6. A product with a gate would be of degree two in the signal and
-    no longer a sum over paths; a gate is held at 1, so layers that feed gates alone add nothing. In float64, since the
-    values span a hundred decades, and therefore on the CPU.
+    Linearised: norms are removed (the authors run them in evaluation mode at initialisation, which is the identity up
+    to epsilon; batch statistics would normalise the flow). Activations are removed: all signals are positive, where
+    ReLU is the identity, but ReLU6 would clip. A product with a gate would be of degree two in the signal and no sum
+    over paths, so gates are held at 1, and layers that feed only gates add nothing. In float64 on the CPU, since the
+    values span a hundred decades.
     """
     linear = build(linearised(network.graph)).eval().double()
     linear.load_state_dict(network.state_dict(), strict=False)  # all but the norms'
@@ -102,7 +105,7 @@ def synflow(network: Network, batch: Batch, loss: Loss) -> float:
 
 
 def linearised(graph: Graph) -> Graph:
-    """The graph without norms and activations, every product replaced by its first factor."""
+    """Return the graph without norms and activations, with every product replaced by its first factor."""
     nodes = tuple(replace(node, leaves=tuple(map(_linear, node.leaves))) for node in graph.nodes)
     return replace(graph, nodes=nodes)
 
@@ -115,12 +118,12 @@ def _linear(leaf: Leaf) -> Leaf:
 
 
 def naswot(network: Network, batch: Batch, loss: Loss) -> float:
-    """log det K, K_ij = the number of rectifier inputs whose sign images i and j share.
+    """Return log det K, K_ij = the number of rectifier inputs whose sign images i and j share.
 
-    Two images with one code make K singular: NaN. Mellor et al. 2021, section 3. The authors look at ReLUs; hswish and
-    SiLU have no code of their own, so their inputs' signs stand for one. Sigmoids, which halve nothing, are left out,
-    and so is what a user's own module rectifies in a function and not a layer. Norms use the batch's statistics, as the
-    authors' do: the value depends on which images are together, not on their order.
+    Two images with equal codes make K singular: NaN. Mellor et al. 2021, section 3. The authors use ReLUs; for hswish
+    and SiLU, the sign of the input is the code. Sigmoids, and rectifiers that a user's module calls as functions, are
+    left out. Norms use the batch's statistics, as the authors' do, so the value depends on which images are together,
+    not on their order.
     """
     n = len(batch["image"])
     kernel = np.zeros((n, n))
@@ -137,13 +140,13 @@ def naswot(network: Network, batch: Batch, loss: Loss) -> float:
 
 
 def jacob_cov(network: Network, batch: Batch, loss: Loss) -> float:
-    """-sum_i [log(v_i + k) + 1 / (v_i + k)], v_i the eigenvalues of the correlation matrix of the rows J_n, k = 1e-5.
+    """Return -sum_i [log(v_i + k) + 1 / (v_i + k)], v_i the eigenvalues of the rows J_n's correlations, k = 1e-5.
 
-    J_n is the slope of the sum of all outputs by image n, flattened; at most -N, where no two rows are correlated.
-    Mellor et al. 2020 (the first version), section 3. Norms use the batch's statistics, as in the authors' code, so a
-    row holds what its image does to the others too, and where no rectifier follows the last norm the sum of all outputs
-    is a constant, whose slopes are rounding and say nothing. Eigenvalues are those of a symmetric matrix (a general
-    solver gives complex ones) and not below 0.
+    J_n is the gradient of the sum of all outputs by image n, flattened. The maximum is -N, if no two rows are
+    correlated. Mellor et al. 2020 (the first version), section 3. Norms use the batch's statistics, as in the authors'
+    code, so a row includes its image's effect on the others. If no rectifier follows the last norm, the sum of all
+    outputs is constant and the gradients are only rounding. Eigenvalues are those of a symmetric matrix (a general
+    solver gives complex ones), clipped at 0.
     """
     images = batch["image"].detach().requires_grad_()
     (slopes,) = torch.autograd.grad(network(images).sum(), images)
@@ -156,7 +159,7 @@ def jacob_cov(network: Network, batch: Batch, loss: Loss) -> float:
 
 
 def gradient_norm(network: Network, batch: Batch, loss: Loss) -> float:
-    """sum over layers of ||dL/dW||_2, L the task's training loss of the batch.
+    """Return the sum over layers of ||dL/dW||_2, L the task's training loss of the batch.
 
     W: the weights of convolutions and linear layers. Abdelfattah et al. 2021, section 3.2.
     """
@@ -166,14 +169,13 @@ def gradient_norm(network: Network, batch: Batch, loss: Loss) -> float:
 
 
 def zen(network: Network, batch: Batch, loss: Loss) -> float:
-    """log E ||f(x) - f(x + a e)||_F + sum over batch norms of log sqrt(mean over channels of the batch's variance).
+    """Return log E ||f(x) - f(x + a e)||_F + sum over batch norms of log sqrt(mean over channels of the variance).
 
-    x, e ~ N(0, 1) of the batch's shape (its content is not used), a = 0.01, all weights N(0, 1): the norms keep the
-    signal finite, and their variances give back the scale that they took. Weights before a norm c times as large add
-    log c. Lin et al. 2021 (Zen-NAS), Algorithm 1, with three differences: f is the whole network and not what stands
-    before the pooling, which a network of heat-maps does not have; sums of branches, shortcuts too, stay where the
-    authors take shortcuts away; and variances are the first pass's own, while the authors' code reads running averages
-    that began at 1. The norms of gates count as all others do.
+    x, e ~ N(0, 1) of the batch's shape (its content is not used), a = 0.01, all weights N(0, 1). Norms keep the signal
+    finite, and their variances restore the scale that they removed. Scaling the weights before a norm by c adds log c.
+    Lin et al. 2021 (Zen-NAS), Algorithm 1, with three differences: f is the whole network, since a network of heat-maps
+    has no final pooling; sums of branches, shortcuts included, are kept, where the authors remove shortcuts; variances
+    are those of the first pass, where the authors' code reads running averages that start at 1. Norms of gates count.
     """
     scales: list[float] = []
 
@@ -192,7 +194,7 @@ def zen(network: Network, batch: Batch, loss: Loss) -> float:
 
 
 def weights(network: nn.Module) -> list[Tensor]:
-    """Of convolutions and linear layers, in order."""
+    """Return the weights of convolutions and linear layers, in order."""
     return [module.weight for module in network.modules() if isinstance(module, WEIGHTED)]
 
 
@@ -200,7 +202,7 @@ def weights(network: nn.Module) -> list[Tensor]:
 def _watched(
     network: nn.Module, kinds: type[Any] | tuple[type[Any], ...], look: Callable[[Tensor], None]
 ) -> Iterator[None]:
-    """Show `look` the input of every call of these layers, before an in-place one changes it."""
+    """Call `look` with the input of every call of these layers, before an in-place layer changes it."""
     layers = [module for module in network.modules() if isinstance(module, kinds)]
     hooks = [layer.register_forward_pre_hook(lambda _, given: look(given[0])) for layer in layers]
     try:
@@ -211,7 +213,7 @@ def _watched(
 
 
 def kaiming(network: nn.Module) -> None:
-    """Weights N(0, 2 / fan_in), biases 0, norms 1 and 0, so that signals keep their size through any depth.
+    """Set weights to N(0, 2 / fan_in), biases to 0, norms to 1 and 0, so that signals keep their scale at any depth.
 
     A spec's own N(0, 0.001) is for training: at it synflow and the gates vanish, and norms divide by their epsilon.
     By fan_in, since the fan_out of a depthwise convolution as torch counts it is its width times too large.
@@ -220,7 +222,7 @@ def kaiming(network: nn.Module) -> None:
 
 
 def gaussian(network: nn.Module) -> None:
-    """Weights N(0, 1), biases 0, norms 1 and 0."""
+    """Set weights to N(0, 1), biases to 0, norms to 1 and 0."""
     _begin(network, nn.init.normal_)
 
 
@@ -244,4 +246,4 @@ PROXIES: dict[str, Proxy] = {
     "zen": zen,
 }
 STARTS: dict[str, Callable[[nn.Module], None]] = {"zen": gaussian}
-"""How the weights begin for a proxy; `kaiming` for those that are not here."""
+"""The initialisation that a proxy needs; `kaiming` for all others."""

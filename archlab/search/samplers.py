@@ -1,4 +1,4 @@
-"""Optuna samplers that only propose what passes the gate, and regularised evolution as one of them."""
+"""Optuna samplers whose proposals all pass the gate, including regularised evolution."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from archlab.search.space.points import cross, mutate
 from archlab.search.space.space import Space
 
 ASKED = 10
-"""How often a sampler is asked for a candidate that passes; then the way on from its last proposal is searched."""
+"""How often a sampler is asked for a candidate that passes, before a walk from its last proposal is tried."""
 NEARBY = 300
 ROUNDS, POOL, PARENTS, LOOKED_AT = 2, 100, 4, 20
-"""Of the Gaussian process: how often, among how many, from how many, and of how many it is seen whether they pass."""
+"""For the Gaussian process: rounds, candidates per round, their parents, and how many of the best are checked."""
 
 SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -34,11 +34,11 @@ SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 class GatedSampler(BaseSampler):
     """Asks another sampler until a proposal passes the gate, so that a refused candidate never becomes a trial.
 
-    Where the sampler's proposals keep failing, single changes are made to its last one until it passes. Every parameter
-    of the space is an integer, the number of its choice; those that are not active count for nothing. A proposal
-    follows from the seed, the trial's number and the trials before it: a study goes on after a restart as if there had
-    been none. Only the Gaussian process is kept within a process, as its next fit takes half the time; it begins anew
-    from the number of the trial. No two trials are of one network where workers take turns to propose.
+    If the sampler's proposals keep failing, its last one is changed step by step until it passes. Every parameter of
+    the space is an integer, the number of its choice; inactive ones are ignored. A proposal is determined by the seed,
+    the trial's number and the earlier trials, so a study continues after a restart as if there had been none. Only the
+    Gaussian process is kept within a process, because its next fit then takes half the time; a new process starts it
+    from the trial's number. No two trials have the same network if workers propose one at a time.
     """
 
     def __init__(self, space: Space, form: SamplerForm, seed: int) -> None:
@@ -70,21 +70,21 @@ class GatedSampler(BaseSampler):
         raise AssertionError(f"{param_name} is not a parameter of {self.space.name}")
 
     def point(self, parameters: Mapping[str, Any]) -> Point:
-        """The point of a trial's parameters."""
+        """Return the point of a trial's parameters."""
         return self.space.canonical(tuple(parameters.get(p.name, 0) for p in self.space.parameters))
 
     def parameters(self, point: Point) -> dict[str, int]:
-        """Those of a trial. What is not active has its first choice, so that equal points are equal trials."""
+        """Return a trial's parameters; inactive ones have their first choice, so that equal points are equal trials."""
         choices = {p.name: max(c, 0) for p, c in zip(self.space.parameters, point, strict=True)}
         return {name: choices[name] for name in self.sizes}
 
     def is_new(self, point: Point) -> bool:
-        """Whether it would pass the gate."""
+        """Return whether a point would pass the gate."""
         found = self.gate.look(point)
         return not found.excess and found.key not in self.gate.known
 
     def _learn(self, study: optuna.Study, mine: FrozenTrial) -> None:
-        """Know the networks of all other trials, of other workers too."""
+        """Add the networks of all other trials, also of other workers, to those the gate knows."""
         for trial in study.get_trials(deepcopy=False):
             if (
                 trial.number not in self._seen
@@ -116,7 +116,7 @@ class GatedSampler(BaseSampler):
         if self.form.name == "gp":
             self._kept = inner
         space = self.infer_relative_search_space(study, trial)
-        for _ in range(1 if inner is self._kept else ASKED):  # which has looked for one that passes already
+        for _ in range(1 if inner is self._kept else ASKED):  # it has already looked for one that passes
             found = inner.sample_relative(study, trial, space)
             if not found:
                 return
@@ -126,10 +126,10 @@ class GatedSampler(BaseSampler):
 
 
 class JudgedStudy(optuna.Study):
-    """A study as samplers see it: a trial that reached a rung is complete, with what it scored at the first one.
+    """A study in which every trial that reached a rung is complete, with its objectives at the first rung.
 
-    So they learn from trials that a rung stopped, of which Optuna's samplers for several objectives take no values,
-    and compare all at the same length of training.
+    Samplers learn from it. Optuna's samplers for several objectives would ignore stopped trials, and all trials are
+    compared after the same training.
     """
 
     def __init__(self, study: optuna.Study, known: dict[int, FrozenTrial]) -> None:
@@ -152,9 +152,9 @@ class JudgedStudy(optuna.Study):
 
 
 def losses_of(trial: FrozenTrial, study: optuna.Study) -> list[float] | None:
-    """A trial's objectives at the first rung that it was judged at, or else in the end, all to be made small.
+    """Return a trial's objectives at its first rung, or at the end if there is no rung, all minimised.
 
-    None of one that is not finished or failed: a candidate that cannot be trained is nobody's parent.
+    None for a trial that failed or is not finished: it cannot be a parent.
     """
     if trial.state not in SCORED:
         return None
@@ -164,15 +164,15 @@ def losses_of(trial: FrozenTrial, study: optuna.Study) -> list[float] | None:
 
 
 def signed(values: Sequence[float], study: optuna.Study) -> list[float]:
-    """Objectives, all to be made small."""
+    """Return objectives with signs such that all are minimised."""
     up = optuna.study.StudyDirection.MAXIMIZE
     return [-value if direction == up else value for value, direction in zip(values, study.directions, strict=True)]
 
 
 def parents_of(study: optuna.Study, form: SamplerForm) -> list[FrozenTrial]:
-    """The population: the youngest trials that have scores, whatever these are; none until there are enough.
+    """Return the population: the youngest trials with scores, whatever these are; none until there are enough.
 
-    Real, "Regularized evolution" (2019), algorithm 1: so all age and leave.
+    Real, "Regularized evolution" (2019), algorithm 1: the oldest leaves.
     """
     scored = [trial for trial in study.get_trials(deepcopy=False) if losses_of(trial, study) is not None]
     young = sorted(scored, key=lambda trial: trial.number)[-form.population :]
@@ -180,22 +180,22 @@ def parents_of(study: optuna.Study, form: SamplerForm) -> list[FrozenTrial]:
 
 
 def fittest(parents: Sequence[FrozenTrial], study: optuna.Study, form: SamplerForm, random: Random) -> FrozenTrial:
-    """The winner of a tournament among a few by chance: by non-dominated rank, then by crowding among the few."""
+    """Return the winner of a random tournament: by non-dominated rank, then by crowding in the tournament."""
     chosen = random.sample(parents, min(form.tournament, len(parents)))
     return chosen[best_first([losses_of(trial, study) or () for trial in chosen])[0]]
 
 
 class PooledGP(optuna.samplers.GPSampler):
-    """Optuna's Gaussian process, whose acquisition is climbed among candidates that pass the gate.
+    """Optuna's Gaussian process, with its acquisition function maximised over candidates that pass the gate.
 
-    Optuna climbs it one parameter at a time, a call for each: a second a proposal where there are 30 parameters, and
-    a summit that the gate mostly refuses. Here POOL changes and crossings of members of the front are judged in one
-    batch, the best that pass are the next parents, ROUNDS times, and the best of all is proposed: never further from
-    the front than that. Overriding this method is what Optuna offers for it.
+    Optuna maximises it one parameter at a time, which takes a second per proposal for 30 parameters and mostly ends at
+    a point that the gate refuses. Here POOL mutations and crossovers of the front's members are evaluated in a batch;
+    the best that pass are the next parents, for ROUNDS rounds, and the best of all is proposed. Proposals stay near
+    the front. Optuna offers this method for overriding.
     """
 
     def __init__(self, gated: GatedSampler, seed: int) -> None:
-        # Scores of a training are noisy, so the noise is fitted.
+        # Scores of trainings are noisy, so the noise is fitted.
         super().__init__(n_startup_trials=gated.form.startup, deterministic_objective=False, seed=seed)
         self._gated = gated
         self._forms: NDArray[np.float64] = np.array(list(gated.sizes.values()), float)
@@ -215,7 +215,7 @@ class PooledGP(optuna.samplers.GPSampler):
         return self._row(parents[0])
 
     def _row(self, point: Point) -> NDArray[np.float64]:
-        """As Optuna's Gaussian process has it: in the middle of as many equal parts of 0 to 1 as there are choices."""
+        """Return a point as Optuna's Gaussian process encodes it: choices as the centres of equal parts of [0, 1]."""
         choices = np.array(list(self._gated.parameters(point).values()), float)
         row: NDArray[np.float64] = (choices + 0.5) / self._forms
         return row
@@ -226,7 +226,7 @@ class PooledGP(optuna.samplers.GPSampler):
 
 
 def _child(space: Space, parents: Sequence[Point], random: Random) -> Point:
-    """One with one or two changes, or, as often, a crossing of two, which may be the same, with one."""
+    """Return a mutation of a parent or, with probability 1/2, of a crossover of two parents, which may be equal."""
     one, other = random.choice(parents), random.choice(parents)
     if random.random() < 0.5:
         one = cross(space, one, other, random)

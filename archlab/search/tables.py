@@ -1,4 +1,4 @@
-"""What the commands on a search's candidates print, as tables."""
+"""The tables that the commands on a search's candidates print."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from archlab.search.report.quantities import COSTS, quantity
 from archlab.search.results import Candidate, Result
 from archlab.search.space.sample import choices
 
-NOT_FOUND_YET = "No trial was trained to the end yet."
+NOT_FOUND_YET = "No trial has been trained to the end yet."
 
 
 def best(result: Result, found: Sequence[Candidate], by: str | None) -> Table:
-    """The front, or the best by one figure, with the references below."""
+    """Return the front, or the best by one figure, followed by the references."""
     shown = [*found, *result.references]
     names = [
         *(o.name for o in result.objectives),
@@ -44,7 +44,7 @@ def best(result: Result, found: Sequence[Candidate], by: str | None) -> Table:
     )
     heading = f"{result.study}: best by {quantity(by, result).label}" if by else f"{result.study}: the front ({sought})"
     caption = [] if found else [NOT_FOUND_YET]
-    caption += ["Networks by name are the references, from outside the search."] if result.references else []
+    caption += ["Networks with a name are references from outside the search."] if result.references else []
     if any(len(c.seeds) > 1 for c in shown):
         caption.append("±: half the 95 % t-interval of the mean over seeds.")
     if any(len(c.seeds) < 2 for c in found):
@@ -53,7 +53,7 @@ def best(result: Result, found: Sequence[Candidate], by: str | None) -> Table:
 
 
 def trial(result: Result, candidate: Candidate) -> list[Table]:
-    """One trial: what it costs, scored, and chose."""
+    """Return one trial: its costs, scores and choices."""
     on_front = ", on the front" if candidate in front(result) else ""
     at = f" ({deepest(result, candidate)})" if candidate.outcome == "stopped" else ""
     lines = {
@@ -103,7 +103,7 @@ def _scores(result: Result, candidate: Candidate) -> Iterator[Table]:
 
 
 def compared(result: Result, a: Side, b: Side, found: Sequence[Difference]) -> list[Table]:
-    """Costs and scores of two networks, then the fields in which they differ."""
+    """Return the costs and scores of two networks, and the fields in which they differ."""
     heads = Column("", align="l"), Column(a.label), Column(b.label)
     rows = [
         (Cell(COSTS[n].title), Cell(COSTS[n].text(a.cost[n])), Cell(COSTS[n].text(b.cost[n])),
@@ -116,15 +116,15 @@ def compared(result: Result, a: Side, b: Side, found: Sequence[Difference]) -> l
         change = Cell(signed(other[0] - one[0], 1) if one and other else EMPTY)
         rows.append((Cell(key), Cell(one[1] if one else EMPTY), Cell(other[1] if other else EMPTY), change))
     sizes = Table(f"{a.label} and {b.label}, {result.study}", (*heads, Column("difference")), tuple(rows), ())
-    same = "the same network" if a.hash == b.hash else "the files say the same of both"
+    same = "the same network" if a.hash == b.hash else "both files have the same fields"
     columns = Column("Field", align="l"), Column(a.label, align="l"), Column(b.label, align="l")
     lines = tuple((Cell(each.field), Cell(_shown(each.a)), Cell(_shown(each.b))) for each in found)
-    caption = ("What is left at its default is filled in. Positions count from 0.",) if found else (f"None: {same}.",)
+    caption = ("Defaults are filled in. Positions count from 0.",) if found else (f"None: {same}.",)
     return [sizes, Table("Fields in which they differ", columns, lines, caption)]
 
 
 def _by_rung(result: Result, side: Side) -> dict[str, tuple[float, str]]:
-    """Scores under what they are and where, as numbers and as text; of the last rung with the interval over seeds."""
+    """Return scores by name and rung, as number and as text; at the last rung with the interval over seeds."""
     candidate = side.candidate
     if not candidate:
         return {}

@@ -162,7 +162,7 @@ def test_a_wrong_field_is_named_with_its_place(
     [
         ("limits: {mac: {max: 1e8}}", "limits.mac", "did you mean 'macs'"),
         ("limits: {macs: {}}", "limits", "`min`, `max`"),
-        ("limits: {macs: {min: 3e8, max: 1e8}}", "limits", "above the most"),
+        ("limits: {macs: {min: 3e8, max: 1e8}}", "limits", "above `max`, 1e+08"),
         ("proxies: [naswot, naswort]", "proxies", "did you mean 'naswot'"),
         ("proxies: [naswot, naswot]", "proxies", "'naswot' is listed twice"),
         ("sampler: {name: tep}", "sampler.name", "did you mean 'tpe'"),

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from helpers import dots_task
 from helpers.paths import REPOSITORY
 
 from archlab.cli import main
+from archlab.search.results import read_result
 from archlab.tasks import find_task
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import load_recipe, recipe_hash
@@ -80,6 +80,7 @@ def dying(self, rows):
         yield batch
 task.DotsSamples.batches = dying
 from archlab.cli import main
+from archlab.search.results import read_result
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -201,17 +202,47 @@ def test_a_table_shows_its_figures_beside_the_costs(folder: Path) -> None:
     assert "count error in dots" in text
 
 
-def test_a_search_seeks_its_figures(folder: Path) -> None:
-    command = ["search", "search.yaml", "--plugin", PLUGIN, "--jobs", "1", "--device", "cpu"]
-    assert main(command) == 0
-    result: dict[str, Any] = json.loads(Path("searches/search/result.json").read_text())
-    done = [each for each in result["candidates"] if each["outcome"] == "complete"]
-    assert len(result["candidates"]) == 3
-    assert done
-    for each in done:
-        assert set(each["values"]) == {"count_error", "macs"}
-        assert each["values"]["count_error"] == each["rungs"][-1]["count_error"]
-        assert each["proxies"]["gradient_norm"] > 0
+def test_a_search_minimises_its_error_through_rungs_proxies_and_the_report(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "search.yaml", "--plugin", PLUGIN, "--jobs", "1", "--device", "cpu"]) == 0
+    result = read_result(folder / "searches" / "search" / "result.json")
+    assert len(result.candidates) == 3
+    assert result.complete
+    assert [(each.name, each.direction) for each in result.scores] == [
+        ("count_error", "minimize"), ("exact", "maximize"),
+    ]  # fmt: skip
+    for candidate in result.candidates:
+        assert candidate.rungs[0].keys() == {"count_error", "exact"}
+        assert candidate.proxies["gradient_norm"] > 0
+    for candidate in result.complete:
+        assert candidate.values == {"count_error": candidate.rungs[-1]["count_error"], "macs": candidate.cost["macs"]}
+    errors = {c.number: c.values["count_error"] for c in result.complete}
+    front = result.front()
+    assert front["count_error"].min() == min(errors.values())
+    assert not any(
+        (other.values["count_error"], other.cost["macs"]) < (row["count_error"], row["macs"])
+        and other.cost["macs"] <= row["macs"]
+        for _, row in front.iterrows()
+        for other in result.complete
+    )
+    best = min(errors, key=lambda number: (errors[number], number))
+    text = (folder / "searches" / "search" / "search.md").read_text()
+    assert f"The best by count error is number {best}" in text
+    capsys.readouterr()
+    assert main(["best", "searches/search", "--objective", "count_error", "-n", "1", "--json"]) == 0
+    assert [each["number"] for each in json.loads(capsys.readouterr().out)] == [best]
+
+
+def test_an_objective_of_another_task_or_direction_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FILES["search.yaml"].replace(
+        "{count_error: minimize, macs: minimize}", "{count_error: maximize, pck: maximize}"
+    )
+    (folder / "search.yaml").write_text(text)
+    assert main(["search", "search.yaml", "--plugin", PLUGIN]) == 2
+    told = capsys.readouterr().err
+    assert "search.yaml:4:27: objectives.count_error: must be minimize" in told
+    assert "search.yaml:4:37: objectives.pck: " in told
 
 
 def test_the_built_in_task_is_the_default() -> None:

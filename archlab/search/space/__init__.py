@@ -1,1 +1,1 @@
-"""The space of a search: its file, its points, the networks they stand for, and the gate before training."""
+"""The space of a search: its file, its points, their networks, and the check before training."""

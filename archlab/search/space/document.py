@@ -1,4 +1,4 @@
-"""The base network's document with a point's choices put into it, rebuilt only where something varies."""
+"""Building the document of a point: the base network's with the choices put in, rebuilt only where it varies."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from archlab.yamlio import Item
 
 Point = tuple[int, ...]
-"""Of every parameter of a space the number of its choice, or INACTIVE."""
+"""The number of the choice of every parameter of a space, or INACTIVE."""
 INACTIVE = -1
 REMEMBERED = 2**14
 
 
 @dataclass
 class Slot:
-    """A place in the document at or below which something varies: whose choice stands here, and what cuts its list.
+    """A position in the document at or below which something varies.
 
-    `below`: the parameters that decide on it, which give it at most so many `forms`.
+    inside: the slots below, by entry.
+    parameter: the parameter whose choice is put here, or INACTIVE.
+    length: the parameter that sets the length of the list here, or INACTIVE.
+    below: the parameters that determine what is here, in at most `forms` ways.
+    built: what was built before, by the choices of `below`.
     """
 
     inside: dict[str, Slot] = field(default_factory=dict)
@@ -29,11 +33,11 @@ class Slot:
 
 
 def plant(root: Slot, path: Sequence[str], parameter: int, choices: int, *, length: bool = False) -> None:
-    """Note that `parameter` says what stands at `path`, or, with `length`, how many entries the list there has."""
-    places = [root]
+    """Record that `parameter` sets the value at `path`, or, with `length`, the length of the list there."""
+    slots = [root]
     for name in path:
-        places.append(places[-1].inside.setdefault(name, Slot()))
-    for at in places:
+        slots.append(slots[-1].inside.setdefault(name, Slot()))
+    for at in slots:
         at.below += (parameter,)
         at.forms *= choices + 1
     if length:
@@ -42,29 +46,29 @@ def plant(root: Slot, path: Sequence[str], parameter: int, choices: int, *, leng
         at.parameter = parameter
 
 
-def build(place: Slot, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
-    """`item` with the choices of `point` at and below `place`; a choice None leaves what is there.
+def build(slot: Slot, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
+    """Return `item` with the choices of `point` at and below `slot`; a choice of None keeps the value.
 
-    A place of few forms is the same object wherever it has the same choices, so that its reading is remembered too.
+    A slot with few forms returns the same object for the same choices, so that its parsing can be cached too.
     """
-    if place.forms > REMEMBERED:
-        return _built(place, item, point, choices)
-    key = tuple([point[i] for i in place.below])
-    made = place.built.get(key)
+    if slot.forms > REMEMBERED:
+        return _built(slot, item, point, choices)
+    key = tuple([point[i] for i in slot.below])
+    made = slot.built.get(key)
     if made is None:
-        place.built[key] = made = _built(place, item, point, choices)
+        slot.built[key] = made = _built(slot, item, point, choices)
     return made
 
 
-def _built(place: Slot, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
-    chosen = point[place.parameter] if place.parameter >= 0 else INACTIVE
+def _built(slot: Slot, item: Item, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
+    chosen = point[slot.parameter] if slot.parameter >= 0 else INACTIVE
     if chosen >= 0:
-        item = choices[place.parameter][chosen] or item
-    if place.length >= 0 and point[place.length] >= 0 and isinstance(item.value, tuple):
-        count = choices[place.length][point[place.length]]
+        item = choices[slot.parameter][chosen] or item
+    if slot.length >= 0 and point[slot.length] >= 0 and isinstance(item.value, tuple):
+        count = choices[slot.length][point[slot.length]]
         assert count is not None
         item = Item(item.value[: int(str(count.value))], item.file, item.line, item.column)
-    for name, child in place.inside.items():
+    for name, child in slot.inside.items():
         if any(point[i] >= 0 for i in child.below):
             item = _with(item, name, child, point, choices)
     return item
@@ -73,7 +77,7 @@ def _built(place: Slot, item: Item, point: Point, choices: Sequence[Sequence[Ite
 def _with(item: Item, name: str, child: Slot, point: Point, choices: Sequence[Sequence[Item | None]]) -> Item:
     if isinstance(item.value, tuple):
         at = int(name) if name.isdigit() else len(item.value)
-        if at >= len(item.value):  # cut off, or a name in a block that stands here by another choice
+        if at >= len(item.value):  # cut off, or a name in a block that another choice puts here
             return item
         made = build(child, item.value[at], point, choices)
         return Item((*item.value[:at], made, *item.value[at + 1 :]), item.file, item.line, item.column)
@@ -82,10 +86,10 @@ def _with(item: Item, name: str, child: Slot, point: Point, choices: Sequence[Se
     return Item(inside, item.file, item.line, item.column)
 
 
-def matches(item: Item, path: Sequence[str], place: Slot | None = None) -> Iterator[tuple[str, ...]]:
-    """The paths of a document that a path with `*` for any entry stands for.
+def matches(item: Item, path: Sequence[str], slot: Slot | None = None) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of a document that a path with `*` matches.
 
-    Its last name need not be there yet, also not where a list is but, by what `place` says, a block may come instead.
+    The last name need not exist yet, not even in a list that, according to `slot`, a block can replace.
     """
     if not path:
         yield ()
@@ -95,15 +99,15 @@ def matches(item: Item, path: Sequence[str], place: Slot | None = None) -> Itera
     if name == "*":
         found = list(here) if isinstance(item.value, tuple) else []
     else:
-        is_list = isinstance(item.value, tuple) and not (place and place.parameter >= 0 and not name.isdigit())
+        is_list = isinstance(item.value, tuple) and not (slot and slot.parameter >= 0 and not name.isdigit())
         found = [name] if name in here or not (rest or is_list) else []
     for each in found:
-        for below in matches(here.get(each, Item({})), rest, place.inside.get(each) if place else None):
+        for below in matches(here.get(each, Item({})), rest, slot.inside.get(each) if slot else None):
             yield (each, *below)
 
 
 def entries_of(item: Item) -> dict[str, Item]:
-    """What stands in a mapping, a list (by position) or a block's name."""
+    """Return the entries of a mapping, a list (by position) or a block's name."""
     if isinstance(item.value, tuple):
         return {str(i): each for i, each in enumerate(item.value)}
     return {"block": item} if isinstance(item.value, str) else item.entries

@@ -1,4 +1,4 @@
-"""From a network's document back to the choices of a space that make it."""
+"""Finding the choices of a space that give a network's document."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ Path = Sequence[str]
 
 
 def at(document: Item, path: Path, blocks: registry.Table) -> Item | None:
-    """What a document says at a path, None if nothing: one entry for all stages where a stage's own is asked for, an
-    argument's default where a block does not give it."""
+    """Return the value at a path of a document, None if there is none.
+
+    A single entry for all stages answers for each stage; a block's missing argument has its default.
+    """
     for name in path:
         inside = _as_block(document)
         if isinstance(document.value, tuple):
@@ -35,31 +37,31 @@ def at(document: Item, path: Path, blocks: registry.Table) -> Item | None:
     return document
 
 
-def fits(found: Item | None, choice: Item | None, place: Slot | None, blocks: registry.Table) -> bool:
-    """Whether they say the same, apart from what varies inside by itself."""
+def fits(found: Item | None, choice: Item | None, slot: Slot | None, blocks: registry.Table) -> bool:
+    """Return whether a found value equals a choice, apart from parameters inside it."""
     if found is None or choice is None:
         return found is choice
-    if place and isinstance(found.value, tuple) and isinstance(choice.value, tuple):
+    if slot and isinstance(found.value, tuple) and isinstance(choice.value, tuple):
         return len(found.value) == len(choice.value) and all(
             fits(one, other, inside, blocks)
             for i, (one, other) in enumerate(zip(found.value, choice.value, strict=True))
-            if (inside := place.inside.get(str(i))) is None or inside.parameter < 0
+            if (inside := slot.inside.get(str(i))) is None or inside.parameter < 0
         )
     mine, its = _as_block(found), _as_block(choice)
     if mine is None or its is None or "block" not in mine or "block" not in its:
         return found == choice
-    names = {*mine, *its} - {"block"} - set(place.inside if place else ())
+    names = {*mine, *its} - {"block"} - set(slot.inside if slot else ())
     same = mine["block"] == its["block"]
     return same and all(at(found, [name], blocks) == at(choice, [name], blocks) for name in names)
 
 
 def check_same(spec: Spec, made: Spec, space: str) -> None:
-    """Raises InputError naming the fields in which a spec is not the point that it was taken for."""
+    """Raise InputError with the fields in which a spec differs from the network of its point."""
     wrong = [name for name in ("input", "outputs", "initialisation") if getattr(spec, name) != getattr(made, name)]
     mine, its = ({node.name: (node.block, node.arguments, node.inputs) for node in each.nodes} for each in (spec, made))
     wrong += [name for name in {**mine, **its} if mine.get(name) != its.get(name)]
     if wrong:
-        rule = f"differs from every network of the space {space!r} with its other choices"
+        rule = f"differs from the network of the space {space!r} with the same choices"
         raise InputError(spec.document.problem(rule, name) for name in wrong[:8])
 
 

@@ -1,4 +1,4 @@
-"""Points of a space: how many there are, all of them, some by chance, and what lies beside or between two."""
+"""Points of a space: counting, enumeration, sampling, neighbours and crossover."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from archlab.search.space.vary import Parameter
 
 
 def size(space: Space) -> int:
-    """The number of points, exactly; the limits are not asked.
+    """Return the exact number of points, ignoring the limits.
 
-    Goes through the parameters once, keeping apart only what later conditions tell apart in earlier choices.
+    One pass over the parameters, which keeps earlier choices apart only where later conditions distinguish them.
     """
     states: Counter[tuple[tuple[int, int], ...]] = Counter({(): 1})
     for i, parameter in enumerate(space.parameters):
@@ -32,13 +32,13 @@ def size(space: Space) -> int:
 
 
 def _first_like(choice: int, asked: Sequence[frozenset[int]]) -> int:
-    """The first choice that is in the same ones of these sets."""
+    """Return the first choice that is in the same of these sets."""
     like = (one for one in range(INACTIVE, choice + 1) if all((one in each) == (choice in each) for each in asked))
     return min(like)
 
 
 def enumerate_points(space: Space) -> Iterator[Point]:
-    """Every point once, the last parameter changing fastest."""
+    """Yield every point once; the last parameter changes fastest."""
     yield from _below(space, [])
 
 
@@ -56,12 +56,12 @@ def _choices(parameter: Parameter, chosen: dict[int, int]) -> range:
 
 
 def sample(space: Space, random: Random) -> Point:
-    """Every active parameter's choice by chance, each as likely as the others."""
+    """Return a random point: every active parameter's choices are equally likely."""
     return complete(space, (INACTIVE,) * len(space.parameters), random)
 
 
 def complete(space: Space, point: Point, random: Random) -> Point:
-    """`point` with a choice by chance where a parameter is active and has none, and none where it is not."""
+    """Return `point` with random choices for active parameters without one, and none for inactive parameters."""
     made: list[int] = []
     for parameter, choice in zip(space.parameters, point, strict=True):
         if not parameter.active(made):
@@ -72,9 +72,9 @@ def complete(space: Space, point: Point, random: Random) -> Point:
 
 
 def neighbours(space: Space, point: Point) -> Iterator[Point]:
-    """The points that differ from `point` in one choice: of numbers the next ones, else any other.
+    """Yield the points that differ from `point` in one choice: the adjacent ones of numbers, else any other.
 
-    Parameters that become active by it begin with their first choice.
+    Parameters that the change activates take their first choice.
     """
     for i, parameter in enumerate(space.parameters):
         for choice in _beside(parameter, point[i]):
@@ -82,7 +82,7 @@ def neighbours(space: Space, point: Point) -> Iterator[Point]:
 
 
 def mutate(space: Space, point: Point, random: Random, *, changes: int = 1) -> Point:
-    """`point` with so many choices changed by chance, as in `neighbours`; a free one among fewer where it has none."""
+    """Return `point` after `changes` random changes, each to a neighbour; fewer if no parameter is free."""
     for _ in range(changes):
         free = [i for i, p in enumerate(space.parameters) if point[i] >= 0 and len(p.labels) > 1]
         if not free:
@@ -94,7 +94,7 @@ def mutate(space: Space, point: Point, random: Random, *, changes: int = 1) -> P
 
 
 def cross(space: Space, one: Point, other: Point, random: Random) -> Point:
-    """Each choice from one of two points, by chance; from the one that has it where the other has none."""
+    """Return a random crossover: each choice from either point, or from the one in which it is active."""
     mixed = tuple(max(pair) if min(pair) < 0 else random.choice(pair) for pair in zip(one, other, strict=True))
     return complete(space, mixed, random)
 
@@ -107,7 +107,7 @@ def _beside(parameter: Parameter, choice: int) -> Iterator[int]:
 
 
 class _First(Random):
-    """Chooses the first of everything."""
+    """A generator that always returns the first choice."""
 
     def randrange(self, *_: object, **__: object) -> int:
         return 0

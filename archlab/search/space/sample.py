@@ -1,4 +1,4 @@
-"""Networks of a space by chance, checked and counted but not trained."""
+"""Random networks of a space, checked and counted but not trained."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from archlab.search.space.points import size
 from archlab.search.space.space import METRICS, CostRange, Space, load_space, names
 
 NAMED_BY = 12
-"""Digits of a network's hash in its name: of a million networks, two are called alike once in 500 times."""
+"""Digits of a network's hash in its name; among a million networks, the chance of two equal names is 1 in 500."""
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A network of a space that passes its limits. `point`: the choices that make it, as a reader knows them."""
+    """A network of a space that passes its limits; `point` holds the labels of its choices."""
 
     spec: Spec
     hash: str
@@ -37,7 +37,7 @@ class Sampled:
     point: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """Costs under the names that `archlab build --json` gives them."""
+        """Return plain data, with costs by their names in `archlab build --json`."""
         return {
             "name": self.spec.name,
             "hash": self.hash,
@@ -49,15 +49,15 @@ class Sampled:
         }
 
     def as_yaml(self, space: Space) -> str:
-        """An ordinary variant's file."""
+        """Return the text of a network's file."""
         cost = f"{self.count.params:,} parameters, {self.count.fvcore:,} multiply-adds (fvcore)"
-        return f"# Drawn by chance from the space {space.name}: {cost}.\n{self.spec.to_yaml()}"
+        return f"# A random network of the space {space.name}: {cost}.\n{self.spec.to_yaml()}"
 
 
 def space_of(name: str, *, input: Shape | None, outputs: int | None, plugin: tuple[str, ...] = ()) -> Space:
-    """A space by its name or file, or that of a search: with its limits, at its recipe's input.
+    """Return a space by name or file, or the space of a search, with the search's limits and its recipe's input.
 
-    `input` (C, H, W) and `outputs` stand in the base network's place; a search says them itself.
+    input, outputs: replace those of the base network; a search sets them itself.
     """
     path = Path(name) if name in names() else builtin.names("studies", "*.yaml").get(name, Path(name))
     kind = yamlio.read(path).entries.get("kind") if path.is_file() and path.suffix in {".yaml", ".yml"} else None
@@ -66,15 +66,15 @@ def space_of(name: str, *, input: Shape | None, outputs: int | None, plugin: tup
     given = [option for option, value in (("--input", input), ("--outputs", outputs)) if value is not None]
     if given:
         raise InputError(
-            Problem("is what the search's recipe says; name its space in place of it", option) for option in given
+            Problem("is set by the search's recipe; name the space instead of the search", option) for option in given
         )
     return load_search(path, plugin=plugin).space
 
 
 def sample(gate: Gate, count: int, *, seed: int) -> Iterator[Sampled]:
-    """So many networks that pass, no two of one hash; the same ones again for the same seed.
+    """Yield `count` networks that pass, all with different hashes; the same seed gives the same networks.
 
-    Raises InputError where none passes, or no further one.
+    Raises InputError if no network, or no further one, passes.
     """
     random = Random(seed)
     for _ in range(count):
@@ -87,7 +87,7 @@ def sample(gate: Gate, count: int, *, seed: int) -> Iterator[Sampled]:
 
 
 def limited(space: Space, texts: Iterable[str]) -> Space:
-    """The space within other limits, each as `macs=1e8..3e8`, either end of which may be left out."""
+    """Return the space with other limits, each as `macs=1e8..3e8`; either end may be omitted."""
     pairs = [(text, *text.partition("=")) for text in texts]
     wrong = [text for text, _, _, band in pairs if ".." not in band]
     if wrong:
@@ -97,7 +97,7 @@ def limited(space: Space, texts: Iterable[str]) -> Space:
     bands = {name.strip(): dict(zip(("min", "max"), band.split("..", 1), strict=True)) for _, name, _, band in pairs}
     given = [name.strip() for _, name, _, _ in pairs]
     rules = [f"no cost is called {name!r}{nearest(name, METRICS)}" for name in given if name not in METRICS]
-    rules += [f"{name} is limited twice; one limit says both ends" for name in bands if given.count(name) > 1]
+    rules += [f"{name} is limited twice; one limit sets both ends" for name in bands if given.count(name) > 1]
     if rules:
         raise InputError(Problem(rule, "--limit") for rule in rules)
     said = {
@@ -109,20 +109,20 @@ def limited(space: Space, texts: Iterable[str]) -> Space:
 
 
 def about(space: Space) -> str:
-    """How large a space is, and within which limits a candidate passes."""
+    """Return the size of a space and its limits, as text."""
     limits = ", ".join(f"{name} {_band(band)}" for name, band in space.limits.items()) or "none"
     return f"{space.name}: {size(space):,} points; limits: {limits}"
 
 
 def share(gate: Gate) -> str:
-    """What became of all that was looked at."""
+    """Return how many candidates passed, as text."""
     passed = len(gate.known) + gate.repeated
-    again = f", {gate.repeated} of them of a network met before" if gate.repeated else ""
-    return f"{passed} of {gate.tried} candidates tried passed ({100 * passed / max(gate.tried, 1):.1f} %){again}"
+    again = f", {gate.repeated} of them duplicates" if gate.repeated else ""
+    return f"{passed} of {gate.tried} candidates passed ({100 * passed / max(gate.tried, 1):.1f} %){again}"
 
 
 def table(found: Sequence[Sampled], space: Space) -> Table:
-    """What was drawn, with its choices."""
+    """Return the networks as a table, with costs and choices."""
     made = Table(title=space.title, title_style="bold", title_justify="left", show_lines=True)
     made.add_column("network", no_wrap=True)
     for name in ("params", "fvcore MFLOPs", "paper MFLOPs", "activations"):
@@ -138,7 +138,7 @@ def table(found: Sequence[Sampled], space: Space) -> Table:
 
 
 def choices(parameters: Sequence[str], point: Mapping[str, Any]) -> dict[str, str]:
-    """A point's choices by what varies: `modules.0: 2, modules.1: 4` is `modules: 2 4`; a dash is none."""
+    """Return a point's choices by parameter: `modules.0: 2, modules.1: 4` is `modules: 2 4`; a dash is inactive."""
     families: dict[str, list[str]] = {}
     for name in parameters:
         families.setdefault(name.split(".")[0], []).append(str(point.get(name, "-")))

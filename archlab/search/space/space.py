@@ -1,4 +1,4 @@
-"""A space of networks as a YAML file: a base, what varies in it and under which conditions, and limits on cost."""
+"""A space of networks as a YAML file: a base network, its parameters with their conditions, and limits on cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archlab import yamlio
 from archlab.blocks import registry
 from archlab.blocks.wiring import Shape
 from archlab.core import builtin
-from archlab.core.errors import InputError, Problem, nearest
+from archlab.core.errors import InputError, Problem, in_order, nearest
 from archlab.counting.count import MEBI, Count
 from archlab.network import load as specfile
 from archlab.network.differences import with_widths
@@ -30,28 +30,28 @@ METRICS: dict[str, Callable[[Count], float]] = {
     "mflops": lambda count: count.paper / MEBI,
     "activations": lambda count: count.activations,
 }
-"""What limits and objectives are of: parameters, fvcore's multiply-adds, the paper's MFLOPs (2^20), activations.
+"""The costs that limits and objectives can name: parameters, fvcore's multiply-adds, the paper's MFLOPs, activations.
 
-A figure that needs more than a network's count, such as a measured latency, joins as a field of `Count` that `tally`
-leaves 0 and what measures it fills in, and as its line here: bands, `Gate` and refusals ask this table only.
+A figure that needs more than a network's count, such as a measured latency, would be a new field of `Count` and a line
+here; limits, `Gate` and messages read only this table.
 """
 
 
 @dataclass(frozen=True)
 class CostRange:
-    """The least and the most that a candidate may cost."""
+    """The minimum and maximum cost of a candidate."""
 
     min: Annotated[float | None, AtLeast(0)] = None
     max: Annotated[float | None, Above(0)] = None
 
     def problems(self, item: Item) -> Iterator[Problem]:
         if self.min is None and self.max is None:
-            yield item.problem("a limit says `min`, `max` or both", "limits")
+            yield item.problem("a limit needs `min`, `max` or both", "limits")
         elif self.min is not None and self.max is not None and self.min > self.max:
-            yield item.problem(f"the least, {self.min:g}, is above the most, {self.max:g}", "limits")
+            yield item.problem(f"`min`, {self.min:g}, is above `max`, {self.max:g}", "limits")
 
     def excess(self, value: float) -> float:
-        """How far outside, as a share of the limit that is broken; 0 inside."""
+        """Return by which share a value exceeds a limit; 0 if it is within the limits."""
         if self.max is not None and value > self.max:
             return value / self.max - 1
         return 1 - value / self.min if self.min and value < self.min else 0.0
@@ -59,7 +59,10 @@ class CostRange:
 
 @dataclass(frozen=True)
 class SpaceForm:
-    """A space's file. `base`: a network; `set`: what it is changed to first; `vary`: under names of your own."""
+    """A space's file.
+
+    base: a network. set: fields that are changed in it first. vary: the parameters, by names of your choice.
+    """
 
     version: Literal[1]
     base: str
@@ -71,7 +74,7 @@ class SpaceForm:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Parameters, in the order in which they are chosen, and the bands that a candidate's cost must lie in."""
+    """The parameters of a space, in the order in which they are chosen, and the limits on a candidate's cost."""
 
     name: str
     title: str
@@ -79,7 +82,7 @@ class Space:
     document: Item
     parameters: tuple[Parameter, ...]
     limits: Mapping[str, CostRange]
-    place: Slot
+    root: Slot
     blocks: registry.Table
     uses: Uses = dataclasses.field(default_factory=dict)
 
@@ -88,16 +91,16 @@ class Space:
         return tuple(parameter.items for parameter in self.parameters)
 
     def spec(self, point: Point, name: str = "") -> Spec:
-        """The network of a point; InputError where a block refuses its arguments."""
-        document = build(self.place, self.document, point, self.choices)
+        """Return the network of a point. Raises InputError if a block refuses its arguments."""
+        document = build(self.root, self.document, point, self.choices)
         return specfile.resolve(name or self.name, document, {}, self.blocks, self.uses)
 
     def labels(self, point: Point) -> dict[str, Any]:
-        """The active choices of a point, as a reader knows them."""
+        """Return the labels of a point's active choices."""
         return {p.name: p.labels[at] for p, at in zip(self.parameters, point, strict=True) if at >= 0}
 
     def canonical(self, values: Point) -> Point:
-        """A choice for every parameter as a point, in which those that are not active are so marked."""
+        """Return choices for all parameters as a point, with inactive parameters marked."""
         point = list(values)
         for i, parameter in enumerate(self.parameters):
             if parameter.when and not parameter.active(point):
@@ -105,7 +108,7 @@ class Space:
         return tuple(point)
 
     def point(self, labels: Mapping[str, Any]) -> Point:
-        """The point with these labels; InputError for one that is not in the space."""
+        """Return the point with these labels. Raises InputError if it is not in the space."""
         known = {parameter.name: i for i, parameter in enumerate(self.parameters)}
         problems = [Problem(f"no parameter{nearest(name, known)}", name) for name in labels if name not in known]
         point: list[int] = []
@@ -120,7 +123,7 @@ class Space:
         return tuple(point)
 
     def point_of(self, spec: Spec) -> Point:
-        """The point whose network a spec is, by its document; InputError with the fields that no choice explains."""
+        """Return the point of a spec, by its document. Raises InputError with the fields that no choice explains."""
         document = with_widths(spec)
         point: list[int] = []
         problems: list[Problem] = []
@@ -142,31 +145,31 @@ class Space:
         return tuple(point)
 
     def _choice(self, parameter: Parameter, path: tuple[str, ...], document: Item) -> int | None:
-        """Which choice of a parameter a document has at one of its paths."""
+        """Return the choice of a parameter that a document has at one of its paths."""
         found = encode.at(document, path, self.blocks)
         if parameter.is_length:
             length = len(found.value) if found and isinstance(found.value, tuple) else None
             return parameter.labels.index(length) if length in parameter.labels else None
-        place = self.place
+        slot = self.root
         for name in path:
-            place = place.inside[name]
+            slot = slot.inside[name]
         for i, choice in enumerate(parameter.items):
-            if encode.fits(found, choice or encode.at(self.document, path, self.blocks), place, self.blocks):
+            if encode.fits(found, choice or encode.at(self.document, path, self.blocks), slot, self.blocks):
                 return i
         return None
 
     def plain(self) -> dict[str, Any]:
-        """All that decides which networks are in the space, as plain data."""
+        """Return as plain data all that determines the space's networks."""
         parameters = [
             [p.name, [None if item is None else item.plain() for item in p.items], [[i, sorted(c)] for i, c in p.when]]
             for p in self.parameters
         ]
-        limits = {name: [band.min, band.max] for name, band in self.limits.items()}
+        limits = {name: [limit.min, limit.max] for name, limit in self.limits.items()}
         return {"base": self.document.plain(), "parameters": parameters, "limits": limits}
 
 
 def find(name_or_path: str | Path) -> Path:
-    """A space's file by its path or by the name of its family."""
+    """Return a space's file, given its path or the name of its family."""
     known = names()
     if str(name_or_path) in known:
         return known[str(name_or_path)]
@@ -177,7 +180,7 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def names() -> dict[str, Path]:
-    """Built-in name -> file."""
+    """Return the files of the built-in spaces by name."""
     return {path.parent.name: path for path in sorted(builtin.folder("search_spaces").glob("*/space.yaml"))}
 
 
@@ -188,38 +191,67 @@ def load_space(
     outputs: int | None = None,
     plugin: tuple[str, ...] = (),
 ) -> Space:
-    """Read a space's file and try every choice in it once; InputError with all problems.
+    """Read a space's file and try every choice in it once.
 
-    `input` (C, H, W) and `outputs` are put in the base's place, where they do not vary.
+    input, outputs: replace those of the base network, (C, H, W) and a number, unless they vary.
+
+    Raises InputError with the problems of the file, of its base network and of the choices.
     """
     path = find(name_or_path)
     item = yamlio.read(path)
-    form = yamlio.parse(item, SpaceForm)
-    document = specfile.read(_base(form.base, item, path))
-    if form.set is not None:
-        document = yamlio.overlay(document, form.set)
-    varied = {path.split(".")[0] for each in form.vary.values() for path in each.paths}
-    for name, value in {"input": input and list(input), "outputs": outputs}.items():
+    partial = yamlio.parse_partly(item, SpaceForm)
+    problems = [*partial.problems, *_unknown_costs(item)]
+    vary = _sound_choices(item)
+    document = _base_document(item, partial.sound, path, problems)
+    if document is None:
+        raise InputError(in_order(problems))
+    document = _with_given(document, {"input": input and list(input), "outputs": outputs}, vary)
+    reader = Reader(item, document, wrong=frozenset(item.entries.get("vary", Item({})).entries) - frozenset(vary))
+    reader.read(vary)
+    found = partial.sound
+    name = path.parent.name if path.name == "space.yaml" else path.stem
+    limits, blocks = found.get("limits", {}), registry.blocks(plugin)
+    parameters = tuple(reader.parameters)
+    space = Space(name, found.get("title") or name, path, document, parameters, limits, reader.root, blocks)
+    if not reader.problems and "vary" in found:
+        reader.problems += _choice_problems(space, item)
+    if problems := [*problems, *reader.problems]:
+        raise InputError(in_order(problems))
+    return space
+
+
+def _unknown_costs(item: Item) -> Iterator[Problem]:
+    for name, each in item.entries.get("limits", Item({})).entries.items():
+        if name not in METRICS:
+            yield each.key_problem(f"no cost is called {name!r}{nearest(name, METRICS)}", f"limits.{name}")
+
+
+def _sound_choices(item: Item) -> dict[str, Varied]:
+    """Return the entries of `vary` that have no problem."""
+    entries = item.entries.get("vary", Item({})).entries
+    read = {name: yamlio.parse_partly(each, Varied).value for name, each in entries.items()}
+    return {name: varied for name, varied in read.items() if varied}
+
+
+def _base_document(item: Item, sound: Mapping[str, Any], path: Path, problems: list[Problem]) -> Item | None:
+    """Return the document of the base network with `set` applied, or None after noting its problems."""
+    if "base" not in sound:
+        return None
+    try:
+        document = specfile.read(_base(sound["base"], item, path))
+    except InputError as error:
+        problems += error.problems
+        return None
+    return yamlio.overlay(document, sound["set"]) if sound.get("set") is not None else document
+
+
+def _with_given(document: Item, given: Mapping[str, Any], vary: Mapping[str, Varied]) -> Item:
+    """Return the document with the given fields, unless they vary."""
+    varied = {path.split(".")[0] for each in vary.values() for path in each.paths}
+    for name, value in given.items():
         if value is not None and name not in varied:
             document = yamlio.set_path(document, name, yamlio.item_of(value))
-    reader = Reader(item, document)
-    reader.read(form.vary)
-    known = list(METRICS)
-    limits = item.entries.get("limits", Item({})).entries
-    reader.problems += [
-        limits[name].key_problem(f"no cost is called {name!r}{nearest(name, known)}", f"limits.{name}")
-        for name in form.limits
-        if name not in METRICS
-    ]
-    if not reader.problems and all(len(parameter.labels) == 1 for parameter in reader.parameters):
-        reader.problems.append(item.entries["vary"].key_problem("nothing varies: each has one choice", "vary"))
-    if reader.problems:
-        raise InputError(reader.problems)
-    name = path.parent.name if path.name == "space.yaml" else path.stem
-    blocks = registry.blocks(plugin)
-    space = Space(name, form.title or name, path, document, tuple(reader.parameters), form.limits, reader.place, blocks)
-    _try_all(space)
-    return space
+    return document
 
 
 def _base(name: str, item: Item, path: Path) -> Path:
@@ -232,8 +264,10 @@ def _base(name: str, item: Item, path: Path) -> Path:
         raise InputError(item.entries["base"].problem(str(error), "base")) from None
 
 
-def _try_all(space: Space) -> None:
-    """Every choice once, beside the first ones of the others, so that a wrong name is told before any search."""
+def _choice_problems(space: Space, item: Item) -> list[Problem]:
+    """Return the problems of the choices: each is tried once with the first choices of the other parameters."""
+    if all(len(parameter.labels) == 1 for parameter in space.parameters):
+        return [item.entries["vary"].key_problem("nothing varies: each parameter has one choice", "vary")]
     problems: list[Problem] = []
     for i, parameter in enumerate(space.parameters):
         values = [0] * len(space.parameters)
@@ -244,11 +278,11 @@ def _try_all(space: Space) -> None:
                 space.spec(space.canonical(tuple(values)))
             except InputError as error:
                 problems += error.problems
-    if problems:
-        raise InputError(dict.fromkeys(problems))
+    return problems
 
 
 def _enable(space: Space, parameter: Parameter, values: list[int]) -> None:
+    """Set the choices on which a parameter depends so that it is active."""
     for other, choices in parameter.when:
         values[other] = min(choices, default=0)
         _enable(space, space.parameters[other], values)

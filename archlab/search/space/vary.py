@@ -1,4 +1,4 @@
-"""What varies in a space's file, read into parameters: one for each choice that is to be made."""
+"""The parameters of a space, read from `vary` in its file: one for each choice."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ MOST_CHOICES = 10_000
 
 @dataclass(frozen=True)
 class Varied:
-    """What varies: a field of the base, or the length of a list in it.
+    """A parameter: a field of the base network, or the length of a list in it.
 
-    `field`: a dotted path, or several that get the same value; `*` stands for every entry of a list. `length`: the
-    path of a list whose first so many entries are kept. Its values are `choices` (a list, or a mapping from labels;
-    null leaves what the base has), or the numbers `from`, `from` + `step`, ... up to `to`. `tied: false`: every entry
-    that `*` stands for has a choice of its own. `when`: only where another varies so, by its label or labels.
+    field: a dotted path, or several that get the same value; `*` matches every entry of a list.
+    length: the path of a list, of which the first entries are kept.
+    choices: the values, as a list or as a mapping from labels; null keeps the base's value.
+    from, to, step: the values `from`, `from` + `step`, ... up to `to`, instead of `choices`.
+    tied: false gives every entry that `*` matches a choice of its own.
+    when: the labels of other parameters for which this one is active.
     """
 
     field: str | Annotated[tuple[str, ...], Length(1)] | None = None
@@ -41,20 +43,20 @@ class Varied:
 
     def problems(self, item: Item) -> Iterator[Problem]:
         if (self.field is None) == (self.length is None):
-            yield item.problem("say either the `field` that varies or the list whose `length` does", "vary.field")
+            yield item.problem("needs either `field` or `length`", "vary.field")
         numbers = self.from_ is not None, self.to is not None
         if (self.choices is None) != all(numbers) or (self.choices is not None and any(numbers)):
-            yield item.problem("say either `choices`, or `from` and `to`", "vary.choices")
+            yield item.problem("needs either `choices`, or `from` and `to`", "vary.choices")
         elif self.choices is not None:
             if not isinstance(self.choices.value, (tuple, dict)) or not self.choices.value:
                 yield self.choices.problem("expected a list or mapping of at least one choice", "vary.choices")
         elif self.from_ is not None and self.to is not None and self.from_ > self.to:
-            yield item.problem(f"no number lies from {self.from_:g} to {self.to:g}", "vary.to")
+            yield item.problem(f"`to`, {self.to:g}, is below `from`, {self.from_:g}", "vary.to")
         elif self.from_ is not None and self.to is not None and (self.to - self.from_) / self.step >= MOST_CHOICES:
             yield item.problem(f"more than {MOST_CHOICES} choices", "vary.step")
 
     def items(self, place: Item) -> tuple[tuple[Any, Item | None], ...]:
-        """Labels and values."""
+        """Return the labels and values; None for the base's value."""
         if self.choices is None:
             assert self.from_ is not None
             assert self.to is not None
@@ -71,7 +73,12 @@ class Varied:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One choice to make. It is active where every (parameter, choices) of `when` is so; `ordered`: numbers, rising."""
+    """One choice of a space.
+
+    items: the value of each label; None for the base's value.
+    when: it is active if each of these parameters has one of these choices.
+    ordered: its labels are numbers.
+    """
 
     name: str
     labels: tuple[Any, ...]
@@ -88,14 +95,15 @@ class Parameter:
 
 @dataclass
 class Reader:
-    """Expands what varies into parameters, gathering problems."""
+    """Expands `vary` into parameters and collects problems; `wrong` are the entries that could not be read."""
 
     item: Item
     document: Item
+    wrong: frozenset[str] = frozenset()
     parameters: list[Parameter] = dataclasses.field(default_factory=list)
     families: dict[str, dict[tuple[str, ...], int]] = dataclasses.field(default_factory=dict)
     lengths: dict[tuple[str, ...], int] = dataclasses.field(default_factory=dict)
-    place: Slot = dataclasses.field(default_factory=Slot)
+    root: Slot = dataclasses.field(default_factory=Slot)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
     def read(self, vary: Mapping[str, Varied]) -> None:
@@ -107,11 +115,11 @@ class Reader:
                 self._add(name, index, paths, varied, item)
 
     def _groups(self, name: str, varied: Varied, item: Item) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
-        """What `*` stood for -> the paths; one group of all paths where they are tied."""
+        """Return paths by what `*` matched; tied paths are one group."""
         groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         for written in varied.paths:
             parts = tuple(written.split("."))
-            found = list(matches(self.document, parts, self.place))
+            found = list(matches(self.document, parts, self.root))
             if not found:
                 message = f"{written!r} matches nothing in the base network"
                 self.problems.append(item.problem(message, f"vary.{name}"))
@@ -134,7 +142,7 @@ class Reader:
         is_length = varied.length is not None
         self.parameters.append(Parameter(full, labels, items, conditions, ordered, item, tuple(paths), is_length))
         for path in paths:
-            plant(self.place, path, number, len(labels), length=is_length)
+            plant(self.root, path, number, len(labels), length=is_length)
             if is_length:
                 self.lengths[path] = number
                 self._check_length(name, path, labels, item)
@@ -148,22 +156,24 @@ class Reader:
                 item.problem(f"{'.'.join(path)!r} is no list in the base network", f"vary.{name}.length")
             )
         elif not all(type(label) is int and 1 <= label <= len(there.value) for label in labels):
-            rule = f"a length is 1 to {len(there.value)}, which the list in the base network has; found {list(labels)}"
+            rule = f"lengths must be 1 to {len(there.value)}, the length in the base network; found {list(labels)}"
             self.problems.append(item.problem(rule, f"vary.{name}.length"))
 
     def _condition(
         self, name: str, index: tuple[str, ...], other: str, wanted: Item
     ) -> tuple[int, frozenset[int]] | None:
-        """`other`'s parameter that belongs to this one, by what `*` stood for, and the choices of it that count."""
+        """Return the parameter of `other` that matches this one's `*`, and the choices of it that activate this one."""
         where = f"vary.{name}.when"
+        if other in self.wrong:
+            return None
         if other not in self.families:
             hint = nearest(other, self.families)
-            self.problems.append(wanted.key_problem(f"nothing above varies under the name {other!r}{hint}", where))
+            self.problems.append(wanted.key_problem(f"no parameter above is called {other!r}{hint}", where))
             return None
         family = self.families[other]
         fitting = [family[key] for key in (index[:n] for n in range(len(index), -1, -1)) if key in family]
         if not fitting:
-            rule = f"{other!r} has one choice for each of {len(family)} entries, and {name!r} belongs to none of them"
+            rule = f"{other!r} has a choice for each of {len(family)} entries, none of which matches {name!r}"
             self.problems.append(wanted.problem(rule, where))
             return None
         labels = self.parameters[fitting[0]].labels
@@ -175,7 +185,7 @@ class Reader:
         return fitting[0], frozenset(i for i, label in enumerate(labels) if label in asked)
 
     def _cuts(self, paths: list[tuple[str, ...]]) -> list[tuple[int, frozenset[int]]]:
-        """A field in a list of varying length is there only where the list is long enough; of tied ones, the first."""
+        """Return the conditions that a list of varying length holds a field; for tied fields, the first."""
         cuts: dict[int, list[int]] = {}
         for path in paths:
             for end in range(len(path)):
@@ -193,7 +203,7 @@ def _or_kept(item: Item) -> Item | None:
 
 
 def _label(item: Item) -> Any:
-    """A scalar itself; of a block's mapping its name, if that is all it says; else the text of it."""
+    """Return a scalar itself, the name of a block without arguments, else the value as text."""
     plain = item.plain()
     if isinstance(plain, (dict, list)):
         return plain["block"] if isinstance(plain, dict) and set(plain) == {"block"} else str(plain).replace("'", "")

@@ -60,30 +60,30 @@ WRONG = {
     "no choice": ("[8, 16]", "[]", "some.yaml:4:42: vary.choices: expected a list or mapping of at least one choice"),
     "one label twice": ("[8, 16]", "[8, 8]", "some.yaml:4:10: vary.width: two choices have the same label"),
     "a condition on an absent field": ("when: {kind: residual}", "when: {kinds: residual}",
-                                       "some.yaml:6:64: vary.expansion.when: nothing above varies under the name 'kinds' (did you mean 'kind'?)"),
+                                       "some.yaml:6:64: vary.expansion.when: no parameter above is called 'kinds' (did you mean 'kind'?)"),
     "a condition on a later field": ("choices: [8, 16]", "choices: [8, 16], when: {kind: shuffle}",
-                                     "some.yaml:4:58: vary.width.when: nothing above varies under the name 'kind'"),
+                                     "some.yaml:4:58: vary.width.when: no parameter above is called 'kind'"),
     "an unknown label": ("kind: residual}", "kind: residuall}",
                          "some.yaml:6:70: vary.expansion.when: 'kind' has no choice 'residuall' (did you mean 'residual'?)"),
     "an unknown limit": ("  params: {max", "  parms: {max", "some.yaml:8:3: limits.parms: no cost is called 'parms' (did you mean 'params'?)"),
-    "a least above the most": ("{max: 1.0e+6}", "{min: 9, max: 5}", "some.yaml:8:11: limits: the least, 9, is above the most, 5"),
-    "a limit of nothing": ("{max: 1.0e+6}", "{}", "some.yaml:8:11: limits: a limit says `min`, `max` or both"),
+    "a least above the most": ("{max: 1.0e+6}", "{min: 9, max: 5}", "some.yaml:8:11: limits: `min`, 9, is above `max`, 5"),
+    "a limit of nothing": ("{max: 1.0e+6}", "{}", "some.yaml:8:11: limits: "),
     "an unknown argument in a choice": ("{block: shuffle_block}", "{block: shuffle_block, pointwse: 1}",
                                         "some.yaml:5:97: nodes.b.pointwse: unknown field (did you mean 'pointwise'?)"),
     "an unknown block in a choice": ("residual: inverted_residual", "residual: inverted_residul", "some.yaml:5:46: nodes.b: no block is called 'inverted_residul'"),
     "an argument that a block has not": ("when: {kind: residual}", "when: {kind: shuffle}", "nodes.b.expansion: unknown field"),
     "a value that is out of range": ("[8, 16]", "[8, 0]", "some.yaml:4:46: nodes.a.width: must be at least 1"),
     "another base": ("base: net", "base: nett", "some.yaml:2:7: base: no network is called 'nett'"),
-    "from above to": ("from: 1, to: 6", "from: 6, to: 1", "vary.to: no number lies from 6 to 1"),
-    "from without to": ("from: 1, to: 6", "from: 1", "vary.choices: say either `choices`, or `from` and `to`"),
-    "neither field nor length": ("field: nodes.a.width, ", "", "vary.field: say either the `field` that varies or the list whose `length`"),
+    "from above to": ("from: 1, to: 6", "from: 6, to: 1", "vary.to: `to`, 1, is below `from`, 6"),
+    "from without to": ("from: 1, to: 6", "from: 1", "vary.choices: "),
+    "neither field nor length": ("field: nodes.a.width, ", "", "vary.field: "),
     "the length of no list": ("{field: nodes.a.width, choices: [8, 16]}", "{length: nodes.a, choices: [1]}",
                               "some.yaml:4:10: vary.width.length: 'nodes.a' is no list"),
     "a length beyond the list": ("{field: nodes.a.width, choices: [8, 16]}", "{length: nodes.mid.repeat, from: 1, to: 3}",
-                                 "some.yaml:4:10: vary.width.length: a length is 1 to 2"),
+                                 "some.yaml:4:10: vary.width.length: lengths must be 1 to 2"),
     "an unknown field": ("from: 1, to: 6", "from: 1, too: 6", "unknown field (did you mean 'to'?)"),
     "a single choice of everything": (GOOD[GOOD.index("  width:"):GOOD.index("limits:")], "  width: {field: nodes.a.width, choices: [8]}\n",
-                                      "some.yaml:3:1: vary: nothing varies: each has one choice"),
+                                      "some.yaml:3:1: vary: nothing varies"),
     "nothing that varies": (GOOD[GOOD.index("vary:"):GOOD.index("limits:")], "vary: {}\n", "some.yaml:3:7: vary: must be of length 1 or more"),
 }  # fmt: skip
 
@@ -101,6 +101,41 @@ def test_all_problems_of_a_space_are_said_at_once(tmp_path):
     assert len(said(tmp_path, text)) == 3
     text = GOOD.replace("[8, 16]", "[0, -1]").replace("inverted_residual,", "inverted_residul,")
     assert len(said(tmp_path, text)) == 3
+
+
+def places(tmp_path, text, net=NET):
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text, net)
+    return [(each.file.removeprefix(f"{tmp_path}/"), each.line, each.field) for each in caught.value.problems]
+
+
+def test_mistakes_of_many_kinds_in_a_space_are_as_many_lines_in_the_order_of_the_file(tmp_path):
+    text = """\
+version: 1
+base: net
+vary:
+  width: {field: nodes.aa.width, choices: [8, 16]}
+  kind: {field: nodes.b, choice: [inverted_residual]}
+  expansion: {field: nodes.b.expansion, from: 1, to: 6, when: {kind: residual}}
+  kernel: {field: nodes.a.kernel, choices: [3, 5], when: {widht: 8}}
+title: 5
+limits: {parms: {max: 1}, params: {max: many}}
+"""
+    assert places(tmp_path, text) == [
+        ("some.yaml", 4, "vary.width"),
+        ("some.yaml", 5, "vary.kind.choice"),
+        ("some.yaml", 7, "vary.kernel.when"),
+        ("some.yaml", 8, "title"),
+        ("some.yaml", 9, "limits.parms"),
+        ("some.yaml", 9, "limits.params.max"),
+    ]
+
+
+def test_a_wrong_limit_hides_no_wrong_choice_and_a_wrong_base_no_wrong_limit(tmp_path):
+    text = GOOD.replace("[8, 16]", "[8, 0]").replace("params:", "parms:")
+    assert places(tmp_path, text) == [("some.yaml", 4, "nodes.a.width"), ("some.yaml", 8, "limits.parms")]
+    text = GOOD.replace("base: net", "base: nett").replace("params:", "parms:")
+    assert places(tmp_path, text) == [("some.yaml", 2, "base"), ("some.yaml", 8, "limits.parms")]
 
 
 def test_a_step_that_does_not_meet_the_end_stops_before_it(tmp_path):
@@ -170,7 +205,7 @@ def test_a_spec_outside_is_refused_with_the_field_and_its_line(tmp_path):
     with pytest.raises(InputError) as caught:
         space.point_of(archlab.load("naive_lite_hrnet_18"))
     assert all(re.match(r".*naive_lite_hrnet_18.yaml:\d+:\d+: stages", str(each)) for each in caught.value.problems)
-    with pytest.raises(InputError, match="head: differs from every network of the space 'lite_hrnet'"):
+    with pytest.raises(InputError, match="head: differs from the network of the space 'lite_hrnet'"):
         space.point_of(archlab.load("lite_hrnet_18", head="finest"))
     with pytest.raises(InputError, match="input: differs"):
         space.point_of(archlab.load("lite_hrnet_18", input=(3, 128, 96)))
