@@ -1,4 +1,4 @@
-"""The page `reports/benchmarks.md` from the committed results: what was measured where, against which aim.
+"""Write the page `reports/benchmarks.md` from the committed results: each measurement, its machine and its aim.
 
 python benchmarks/page.py
 """
@@ -13,13 +13,13 @@ from archlab.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent
 AIMS = {
-    "training_step": "4x on an H200-class GPU at batch 64 (at 512, how near the byte ceiling); 1.2x on two CPU cores",
+    "training_step": "4x on an H200-class GPU at batch 64 (at 512, how near the memory limit); 1.2x on two CPU cores",
     "latency": "5x at batch 1 on a GPU",
-    "pipeline": "data wait under 10 % on a GPU at the step's rate; 1.5x samples a second and core on a CPU",
+    "pipeline": "data wait below 10 % on a GPU at the step's rate; 1.5x samples per second and core on a CPU",
     "evaluation": "3x for the ten figures, 10x for OKS-NMS",
-    "search_gate": "500 candidates a second and core from an empty memory, at best 2,000; 1000x building and tracing",
-    "search_storage": "trials a second with 6 workers; a study adds less than 1 % to a training of 60 s",
-    "search_proposals": "150 distinct candidates that meet the limits, in 30 s, by every sampler",
+    "search_gate": "500 candidates per second and core from an empty cache, ideally 2,000; 1000x building and tracing",
+    "search_storage": "trials per second with 6 workers; a study adds less than 1 % to a training of 60 s",
+    "search_proposals": "150 distinct candidates within the limits in 30 s, with every sampler",
 }
 TITLES = {
     "training_step": "A training step against the released execution",
@@ -27,19 +27,17 @@ TITLES = {
     "pipeline": "From JPEGs to batches against the per-sample OpenCV pipeline",
     "evaluation": "Evaluation against pycocotools and the loop NMS",
     "search_gate": "Candidates through a search's gate against building and tracing them",
-    "search_storage": "A study's storage: Optuna's journal under our lock against SQLite",
+    "search_storage": "A study's storage: Optuna's journal with our lock against SQLite",
     "search_proposals": "Proposals under tight limits against plain Optuna with soft constraints",
 }
 REMARKS = {
     "pipeline": (
-        "The aim is met from the second epoch on. In the first every JPEG is decoded, by both ways with the same"
-        " library: half of the peer's time (what keeps whole images decoded takes half as long), which no batching"
-        " makes shorter."
+        "The aim is met from the second epoch on. In the first epoch both pipelines decode every JPEG with the same"
+        " library. This is half of the other pipeline's time, and batching does not shorten it."
     ),
     "search_gate": (
-        "The aim of 2,000 is missed: laying down blocks that were not met before is the largest part, a Python object"
-        " a map. What passes is told apart by its canonical hash as well, which assembles it, only before it is"
-        " trained."
+        "The aim of 2,000 is missed: most of the time goes into laying down new blocks, one Python object per map."
+        " Candidates that pass are also compared by canonical hash, which assembles them, but only before training."
     ),
 }
 CPU_ONLY = {"evaluation", "search_gate", "search_proposals", "search_storage"}
@@ -50,7 +48,7 @@ def main() -> None:
     parts = [
         "# Benchmarks",
         "",
-        "Every ratio is of two measurements in one run, its command stands above its table.",
+        "Every ratio is between two measurements of one run, whose command is given above the table.",
         "",
     ]
     for name, title in TITLES.items():
@@ -61,14 +59,15 @@ def main() -> None:
         parts += [REMARKS[name], ""] if name in REMARKS else []
         if name not in CPU_ONLY and not any("NVIDIA" in result["device"] for result in found):
             parts += [
-                f"**Waiting for a GPU:** `python benchmarks/{name}.py --out benchmarks/results/{name}_gpu.json`",
+                "**Not yet measured on a GPU:** "
+                f"`python benchmarks/{name}.py --out benchmarks/results/{name}_gpu.json`",
                 "",
             ]
     write_text(ROOT.parent / "reports" / "benchmarks.md", "\n".join(parts).rstrip() + "\n")
 
 
 def section(result: dict[str, Any]) -> list[str]:
-    """Where and when a result was measured, and its rows as a table."""
+    """Return where and when a result was measured, and its rows as a table."""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     threads = f", {result['threads']} threads" if result.get("threads") else ""
     rows = result["rows"]
@@ -78,7 +77,7 @@ def section(result: dict[str, Any]) -> list[str]:
         "",
     ]
     if "asked" in result:
-        lines += [f"Asked: {result['asked']}; load average {result['load_average']} at the end.", ""]
+        lines += [f"Settings: {result['asked']}; load average {result['load_average']} at the end.", ""]
     lines += ["| " + " | ".join(name.replace("_", " ") for name in names) + " |"]
     lines += ["| " + " | ".join("--:" if isinstance(rows[0][name], float | int) else ":--" for name in names) + " |"]
     lines += ["| " + " | ".join(shown(row.get(name)) for name in names) + " |" for row in rows]
@@ -86,7 +85,7 @@ def section(result: dict[str, Any]) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """Three significant digits, or more where the whole part has them."""
+    """Return a number with three significant digits, or with all digits of its whole part."""
     if value is None:
         return "-"
     if not isinstance(value, float):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from archlab.ablation.row import CountedInput
 from archlab.ablation.rows import Reported, Setting, runs_in
-from archlab.ablation.study import CountedInput
 from archlab.report.tables import sentence_list
 from archlab.tasks.metrics import Metric
 from archlab.training.runs import Record

@@ -10,7 +10,8 @@ from typing import Any
 
 import archlab
 from archlab.ablation.load import load_ablation
-from archlab.ablation.study import Campaign, Row, Scatter, Study, Trainable, networks
+from archlab.ablation.row import Row
+from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import cost
 from archlab.training.metrics_log import read_rows

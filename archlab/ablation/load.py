@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Row, Study, UnitComplexity, items_of
+from archlab.ablation.row import Row, items_of
+from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Study, UnitComplexity
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.yamlio import Item, parse, read

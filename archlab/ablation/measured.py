@@ -7,8 +7,9 @@ from typing import Any
 
 from archlab.ablation.captions import NOT_TRAINED, PUBLISHED, costs_caption, scores_caption
 from archlab.ablation.csv import flat
+from archlab.ablation.row import CountedInput, Published, Row
 from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, rounds_to, runs_in, settings_of
-from archlab.ablation.study import Ablation, CountedInput, Published, Row
+from archlab.ablation.study import Ablation
 from archlab.counting.count import MEBI
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, signed
 from archlab.tasks import find_task

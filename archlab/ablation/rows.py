@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archlab import load
-from archlab.ablation.study import PAPER_INPUTS, CountedInput, Row
+from archlab.ablation.row import PAPER_INPUTS, CountedInput, Row
 from archlab.counting.count import Count, cost
 from archlab.network.graph import assemble
 from archlab.network.load import plain_fusion

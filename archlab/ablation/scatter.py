@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archlab.ablation.captions import TOO_SMALL, too_small_to_rank
+from archlab.ablation.row import Published
 from archlab.ablation.rows import Reported, Setting, runs_in, settings_of
-from archlab.ablation.study import Ablation, Published, Scatter
+from archlab.ablation.study import Ablation, Scatter
 from archlab.counting.count import MEBI
 from archlab.report.pareto import Panel, Point
 from archlab.report.tables import letters

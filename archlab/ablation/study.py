@@ -2,91 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from archlab.ablation.row import CountedInput, Row, items_of, without_spec
 from archlab.core.errors import Problem, nearest
 from archlab.yamlio import Above, AtLeast, Item
-
-
-@dataclass(frozen=True)
-class Published:
-    """The paper's figures for one network; None where it prints none.
-
-    params_m: millions of parameters.
-    coco_mflops, mpii_mflops: multiply-adds in units of 2^20, by the paper's counter, at 256x192 and 256x256.
-    coco_gflops, mpii_gflops: the same in units of 2^30, where the paper prints that.
-    ap, ap50, ap75, ar: on COCO val, 0-100. pckh: PCKh@0.5 on MPII val, 0-100.
-    """
-
-    params_m: float | None = None
-    coco_mflops: float | None = None
-    coco_gflops: float | None = None
-    ap: float | None = None
-    ap50: float | None = None
-    ap75: float | None = None
-    ar: float | None = None
-    mpii_mflops: float | None = None
-    mpii_gflops: float | None = None
-    pckh: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network of a study.
-
-    name: the label that the paper prints.
-    spec: the variant, a built-in name or a path; empty for a network that is only quoted (in a scatter).
-    fields: changes to the variant's file.
-    published: the paper's figures.
-    notes: remarks on single published figures (misprints, roundings), by the name of the figure.
-    same_as: `STUDY/SPEC`, instead of all other fields: use that study's row, so that each figure is in one file only.
-    """
-
-    name: str = ""
-    spec: str = ""
-    fields: dict[str, Any] = field(default_factory=dict)
-    published: Published = Published()
-    notes: dict[str, str] = field(default_factory=dict)
-    same_as: str = ""
-
-    def problems(self, item: Item) -> Iterator[Problem]:
-        """Check that the row has a name or is `same_as` another, and that its notes are on figures it publishes."""
-        if self.same_as:
-            if replace(self, same_as="") != Row():
-                yield item.problem("a row with same_as takes no other field", "rows.same_as")
-            return
-        if not self.name:
-            yield item.problem("a row needs the name that is printed for it", "rows.name")
-        for figure in self.notes:
-            if figure not in FIGURES:
-                message = f"no published figure is called {figure!r}{nearest(figure, FIGURES)}"
-                yield item.problem(message, "rows.notes")
-            elif getattr(self.published, figure) is None:
-                yield item.problem(f"a note on {figure}, which the row does not publish", "rows.notes")
-
-
-@dataclass(frozen=True)
-class CountedInput:
-    """An input (C, H, W) and a number of outputs at which networks are counted. name: for headings, as `COCO`."""
-
-    name: str
-    input: tuple[int, int, int]
-    outputs: Annotated[int, AtLeast(1)]
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} {self.input[1]}×{self.input[2]}".strip()
-
-    @property
-    def key(self) -> str:
-        """The name as it begins the names of figures: `coco` of `coco_mflops`."""
-        return self.name.lower().replace(" ", "_")
-
-
-PAPER_INPUTS = (CountedInput("COCO", (3, 256, 192), 17), CountedInput("MPII", (3, 256, 256), 16))
-"""The inputs and heat-maps that the paper's costs are for."""
 
 
 @dataclass(frozen=True)
@@ -300,24 +222,8 @@ KINDS: dict[str, type[Study]] = {
 }
 SEARCH = "search"
 """The kind of a study file that `archlab.search.config` reads."""
-FIGURES = tuple(f.name for f in fields(Published))
 
 
 def networks(study: Trainable) -> tuple[Row, ...]:
     """Return all networks that a study trains: its rows, then a campaign's controls."""
     return study.rows if isinstance(study, Ablation) else (*study.rows, *(control.row for control in study.controls))
-
-
-def without_spec(rows: Sequence[Row], item: Item) -> Iterator[Problem]:
-    """Yield a problem for each row that names no network."""
-    for row, place in zip(rows, items_of(item), strict=True):
-        if not row.spec and not row.same_as:
-            yield place.problem(f"the row {row.name!r} needs a spec: the network that it counts", "rows.spec")
-
-
-def items_of(item: Item, name: str = "rows") -> tuple[Item, ...]:
-    """Return the items of the rows, or of another list, of a study's file, with their places in it."""
-    assert isinstance(item.value, dict)
-    places = item.value[name].value if name in item.value else ()
-    assert isinstance(places, tuple)
-    return places

@@ -6,7 +6,8 @@ from helpers.sample_records import run_of, write_records
 from matplotlib.figure import Figure
 
 from archlab import ablation
-from archlab.ablation.study import Ablation, Row
+from archlab.ablation.row import Row
+from archlab.ablation.study import Ablation
 from archlab.core.errors import InputError
 
 

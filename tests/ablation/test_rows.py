@@ -12,7 +12,7 @@ from archlab.ablation import captions, rows
 from archlab.ablation import csv as flat
 from archlab.ablation import measured as ablation
 from archlab.ablation.load import distinct_rows, load_ablation
-from archlab.ablation.study import PAPER_INPUTS, Row
+from archlab.ablation.row import PAPER_INPUTS, Row
 from archlab.counting.count import Count
 from archlab.tasks import find_task
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from archlab.ablation.row import PAPER_INPUTS
 from archlab.ablation.rows import Counter, Setting, count_network
-from archlab.ablation.study import PAPER_INPUTS, Campaign, networks
+from archlab.ablation.study import Campaign, networks
 from archlab.training.recipe import Recipe, load_recipe, recipe_hash
 from archlab.training.runs import Record
 

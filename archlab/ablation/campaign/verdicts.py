@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from archlab.ablation.captions import too_small_to_rank
+from archlab.ablation.row import Row
 from archlab.ablation.rows import Reported, Setting, runs_in
-from archlab.ablation.study import Campaign, Claim, Control, Row
+from archlab.ablation.study import Campaign, Claim, Control
 from archlab.report.statistics import Agreement, Interval, agreement, interval
 from archlab.tasks import find_task
 from archlab.tasks.metrics import View

@@ -18,8 +18,9 @@ from archlab.ablation.captions import TOO_SMALL_TO_RANK
 from archlab.ablation.estimate import rates
 from archlab.ablation.load import distinct_rows, load_ablation, load_study
 from archlab.ablation.report import write_report
+from archlab.ablation.row import Published, Row
 from archlab.ablation.rows import CountedNetwork, Setting, match_runs, settings_of
-from archlab.ablation.study import Campaign, Claim, Control, Published, Row
+from archlab.ablation.study import Campaign, Claim, Control
 from archlab.core.errors import InputError
 from archlab.counting.count import Count
 from archlab.report.statistics import Interval, agreement, interval
