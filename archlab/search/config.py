@@ -68,7 +68,7 @@ class SamplerForm:
 
 @dataclass(frozen=True)
 class SearchForm:
-    """A search's file. A network or file that it names is a built-in one or lies beside it."""
+    """A search's file. A network or file that it names is a built-in one or is next to it."""
 
     kind: Literal["search"]
     space: str

@@ -1,4 +1,4 @@
-"""Where Optuna stores a study, a journal file beside its runs or a database, and the lock that workers share."""
+"""Where Optuna stores a study, a journal file next to its runs or a database, and the lock that workers share."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class StudyStorage:
     def alone(self, storage: BaseStorage, name: str) -> Iterator[None]:
         """Hold the study's lock, so that one worker at a time counts, proposes and claims; it ends with its process.
 
-        PostgreSQL has an advisory lock, shared by all machines. Otherwise it is the lock of a file beside the storage,
+        PostgreSQL has an advisory lock, shared by all machines. Otherwise it is the lock of a file next to the storage,
         shared by the workers of one machine.
         """
         if isinstance(storage, RDBStorage) and storage.engine.dialect.name == "postgresql":

@@ -68,9 +68,9 @@ def trial(result: Result, candidate: Candidate) -> list[Table]:
         **{f"proxy: {name}": f"{value:.4g}" for name, value in candidate.proxies.items()},
         **{f"choice: {name}": made for name, made in choices(result.parameters, candidate.point).items()},
     }
-    told = [(Cell(name), Cell(" ".join(text.split()))) for name, text in lines.items() if text]
+    rows = [(Cell(name), Cell(" ".join(text.split()))) for name, text in lines.items() if text]
     columns = Column("Trial", align="l"), Column(str(candidate.number), align="l")
-    about = Table(result.title, columns, tuple(told), ())
+    about = Table(result.title, columns, tuple(rows), ())
     return [about, *_scores(result, candidate)]
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from archlab.report.tables import escaped as said
-from archlab.report.tables import section
+from archlab.report.tables import escaped, section
 from archlab.search.report import figures
 from archlab.search.report import text as words
 from archlab.search.report.analysis import Analysis
@@ -14,19 +13,21 @@ def markdown(analysis: Analysis) -> str:
     """Return the whole file; its pictures are files next to it."""
     result = analysis.result
     parts = [
-        f"# {said(result.title)}",
-        said(words.lead(analysis)),
-        "\n".join(f"- {said(term)}: {said(value)}" for term, value in words.facts(analysis) if value),
+        f"# {escaped(result.title)}",
+        escaped(words.lead(analysis)),
+        "\n".join(f"- {escaped(term)}: {escaped(value)}" for term, value in words.facts(analysis) if value),
         "## What this shows",
-        "\n".join(f"- {said(sentence)}" for sentence in words.may(analysis)),
+        "\n".join(f"- {escaped(sentence)}" for sentence in words.may(analysis)),
         "## What it does not show",
-        "\n".join(f"- {said(sentence)}" for sentence in words.may_not(analysis)),
+        "\n".join(f"- {escaped(sentence)}" for sentence in words.may_not(analysis)),
     ]
     available = figures.available(analysis)
     parts += [f"![{name}]({name}.png)" for name in ("front", "hypervolume") if name in available]
-    parts.append(said(words.hypervolume(analysis)))
+    parts.append(escaped(words.hypervolume(analysis)))
     if result.references:
         parts += ["## Against the references"]
-        parts += ["\n".join(f"- {said(each.name)}: {said(verdict)}" for each, verdict in words.verdicts(analysis))]
+        parts += [
+            "\n".join(f"- {escaped(each.name)}: {escaped(verdict)}" for each, verdict in words.verdicts(analysis))
+        ]
     parts += [section(table) for table in report_tables(analysis).tables]
     return "\n\n".join(parts) + "\n"

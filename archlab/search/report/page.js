@@ -144,7 +144,7 @@
 
   function drawPoint(place, x, y) {
     const { point } = place;
-    const label = `${point.title}, ${point.state}: ${[state.y, state.x].map((key) => said(point, key)).join(", ")}`;
+    const label = `${point.title}, ${point.state}: ${[state.y, state.x].map((key) => described(point, key)).join(", ")}`;
     const group = make("g", { class: `point ${point.kind}`, role: "button", tabindex: "-1", "data-id": point.id, "aria-label": label });
     const bar = (error, along) => {
       const [low, high] = error.map((value) => (along === "y" ? y : x).at(value / columns.get(along === "y" ? state.y : state.x).scale));
@@ -161,7 +161,7 @@
     return group;
   }
 
-  function said(point, key) {
+  function described(point, key) {
     const column = columns.get(key);
     const error = point.errors[key];
     const spread = error ? `, 95 % interval ${text(column, error[0])} to ${text(column, error[1])}` : "";

@@ -110,10 +110,10 @@ def _importance(analysis: Analysis, pictures: Mapping[str, str], tables: Mapping
         return _note(words.too_few(analysis)) if analysis.rungs else ""
     rung = next(rung for rung in analysis.rungs if rung.importances)
     table = _table(tables["Importance of parameters"])
-    beside = f'<div>{table}<div class="note">{_paragraphs(words.importance(analysis))}</div></div>'
+    explained = f'<div>{table}<div class="note">{_paragraphs(words.importance(analysis))}</div></div>'
     score = quantity(analysis.score, analysis.result)
     levels = f'<div class="levels">{"".join(_levels(each, score) for each in rung.importances)}</div>'
-    return _charts(pictures["importance"] + beside) + _folded(f"Mean score by value, at {rung.label}", levels)
+    return _charts(pictures["importance"] + explained) + _folded(f"Mean score by value, at {rung.label}", levels)
 
 
 def _levels(importance: Importance, score: Quantity) -> str:
@@ -200,7 +200,7 @@ def _picture(svg: str, name: str) -> str:
 
 
 def _terms(pairs: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"<div><dt>{escape(term)}</dt><dd>{escape(said)}</dd></div>" for term, said in pairs)
+    return "\n".join(f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>" for term, value in pairs)
 
 
 def _items(sentences: Iterable[str]) -> str:

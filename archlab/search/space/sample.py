@@ -100,11 +100,11 @@ def limited(space: Space, texts: Iterable[str]) -> Space:
     rules += [f"{name} is limited twice; one limit sets both ends" for name in bands if given.count(name) > 1]
     if rules:
         raise InputError(Problem(rule, "--limit") for rule in rules)
-    said = {
+    plain = {
         name: {end: yamlio.item_of_text(value, file="--limit") for end, value in band.items() if value.strip()}
         for name, band in bands.items()
     }
-    item = yamlio.item_of(said, file="--limit")
+    item = yamlio.item_of(plain, file="--limit")
     return replace(space, limits={**space.limits, **yamlio.parse(item, dict[str, CostRange])})
 
 
