@@ -15,21 +15,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from archlab.ablation.frame import complexity_accuracy as plot_complexity
     from archlab.core.errors import InputError, Problem
     from archlab.counting.count import Cost
     from archlab.network.graph import Graph, assemble
     from archlab.network.load import load
     from archlab.network.module import Network
     from archlab.network.spec import Spec
+    from archlab.search.candidates import result_of as load_result
+    from archlab.search.report.figures import bands as plot_bands
+    from archlab.search.report.figures import front as plot_front
+    from archlab.search.results import Result
+    from archlab.search.run import run_search
     from archlab.tasks.metrics import Scores
     from archlab.training.recipe import Recipe, load_recipe
     from archlab.training.runs import Run
 
 __version__ = "0.1.0"
 __all__ = [
+    "Graph",
     "InputError",
     "Problem",
     "Recipe",
+    "Result",
     "Run",
     "Spec",
     "assemble",
@@ -40,21 +50,34 @@ __all__ = [
     "load",
     "load_recipe",
     "load_released",
+    "load_result",
+    "plot_bands",
+    "plot_complexity",
+    "plot_curves",
+    "plot_front",
+    "run_search",
     "spec_hash",
     "train",
 ]
 
 _FROM = {
-    "InputError": "archlab.core.errors",
-    "Problem": "archlab.core.errors",
-    "Recipe": "archlab.training.recipe",
-    "Run": "archlab.training.runs",
-    "Spec": "archlab.network.spec",
-    "assemble": "archlab.network.graph",
-    "load": "archlab.network.load",
-    "load_recipe": "archlab.training.recipe",
+    "Graph": "archlab.network.graph.Graph",
+    "InputError": "archlab.core.errors.InputError",
+    "Problem": "archlab.core.errors.Problem",
+    "Recipe": "archlab.training.recipe.Recipe",
+    "Result": "archlab.search.results.Result",
+    "Run": "archlab.training.runs.Run",
+    "Spec": "archlab.network.spec.Spec",
+    "assemble": "archlab.network.graph.assemble",
+    "load": "archlab.network.load.load",
+    "load_recipe": "archlab.training.recipe.load_recipe",
+    "load_result": "archlab.search.candidates.result_of",
+    "plot_bands": "archlab.search.report.figures.bands",
+    "plot_complexity": "archlab.ablation.frame.complexity_accuracy",
+    "plot_front": "archlab.search.report.figures.front",
+    "run_search": "archlab.search.run.run_search",
 }
-"""Public names and the modules that define them, each imported at first use."""
+"""Public names and where they are defined; each is imported at first use."""
 
 
 def list_networks() -> list[str]:
@@ -140,6 +163,13 @@ def evaluate(
     return evaluate_run(folder, where, changes=changes, device=device, results=file, plugin=plugin)
 
 
+def plot_curves(run: Run | str | Path) -> Figure:
+    """Return a run's loss, learning rate and validation scores by iteration, as a Matplotlib figure."""
+    from archlab.training.runs import Run
+
+    return (Run(Path(run)) if isinstance(run, str | Path) else run).curves()
+
+
 def _assembled(network: Spec | Graph | str | Path) -> Graph:
     from archlab.network.graph import Graph, assemble
     from archlab.network.load import load
@@ -150,9 +180,12 @@ def _assembled(network: Spec | Graph | str | Path) -> Graph:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ablation":
+        return import_module("archlab.ablation")
     if name not in _FROM:
         raise AttributeError(f"module 'archlab' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_FROM[name]), name)
+    module, _, attribute = _FROM[name].rpartition(".")
+    value = globals()[name] = getattr(import_module(module), attribute)
     return value
 
 

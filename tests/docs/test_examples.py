@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +52,16 @@ def commands(block: Block) -> list[tuple[str, str]]:
 def document(request, tmp_path, monkeypatch):
     """A document's blocks, in a folder that holds its files."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").symlink_to(REPOSITORY / "reports")
     found = blocks(request.param)
     for block in found:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
-    return found
+            monkeypatch.delitem(sys.modules, Path(block.file).stem, raising=False)
+    yield found
+    for block in found:
+        if block.file.endswith(".py"):
+            sys.modules.pop(Path(block.file).stem, None)
 
 
 def load(path: Path, plugin: tuple[str, ...]) -> object:
