@@ -4,13 +4,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from helpers import tiny
 from helpers.mpii_folder import write_split
 from helpers.sample_records import read, record
+from helpers.search_study import status, wait_for
 
 import archlab
 from archlab.ablation import estimate, jobs, run, study
@@ -57,14 +57,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def python(code: str, log: Path) -> CommandLine:
     return CommandLine((sys.executable, "-c", code), log)
-
-
-def wait_for(condition: object, seconds: float = 300.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 # Processes
@@ -297,14 +289,34 @@ def test_changed_fields_of_a_recipe_reach_every_training(folder: Path) -> None:
 # The whole of it
 
 
+def frozen_in_training(parent: int, runs: Path) -> int:
+    """Return the process of a worker of `parent`, stopped after its run began and before it ended."""
+    found: list[int] = []
+
+    def caught() -> bool:
+        for process in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
+            os.kill(process, signal.SIGSTOP)
+            wait_for(lambda: gone(process) or status(process, "State").startswith("T"))  # noqa: B023  called before the next
+            if not gone(process) and any(run.state == "running" for run in find_runs(runs)):
+                found.append(process)
+                return True
+            os.kill(process, signal.SIGCONT)
+        return False
+
+    wait_for(caught)
+    return found[0]
+
+
 def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed outright in its second run: the first is reused and the second trained; then there is nothing to do."""
     command = [sys.executable, "-m", "archlab", "ablate", "two.yaml", "--jobs", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as first:
         assert first.stderr
         assert any("Skips, seed 1: AP" in line for line in first.stderr)
-        wait_for(lambda: any(run.state == "running" for run in find_runs(folder / "runs")))
-        first.send_signal(signal.SIGKILL)
+        worker = frozen_in_training(first.pid, folder / "runs")
+        first.kill()
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: gone(worker))
     (done,) = [run for run in find_runs(folder / "runs") if run.state == "done"]
     assert read(folder / "results" / "records" / f"{done.fingerprint}.json")["spec"] == "skip_pose_net"
     stamp = (folder / "runs" / done.fingerprint / "record.json").stat().st_mtime_ns

@@ -186,16 +186,17 @@ def faults(picture: Picture):
             meet(rectangle(box), rectangle(f)) and not within(rectangle(box), rectangle(f)) for f in framed if f != box
         ):
             yield f"across a panel's edge: {box}"
-    for a, b in itertools.combinations(picture.texts, 2):
-        if meet(a.extent, b.extent):
+    extents = [(text, text.extent) for text in picture.texts]
+    for (a, one), (b, other) in itertools.combinations(extents, 2):
+        if meet(one, other):
             yield f"texts {a.string!r} and {b.string!r}"
-    for text in picture.texts:
-        if not within(text.extent, page):
+    for text, extent in extents:
+        if not within(extent, page):
             yield f"outside: {text}"
-        touched = [box for box in (*holders, *framed) if meet(rectangle(box), text.extent)]
-        if not all(within(text.extent, rectangle(box)) for box in touched):
+        touched = [box for box in (*holders, *framed) if meet(rectangle(box), extent)]
+        if not all(within(extent, rectangle(box)) for box in touched):
             yield f"text over an edge: {text}"
-        if any(cuts(segment, text.extent, 0.2) for line in picture.lines for segment in segments(line)):
+        if any(cuts(segment, extent, 0.2) for line in picture.lines for segment in segments(line)):
             yield f"line through text: {text}"
     for line in outer:
         if any(cuts(segment, rectangle(box)) for segment in segments(line) for box in solid):

@@ -17,6 +17,7 @@ from PIL import Image
 
 import archlab
 from archlab.ablation.captions import TOO_SMALL
+from archlab.report import style
 from archlab.search.report import text as words
 from archlab.search.report.analysis import analyse
 from archlab.search.report.write import write_search
@@ -39,6 +40,12 @@ def written(study: Result, tmp_path_factory: pytest.TempPathFactory) -> list[Pat
 @pytest.fixture(scope="module")
 def folder(written: list[Path]) -> Path:
     return written[0].parent
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the PNG and SVG files: the page draws each figure too, and these tests look at the page."""
+    monkeypatch.setattr(style, "save", lambda figure, paths: None)
 
 
 class Reader(HTMLParser):
@@ -108,6 +115,7 @@ def test_the_page_of_200_candidates_is_below_5_megabytes(study: Result, folder: 
     assert 200 * each < 5e6  # pictures and words, which do not grow, are counted 200 / 32 times
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_names_and_reasons_are_text_and_never_mark_up(study: Result, tmp_path: Path) -> None:
     bad = replace(
         study.candidates[0], name=HOSTILE, reason=HOSTILE, point={"width": HOSTILE}, outcome="failed", spec=HOSTILE
@@ -194,6 +202,7 @@ def test_what_a_reference_is_told_follows_from_means_and_intervals(study: Result
         assert words.verdicts(made)[0][1].startswith(expected)
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -218,6 +227,7 @@ def test_any_study_has_a_report(study: Result, changes: dict[str, Any], tmp_path
     assert len(data_of(text)["points"]) == (0 if "candidates" in changes else 9)
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_score_that_is_no_number_is_no_score(study: Result, tmp_path: Path) -> None:
     nothing = {"pck": float("nan"), "macs": 1.0}
     bad = replace(
