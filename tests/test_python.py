@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import search_study, tiny
-from helpers.search_results import make_result
+from helpers.examples import blocks
+from helpers.paths import REPOSITORY
 
 import archlab
 from archlab.cli.app import main
-from archlab.network.checkpoint import to_released
-from archlab.search.results import write_result
 
 
 def functions() -> set[str]:
@@ -61,65 +59,35 @@ def test_an_unknown_name_is_an_attribute_error_and_the_known_ones_are_listed() -
     assert set(archlab.__all__) <= set(dir(archlab))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a network, a recipe, people, a search of them, and a result."""
-    made = tmp_path_factory.mktemp("python")
-    people = tiny.make_data(made)
-    search_study.make(made, people)
-    write_result(make_result(40), made / "result.json")
-    return made
+PAGE = REPOSITORY / "docs" / "python.md"
 
 
-def calls(folder: Path) -> dict[str, Any]:
-    """Each public function, called by names, files and loaded things; what it returns by its name."""
-    spec = archlab.load(folder / "base.yaml", input=(3, 64, 64))
-    recipe = archlab.load_recipe(str(folder / "recipe.yaml"), changes={"iterations": 2})
-    data = folder / "people"
-    network = archlab.build(folder / "base.yaml")
-    released = archlab.build("lite_hrnet_18")
-    archlab.load_released(released, to_released(archlab.build("lite_hrnet_18")))
-    run = archlab.train(spec, recipe, data=data, out=folder / "runs", device="cpu", seed=2, pictures=False)
-    result = archlab.load_result(str(folder / "result.json"))
-    found = archlab.run_search(folder / "tiny.yaml", trials=1, jobs=1, data=data, device="cpu", out=folder / "searches")
-    return {
-        "assemble": archlab.assemble(spec),
-        "build": network,
-        "cost": archlab.cost(str(folder / "base.yaml")),
-        "evaluate": archlab.evaluate(run, data=data, device="cpu"),
-        "list_networks": archlab.list_networks(),
-        "load": spec,
-        "load_recipe": recipe,
-        "load_released": released,
-        "load_result": result,
-        "plot_bands": archlab.plot_bands(result),
-        "plot_complexity": archlab.plot_complexity("table6"),
-        "plot_curves": archlab.plot_curves(run.folder),
-        "plot_front": archlab.plot_front(result),
-        "run_search": found,
-        "spec_hash": archlab.spec_hash(spec),
-        "train": run,
-    }
-
-
-def test_each_public_function_is_called_after_all_modules_are_imported(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+def test_each_public_function_does_what_its_example_says_after_all_modules_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for each in pkgutil.walk_packages(archlab.__path__, "archlab."):
         importlib.import_module(each.name)
-    made = calls(folder)
-    assert set(made) == functions()
-    graph, cost, run, found = made["assemble"], made["cost"], made["train"], made["run_search"]
-    assert made["spec_hash"] == graph.hash == run.record.spec_hash
-    assert cost.params == sum(each.numel() for each in made["build"].parameters())
-    assert {"lite_hrnet_18", "small_hrnet_w16"} <= set(made["list_networks"])
-    assert (run.record.state, run.record.seed, run.record.samples) == ("done", 2, 8)
-    assert made["evaluate"] == run.scores
-    assert [type(made[name]).__name__ for name in functions() if name.startswith("plot_")] == ["Figure"] * 4
-    assert (len(found.candidates), found.study) == (1, "tiny")
-    assert list(found.table()["hash"]) == [found.candidates[0].hash]
-    assert len(archlab.ablation.table("table6")) == 7
-    assert len(made["load_result"].table()) == 40
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports").symlink_to(REPOSITORY / "reports")
+    found = blocks(PAGE)
+    code = "".join(block.text for block in found if block.language == "python")
+    assert {name for name in functions() if f"archlab.{name}(" not in code} == set()
+    for block in found:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+    made: dict[str, Any] = {}
+    exec(compile(code, str(PAGE), "exec"), made)
+
+    graph, run, searched = made["graph"], made["run"], made["found"]
+    assert archlab.spec_hash(made["spec"]) == graph.hash
+    assert made["cost"].params == sum(each.numel() for each in made["network"].parameters())
+    assert (run.record.state, run.record.recipe) == ("done", "smoke (iterations=2, boxes=ground_truth)")
+    assert made["scores"] == run.scores
+    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in ("curves", "figure4", "front", "bands"))
+    assert len(made["table"]) == 7
+    assert [path.name for path in made["done"].reports] == ["table2.md", "table2.csv", "table2.tex"]
+    assert (len(searched.candidates), searched.study) == (1, "tiny_search")
+    assert list(searched.table()["hash"]) == [searched.candidates[0].hash]
     capsys.readouterr()
-    assert main(["eval", str(run.folder), "--data", str(folder / "people"), "--device", "cpu", "--json"]) == 0
+    assert main(["eval", str(run.folder), "--device", "cpu", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == run.scores

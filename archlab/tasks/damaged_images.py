@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
+from archlab.core import notes
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_json
 from archlab.tasks.images import check_images
@@ -73,7 +73,7 @@ class DamagedImages:
         if len(self._known) > MOST_SKIPPED * len(self._files):
             self._refuse()
         if self._writes and self._path:
-            print(f"skipped {path}: {message}", file=sys.stderr, flush=True)
+            notes.note(f"skipped {path}: {message}")
             write_json(self._path, self._known)
 
     def _refuse(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from archlab.core import notes
 from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
 from archlab.core.signals import Stopped, StopRequest
@@ -207,7 +207,7 @@ def _update(state: State, training: Training) -> Callable[..., Tensor]:
     if recipe.execution == "graph" and world.size == 1:
         return FixedStep(learner, device)
     if recipe.execution == "graph" and world.first:
-        print("several processes take their steps without a CUDA graph", file=sys.stderr, flush=True)
+        notes.note("several processes take their steps without a CUDA graph")
     return partial(step, learner, device=device)
 
 

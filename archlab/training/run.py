@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 import archlab
+from archlab.core import notes
 from archlab.core.device import device_name, pick_device, placed, using_threads
 from archlab.core.distributed import World, joined
 from archlab.core.errors import InputError, Problem
@@ -252,7 +252,7 @@ def _run(run: Prepared, stop: StopRequest) -> None:
     except Stopped as stopped:
         run.write(replace(record, state="stopped", reason=f"{stopped}; run the same command to resume"))
         if world.first:
-            print(f"{stopped}, saved in {folder}: run the same command to resume", file=sys.stderr, flush=True)
+            notes.note(f"{stopped}, saved in {folder}: run the same command to resume")
         raise
     except Exception as error:
         run.write(replace(record, state="failed", reason=f"{type(error).__name__}: {error}"))
@@ -303,7 +303,7 @@ def _initialised(run: Prepared) -> nn.Module:
     if run.options.weights:
         note = load_for_finetuning(network, run.options.weights)
         if world.first:
-            print(f"initialised from {note}", file=sys.stderr, flush=True)
+            notes.note(f"initialised from {note}")
     network = placed(network, run.context.device)
     if not world.first:  # the same weights, other dropout
         torch.manual_seed(seed + 2**32 * world.rank)

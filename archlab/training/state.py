@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archlab.core import notes
 from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import replacing
@@ -198,7 +199,7 @@ def _newest_sound(path: Path) -> dict[str, Any] | None:
             continue
         if each != path:
             why = f"{errors[0]}; " if errors else ""
-            print(f"{why}going on from the checkpoint before, {each}", file=sys.stderr, flush=True)
+            notes.note(f"{why}going on from the checkpoint before, {each}")
             each.replace(path)  # or the next one saved would push the damaged one over the sound one
         return values
     if errors:

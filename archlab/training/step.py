@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from archlab.core import notes
 
 Batch = dict[str, Tensor]
 Loss = Callable[[Any, Batch], Tensor]
@@ -127,7 +128,7 @@ class FixedStep:
 
     def _say(self, message: str) -> None:
         if not self._said:
-            print(message, file=sys.stderr, flush=True)
+            notes.note(message)
         self._said = True
 
 

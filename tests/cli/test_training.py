@@ -117,3 +117,16 @@ def test_runs_of_a_folder_are_a_list(folder, capsys):
     assert {(row["spec"], row["state"], row["score"]) for row in rows} == {
         ("tiny", "done", run.scores["ground_truth_boxes"]["AP"])
     }
+
+
+@pytest.mark.parametrize("flag", ["--quiet", "--verbose"])
+def test_a_training_is_silent_or_told_with_its_files(flag, folder, capsys):
+    tiny.make_data(folder)
+    capsys.readouterr()
+    assert main([*TRAIN, "--json", flag]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    if flag == "--quiet":
+        assert lines == []
+    else:
+        assert {"read tiny.yaml", "read short.yaml"} <= set(lines)
+        assert any(line.startswith("wrote runs/") and line.endswith("/record.json") for line in lines)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers.examples import blocks as blocks_of
+from helpers.examples import commands
 from helpers.paths import REPOSITORY
 
 import archlab
@@ -18,42 +19,13 @@ from archlab.cli import app
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 FAST = {"build", "list", "schema", "sample", "report", "completion"}
 OTHERS = ("pip install ", "make ", "torchrun ")
-NAMED = re.compile(r"# (\S+\.(?:yaml|py))(?: \(--plugin (\S+)\))?")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block. `file`: the name in its first line; `plugin`: what it is read with."""
-
-    language: str
-    text: str
-    line: int
-    file: str = ""
-    plugin: tuple[str, ...] = ()
-
-
-def blocks(path: Path) -> list[Block]:
-    found, text = [], path.read_text(encoding="utf-8")
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        line, named = text[: match.start()].count("\n") + 1, NAMED.match(match[2])
-        file, plugin = (named[1], (named[2],) if named[2] else ()) if named else ("", ())
-        found.append(Block(match[1], match[2], line, file, plugin))
-    return found
-
-
-def commands(block: Block) -> list[tuple[str, str]]:
-    """The commands of a console block, each with the output below it."""
-    parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
-    assert parts[0] == "", f"line {block.line}: a console block begins with `$ `"
-    return [(command, output) for command, _, output in (part.partition("\n") for part in parts[1:])]
 
 
 @pytest.fixture(params=DOCUMENTS, ids=lambda path: path.name)
 def document(request, tmp_path, monkeypatch):
     """A document's blocks, in a folder that holds its files."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "reports").symlink_to(REPOSITORY / "reports")
-    found = blocks(request.param)
+    found = blocks_of(request.param)
     for block in found:
         if block.file:
             (tmp_path / block.file).write_text(block.text, encoding="utf-8")
@@ -88,6 +60,10 @@ def test_a_yaml_example_has_a_name_and_loads(document):
             assert load(Path(block.file), block.plugin)
 
 
+# test_python.py runs docs/python.md after importing every module
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if path.name != "python.md"], indirect=True, ids=lambda path: path.name
+)
 def test_a_python_example_runs(document):
     names: dict[str, object] = {}
     for block in document:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def _heads(root: Path, people: People) -> HeadTruth | None:
     try:
         path = mpii.truth_file(root)
     except InputError as error:
-        print(f"PCKh is not measured: {error}", file=sys.stderr, flush=True)
+        notes.note(f"PCKh is not measured: {error}")
         return None
     truth = read_truth(path)
     if len(truth) != len(people):
