@@ -85,7 +85,7 @@ class CostWiring:
         raise _AgainError
 
     def part(self, g: Wiring, function: Callable[..., Any], xs: Sequence[Map], choices: Mapping[str, Any]) -> Any:
-        part = _part(function, tuple([x[1] for x in xs]), tuple(choices.items()))
+        part = _part(function, tuple([x[1] for x in xs]), tuple(choices), tuple(choices.values()))
         if part is None:
             return function(g, *xs, **choices)
         count, inputs, (number, shape) = part
@@ -186,10 +186,12 @@ def _live(wiring: CostWiring, outputs: Sequence[Map]) -> Tallied:
 
 
 @lru_cache(maxsize=PARTS)
-def _part(function: Callable[..., Any], in_shapes: tuple[Shape, ...], choices: Arguments) -> Part | None:
+def _part(
+    function: Callable[..., Any], in_shapes: tuple[Shape, ...], names: tuple[str, ...], values: tuple[Hashable, ...]
+) -> Part | None:
     """Return a part that makes one map, None if the rest of its block could call its layers too."""
     costs = CostWiring(in_shapes)
-    made = function(Wiring(costs), *costs.inputs, **dict(choices))
+    made = function(Wiring(costs), *costs.inputs, **dict(zip(names, values, strict=True)))
     if not isinstance(made, Map) or any(layer for _, _, layer in costs.entries):
         return None
     count, inputs = _live(costs, [made])

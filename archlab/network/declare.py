@@ -12,7 +12,7 @@ from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Shape
 from archlab.core.errors import nearest
 from archlab.network.spec import IMAGE, LAST, Declared, Repeat, StagesForm, branch_widths
-from archlab.network.uses import BlockReader, Declaration, Use
+from archlab.network.uses import HIDDEN, BlockReader, Declaration, Use
 from archlab.yamlio import Item
 
 NODE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -28,12 +28,12 @@ def declare(blocks: BlockReader, form: Mapping[str, Any]) -> Declaration:
     written = [name for name in ("stages", "nodes") if blocks.document.entries.get(name, Item(None)).value]
     _check_form(blocks, form, written)
     made = [_READERS[name](blocks, form).read() for name in written]
-    nodes, end, input = made[0] if len(made) == 1 else Declaration([], None, None)
+    nodes, end, input = made[0] if len(made) == 1 else Declaration([], HIDDEN, None)
     if "last" in form:
         item = form["last"] or replace(blocks.document, value=HEAT_MAPS)
         use = blocks.use(item, LAST, {"outputs": form.get("outputs")})
         if "outputs" in form:
-            blocks.declare(nodes, LAST, use, [(end, None)])
+            blocks.declare(nodes, LAST, use, ((end, None),))
     return Declaration(nodes, LAST, input)
 
 
@@ -66,21 +66,21 @@ class StagesReader:
             at = self._stage(nodes, index, at)
         return Declaration(nodes, self._chain(nodes, "head", at), self._input())
 
-    def _chain(self, nodes: list[Declared], name: str, at: str | None) -> str | None:
+    def _chain(self, nodes: list[Declared], name: str, at: str) -> str:
         """Declare the blocks of `stem` or `head`, one after the other."""
         if name not in self.form:
-            return None
+            return HIDDEN
         item = self.form[name]
         if item is None:
             self.blocks.problems.append(self.blocks.document.problem(f"`stages:` needs a `{name}:`", name))
-            return None
+            return HIDDEN
         items = item.value if isinstance(item.value, tuple) else (item,)
         for i, each in enumerate(items):
             alone = len(items) == 1 or (name == "head" and i == 0)
             at = self._add(nodes, name if alone else f"{name}.{i}", self.blocks.use(each, name), at)
         return at
 
-    def _stage(self, nodes: list[Declared], index: int, at: str | None) -> str | None:
+    def _stage(self, nodes: list[Declared], index: int, at: str) -> str:
         stage, widths = f"stage{index + 2}", self._widths(index)
         joint = self._use("transition", index, {"widths": widths})
         units = self._units(index)
@@ -90,8 +90,8 @@ class StagesReader:
         for module in range(modules or 1):
             for unit in range(repeat or 1):
                 at = self._unit(nodes, f"{stage}.module{module}.unit{unit}", units, at)
-            at = self._add(nodes, f"{stage}.module{module}.fusion", fuse, at if repeat else None)
-        return at if modules else None
+            at = self._add(nodes, f"{stage}.module{module}.fusion", fuse, at if repeat else HIDDEN)
+        return at if modules else HIDDEN
 
     def _units(self, index: int) -> Use | list[Use | None] | None:
         """Return one block for all branches, or a list with one for each branch."""
@@ -105,21 +105,19 @@ class StagesReader:
         self.blocks.problems.append(item.problem(rule, "stages.unit"))
         return None
 
-    def _unit(
-        self, nodes: list[Declared], name: str, units: Use | list[Use | None] | None, at: str | None
-    ) -> str | None:
+    def _unit(self, nodes: list[Declared], name: str, units: Use | list[Use | None] | None, at: str) -> str:
         """Declare a unit; the maps of blocks for single branches are gathered under `name`."""
         if not isinstance(units, list):
             return self._add(nodes, name, units, at)
         made = [
-            self.blocks.declare(nodes, f"{name}.branch{branch}", use, [(at, branch)])
+            self.blocks.declare(nodes, f"{name}.branch{branch}", use, ((at, branch),))
             for branch, use in enumerate(units)
         ]
-        together = Use("gather", gather, (), self.blocks.document)
-        return self.blocks.declare(nodes, name, together, [(each, None) for each in made])
+        together = Use("gather", gather, True, (), self.blocks.document)
+        return self.blocks.declare(nodes, name, together, tuple([(each, None) for each in made]))
 
-    def _add(self, nodes: list[Declared], name: str, use: Use | None, at: str | None) -> str:
-        return self.blocks.declare(nodes, name, use, [(at, None)])
+    def _add(self, nodes: list[Declared], name: str, use: Use | None, at: str) -> str:
+        return self.blocks.declare(nodes, name, use, ((at, None),))
 
     def _use(self, name: str, index: int, given: Mapping[str, Any] | None = None) -> Use | None:
         item = self._entry(name, index)
@@ -210,15 +208,15 @@ class NodesReader:
         nodes: list[Declared] = []
         copies = {name: self._copies(name, item) for name, item in self.written.items()}
         ends = {IMAGE: IMAGE} | {
-            name: list(labels)[-1] if labels and self._named(name) else None for name, labels in copies.items()
+            name: list(labels)[-1] if self._named(name) and labels else HIDDEN for name, labels in copies.items()
         }
         above = IMAGE
         for name, item in self.written.items():
             sources = self._sources(name, item, above, ends)
             for label, own in (copies[name] or {name: None}).items():
                 use = self.blocks.use(item, f"nodes.{name}", own=own)
-                known = sources is not None and ends[name] is not None
-                self.blocks.declare(nodes, label, use, [(source, None) for source in sources or ()] if known else None)
+                if ends[name] != HIDDEN:
+                    self.blocks.declare(nodes, label, use, tuple([(source, None) for source in sources]))
                 sources = [label]
             above = name
         return Declaration(nodes, self._output(above, ends), self.form.get("input"))
@@ -245,10 +243,8 @@ class NodesReader:
         labels = {name if len(copies) == 1 else f"{name}.{i}": own for i, own in enumerate(copies)}
         return None if problems else labels
 
-    def _sources(
-        self, name: str, item: Item, above: str, ends: Mapping[str, str | None]
-    ) -> Sequence[str | None] | None:
-        """Return what a node reads: the nodes of `from:`, or the node above. None if `from:` is wrong."""
+    def _sources(self, name: str, item: Item, above: str, ends: Mapping[str, str]) -> Sequence[str]:
+        """Return what a node reads: the nodes of `from:`, or the node above."""
         where = f"nodes.{name}.from"
         given = item.entries.get("from")
         if given is None:
@@ -260,18 +256,18 @@ class NodesReader:
             problems = [given.problem(f"no node is called {n!r}{nearest(n, ends)}", where) for n in unknown]
             problems += [] if names else [given.problem("a node reads at least one other", where)]
         self.blocks.problems.extend(problems)
-        return None if problems else [ends[n] for n in names]
+        return [HIDDEN] if problems else [ends[n] for n in names]
 
-    def _output(self, above: str, ends: Mapping[str, str | None]) -> str | None:
+    def _output(self, above: str, ends: Mapping[str, str]) -> str:
         if "output" not in self.form or not self.written:
-            return None
+            return HIDDEN
         name = self.form["output"]
         if name is None:
             return ends[above]
         if name not in self.written:
             self.blocks.problems.append(self.blocks.at("output").problem(
                 f"no node is called {name!r}{nearest(name, self.written)}", "output"))  # fmt: skip
-            return None
+            return HIDDEN
         return ends[name]
 
 

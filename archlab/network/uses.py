@@ -1,12 +1,12 @@
 """Uses of blocks in a network's file: each checked against its block's signature, and declared as a node.
 
-Readers continue after a mistake. A value that a mistake hides is None: a use of a block, or the node that another one
-reads. A node is declared only if its block and its inputs are known, and a reader of an undeclared node is not wired.
+Readers continue after a mistake. A use of a block that a mistake hides is None and gives no node; a node that reads
+what a mistake hides reads HIDDEN. Neither is wired, nor what reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ class Use:
 
     block: str
     function: Callable[..., Any]
+    many: bool
     arguments: Arguments
     item: Item
 
@@ -33,15 +34,18 @@ class Use:
 Uses = dict[tuple[int, int, str, str], tuple[Item, Item | None, Use]]
 """Uses checked before, by the identity of their Items; the Items are kept, so that no other takes their place."""
 
-Source = tuple[str | None, int | None]
-"""The node that is read, None if a mistake hides it, and which of its maps, None for all."""
+HIDDEN = "?"
+"""In place of the name of a node that a mistake hides; no node is called that."""
+
+Source = tuple[str, int | None]
+"""The node that is read and which of its maps, None for all."""
 
 
 class Declaration(NamedTuple):
-    """The nodes that are known. `end`: the last of them; `input`: (C, H, W); each None if a mistake hides it."""
+    """The nodes that are known, the node to end in, and the (C, H, W) of the image, None if a mistake hides it."""
 
     nodes: list[Declared]
-    end: str | None
+    end: str
     input: Shape | None
 
 
@@ -95,15 +99,14 @@ class BlockReader:
         hidden = [k for k, v in given.items() if v is None]
         arguments, problems = yamlio.check_call(function, known | entries, where, item, hidden)
         self.problems.extend(problems)
-        complete = len(arguments) == len(asked)
-        return Use(name.value, function, tuple(sorted(arguments.items())), item) if complete else None
+        if len(arguments) < len(asked):
+            return None
+        return Use(name.value, function, registry.takes_many(function), tuple(sorted(arguments.items())), item)
 
-    def declare(self, nodes: list[Declared], name: str, use: Use | None, inputs: Iterable[Source] | None) -> str:
-        """Append a node if its block and inputs are known; return its name."""
-        known = None if inputs is None else [(source, which) for source, which in inputs if source is not None]
-        if use and known is not None and len(known) == len(list(inputs or ())):
-            many = registry.takes_many(use.function)
-            nodes.append(Declared(name, use.block, use.function, many, use.arguments, tuple(known), use.item))
+    def declare(self, nodes: list[Declared], name: str, use: Use | None, inputs: tuple[Source, ...]) -> str:
+        """Append a node if its block is known; return its name."""
+        if use is not None:
+            nodes.append(Declared(name, use.block, use.function, use.many, use.arguments, inputs, use.item))
         return name
 
     def at(self, name: str) -> Item:
