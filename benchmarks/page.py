@@ -20,6 +20,7 @@ AIMS = {
     "search_gate": "500 candidates per second and core from an empty cache, ideally 2,000; 1000x building and tracing",
     "search_storage": "trials per second with 6 workers; a study adds less than 1 % to a training of 60 s",
     "search_proposals": "150 distinct candidates within the limits in 30 s, with every sampler",
+    "startup": "`archlab --help` within 10 times a bare interpreter",
 }
 TITLES = {
     "training_step": "A training step against the released execution",
@@ -29,6 +30,7 @@ TITLES = {
     "search_gate": "Candidates through a search's gate against building and tracing them",
     "search_storage": "A study's storage: Optuna's journal with our lock against SQLite",
     "search_proposals": "Proposals under tight limits against plain Optuna with soft constraints",
+    "startup": "Start-up of the command line against a bare interpreter",
 }
 REMARKS = {
     "pipeline": (
@@ -40,7 +42,7 @@ REMARKS = {
         " Candidates that pass are also compared by canonical hash, which assembles them, but only before training."
     ),
 }
-CPU_ONLY = {"evaluation", "search_gate", "search_proposals", "search_storage"}
+CPU_ONLY = {"evaluation", "search_gate", "search_proposals", "search_storage", "startup"}
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-AIM = 10.0
+import torch
+from common import describe
+
 BARE = ("-c", "pass")
 COMMANDS = {
     "archlab --help": ("-m", "archlab", "--help"),
@@ -43,7 +44,7 @@ def measure(turns: int) -> dict[str, Any]:
     medians = {name: statistics.median(times) for name, times in found.items()}
     bare = medians["python -c pass"]
     rows = [{"command": name, "seconds": each, "ratio": each / bare} for name, each in medians.items()]
-    return {"benchmark": "startup", "python": sys.version.split()[0], "cores": os.cpu_count(), "aim": AIM, "rows": rows}
+    return {**describe("startup", torch.device("cpu")), "turns": turns, "rows": rows}
 
 
 def main() -> None:
