@@ -128,13 +128,14 @@ def train(
     spec, recipe: a name, a file, or what was loaded from one.
     data: the data folder; by default the recipe's synthetic data is generated.
     options: seed, device, threads, resume, weights, fields, plugin, tensorboard, pictures, rungs and judge, as
-      `archlab.training.run.RunOptions` describes them.
+      `archlab.training.options.RunOptions` describes them.
 
     Raises InputError before training if these do not fit together.
     """
     from archlab.training import run
+    from archlab.training.options import RunOptions
 
-    settings = run.RunOptions(out=Path(out), **options)
+    settings = RunOptions(out=Path(out), **options)
     return run.train(spec, recipe, Path(data) if data is not None else None, settings)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_json
-from archlab.training.runs import Record, circumstances, read_record
+from archlab.training.circumstances import circumstances
+from archlab.training.runs import Record, read_record
 
 COMMITTED = Path("reports")
 """The folder of the reports and records that come with a clone."""

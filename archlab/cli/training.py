@@ -21,9 +21,9 @@ def train(o: argparse.Namespace) -> None:
     """Train and score one network; an interrupted run resumes."""
     import archlab
     from archlab.core.distributed import is_first_process
+    from archlab.training.options import RunOptions
     from archlab.training.plan import plan_run
     from archlab.training.recipe import load_recipe
-    from archlab.training.run import RunOptions
 
     recipe = load_recipe(o.recipe, plugin=o.plugin, changes=options.recipe_changes(o))
     spec = _fitting_spec(o, recipe)
@@ -83,7 +83,7 @@ def train_arguments(p: Parser) -> None:
 
 def show_runs(o: argparse.Namespace) -> None:
     """List the runs of a folder with state, score and disk use."""
-    from archlab.training.runs import list_runs, runs_table
+    from archlab.training.listing import list_runs, runs_table
 
     rows = list_runs(o.folder)
     if o.json:

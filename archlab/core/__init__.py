@@ -1,1 +1,1 @@
-"""What every part uses and that knows nothing of networks: errors, files, progress, processes, devices."""
+"""Tools that know nothing of networks: errors, files, progress, processes, devices."""

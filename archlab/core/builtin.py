@@ -1,4 +1,4 @@
-"""The YAML files that come with archlab: in the wheel, or at the top of a checkout."""
+"""The YAML files that ship with archlab: in the wheel, or at the top of a checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from archlab.core.errors import InputError, Problem, missing_file, nearest
 
 
 def folder(kind: str) -> Path:
-    """Return the folder of built-in files, `search_spaces` or `studies`."""
+    """Return the folder of built-in files, `search_spaces` or `studies`. Raises InputError if it is missing."""
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent
     places = [checkout / kind] if (checkout / "pyproject.toml").is_file() else []

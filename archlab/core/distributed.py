@@ -1,4 +1,4 @@
-"""Several processes that train one network together, as torchrun starts them; one alone is the same with size 1."""
+"""The processes that train one network together, as torchrun starts them; a single process has size 1."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class World:
-    """This process among `size` of them: `rank` from 0, `local` the same on its machine. Rank 0 alone writes.
+    """This process's place among `size` processes. Only rank 0 writes files.
 
-    All its methods but the properties must be called by every process, in the same order.
+    rank: its number, from 0. local: its number on its machine, from 0.
+    Every process must call the methods, properties excepted, in the same order.
     """
 
     rank: int = 0
@@ -34,16 +35,16 @@ class World:
         return self.rank == 0
 
     def device(self, device: torch.device) -> torch.device:
-        """The process' own GPU of those of its machine."""
+        """Return the GPU of this process; a CPU, or a GPU with an index, is returned unchanged."""
         if self.size > 1 and device.type == "cuda" and device.index is None:
             device = torch.device("cuda", self.local)
             torch.cuda.set_device(device)
         return device
 
     def parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """`network`, whose gradients are the mean over processes; on GPUs its batch statistics are theirs together.
+        """Wrap the network so that its gradients are the mean over processes; on GPUs, also its batch statistics.
 
-        On CPUs each process keeps statistics of its own share of the batch: SyncBatchNorm runs on GPUs only.
+        On CPUs each process has the statistics of its own share of the batch: SyncBatchNorm runs on GPUs only.
         """
         if self.size == 1:
             return network
@@ -52,13 +53,13 @@ class World:
         return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
     def agree(self, network: nn.Module) -> None:
-        """All processes take rank 0's running statistics, which are what a checkpoint holds."""
+        """Copy rank 0's running statistics to all processes, because a checkpoint holds those."""
         if self.size > 1:
             for buffer in network.buffers():
                 processes.broadcast(buffer, 0)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Elementwise, over processes."""
+        """Return the elementwise mean over processes."""
         if self.size == 1:
             return values
         total = values.clone()
@@ -66,10 +67,11 @@ class World:
         return total / self.size
 
     def any(self, here: bool) -> bool:
+        """Return whether `here` is true in any process."""
         return any(self.gather(here))
 
     def gather(self, value: Any) -> list[Any]:
-        """Each process' value, by rank."""
+        """Return every process's value, by rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -78,7 +80,7 @@ class World:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """Rank 0 goes through the block before the others enter it."""
+        """Run the block in rank 0 first, then in the other processes."""
         if self.size > 1 and not self.first:
             processes.barrier()
         yield
@@ -86,7 +88,7 @@ class World:
             processes.barrier()
 
     def progress(self, title: str, total: int, *, done: int = 0) -> AbstractContextManager[Advance]:
-        """As archlab.progress, of rank 0 only."""
+        """Show progress as `core.progress` does, in rank 0 only."""
         return progress(title, total, done=done) if self.first else nullcontext(lambda *_: None)
 
 
@@ -94,13 +96,13 @@ ALONE = World()
 
 
 def is_first_process() -> bool:
-    """Whether this is the one process, of those that torchrun may have started, that prints a command's answer."""
+    """Return whether this process prints a command's output: rank 0 under torchrun, or the only process."""
     return os.environ.get("RANK", "0") == "0" or not all(name in os.environ for name in TORCHRUN)
 
 
 @contextmanager
 def joined(device_type: str) -> Iterator[World]:
-    """The processes that torchrun started, by NCCL on GPUs and gloo elsewhere; without torchrun this one alone."""
+    """Connect the processes that torchrun started, by NCCL on GPUs and gloo elsewhere; else yield ALONE."""
     if not all(name in os.environ for name in TORCHRUN) or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
@@ -109,6 +111,6 @@ def joined(device_type: str) -> Iterator[World]:
         torch.cuda.set_device(world.local)
     processes.init_process_group("nccl" if device_type == "cuda" else "gloo")
     yield world
-    # Not after an error: the others may never come to this point, and torchrun ends them when this process is gone.
+    # Not in a `finally`: after an error the others may never reach the barrier, and torchrun ends them anyway.
     processes.barrier()
     processes.destroy_process_group()

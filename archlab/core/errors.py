@@ -1,4 +1,4 @@
-"""Mistakes in a user's input, each with its place and the rule that it breaks."""
+"""Errors in a user's input, each with its place and the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FEW = 24
-"""A hint lists at most this many names."""
+"""The largest number of names that a hint lists."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a user's input: its place and the rule that it breaks.
 
-    `line` and `column` count from 1; they are 0 where the place is not a text file (an option, a folder).
+    line, column: from 1; 0 if the place is not a text file (an option, a folder).
     """
 
     message: str
@@ -46,7 +46,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for a name close to a known one, else the known names if they are few."""
+    """Return ` (did you mean 'x'?)` for a name close to a known one, else the known names if there are at most FEW."""
     known = list(known)
     if near := close(name, known):
         return f" (did you mean {near!r}?)"
@@ -54,7 +54,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def close(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like a name, None if none is."""
+    """Return the known name most similar to a name, or None if no name is similar."""
     import difflib  # only after a mistake: it takes as long to import as the rest of this module
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

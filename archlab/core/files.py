@@ -1,4 +1,4 @@
-"""Writing files so that a killed process leaves the old file or the new one, never a part of one."""
+"""Atomic writes: a killed process leaves the old file or the new one, never part of one."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write an indented JSON file atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Several commands at once, each with a log file, all of them stopped together with this process."""
+"""Commands run as parallel processes, each with a log file; they stop when this process stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CommandLine:
 
 
 class Engine(Protocol):
-    """Where several commands run at once."""
+    """A place where several commands run at once: this machine or a cluster."""
 
     pins_gpus: bool
     """Whether the engine gives every command its own GPU."""
@@ -44,7 +44,7 @@ class Engine(Protocol):
     def finished(
         self, commands: Iterable[CommandLine], *, at_once: int, tick: Callable[[], None], every_seconds: float
     ) -> Generator[tuple[int, int], None, None]:
-        """Run the commands as the function `finished` does."""
+        """Run the commands; yield (number of the command, exit code) as each ends, as the function `finished` does."""
 
 
 class Processes:
@@ -116,7 +116,7 @@ def run(command: CommandLine) -> int:
 
 
 def _start(command: CommandLine) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own: Ctrl-C reaches only this process, which ends the others in order."""
+    """Start a command in its own session: Ctrl-C reaches only this process, which then ends the commands in order."""
     command.log.parent.mkdir(parents=True, exist_ok=True)
     with command.log.open("ab") as log:
         return subprocess.Popen(

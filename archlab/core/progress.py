@@ -1,4 +1,4 @@
-"""Progress of work that takes over two seconds: a bar on a terminal, a plain line from time to time elsewhere."""
+"""Progress of work that takes over two seconds: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Advance = Callable[..., None]
 def progress(title: str, total: int, *, done: int = 0, every_seconds: float = 15.0) -> Iterator[Advance]:
     """Yield `advance(n=1, note="")`, which shows progress on stderr, or nothing with `--quiet`.
 
-    done: work finished before, in a resumed run.
+    done: steps finished before this call, in a resumed run. every_seconds: between two lines without a terminal.
     """
     if not notes.shown():
         yield _nothing
@@ -34,7 +34,7 @@ def progress(title: str, total: int, *, done: int = 0, every_seconds: float = 15
 
 
 def _nothing(n: int = 1, note: str = "") -> None:
-    """Show nothing."""
+    """Do nothing; the `advance` of `--quiet`."""
 
 
 def _bar(console: Console, title: str, total: int, done: int) -> Iterator[Advance]:

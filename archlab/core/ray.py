@@ -19,10 +19,10 @@ SMALLEST_SHARE = 1e-4
 
 
 class Ray:
-    """The engine that runs commands on a Ray cluster: that of RAY_ADDRESS, or one on this machine alone.
+    """The engine that runs commands on a Ray cluster: the one at RAY_ADDRESS, or a cluster of this machine only.
 
     Each command runs in a Ray task, which holds a GPU or a share of one; without a GPU, or if the CPU is requested, it
-    holds cores. A command ends with its Ray task. All machines must see the working directory under the same path.
+    holds cores. A command ends with its Ray task. All machines must have the working directory at the same path.
     """
 
     pins_gpus = True
@@ -105,7 +105,7 @@ def engine(name: EngineName, device: str | None) -> Iterator[Engine]:
         ray.init(log_to_driver=False, **({"address": address} if address else {"include_dashboard": False}))
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
-            Problem(f"the cluster cannot be used: {error}", "--engine", f"RAY_ADDRESS={address}")
+            Problem(f"cannot connect to the Ray cluster: {error}", "--engine", f"RAY_ADDRESS={address}")
         ) from None
     try:
         yield Ray(ray, device)

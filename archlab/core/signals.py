@@ -1,4 +1,4 @@
-"""Stopping in order: what SIGTERM and Ctrl-C become, raised at once or between two steps of work."""
+"""SIGTERM and Ctrl-C as an exception, raised at once or between two steps of work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 class Stopped(SystemExit):
-    """The user or the system asked this process to end. The exit code is 128 plus the signal's number, as in shells."""
+    """A request to end this process. The exit code is 128 plus the signal's number, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -46,7 +46,7 @@ class StopRequest:
 
     @contextmanager
     def deferring(self, deferred: bool = True) -> Iterator[None]:
-        """Inside the block a signal waits for `check`; with False it does not."""
+        """Defer signals to `check` inside the block; with False, raise them at once."""
         before, self.deferred = self.deferred, deferred
         try:
             if not deferred:

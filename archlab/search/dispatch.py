@@ -20,7 +20,7 @@ from archlab.search.collect import Training, missing, trained
 from archlab.search.options import ActiveSearch
 from archlab.search.recovery import MOST_DEATHS
 from archlab.search.storage import database_errors
-from archlab.training.runs import held
+from archlab.training.lock import held
 
 WAIT_SECONDS = 1.0
 NO_USE = 3

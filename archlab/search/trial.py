@@ -26,10 +26,12 @@ from archlab.search.space.gate import Checked
 from archlab.search.space.space import METRICS
 from archlab.tasks.metrics import Scores
 from archlab.training.evaluate import context_of
+from archlab.training.lock import held
 from archlab.training.loop import plan
+from archlab.training.options import RunOptions
 from archlab.training.recipe import Recipe, ensure_data, in_recipe
-from archlab.training.run import RunOptions, run_folder, train
-from archlab.training.runs import Record, held
+from archlab.training.run import run_folder, train
+from archlab.training.runs import Record
 
 NOBODYS_FAULT = (OSError, optuna.exceptions.OptunaError)
 """A full disk or a lost database. Any other error is the candidate's fault, since users' blocks can raise anything."""

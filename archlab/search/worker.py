@@ -19,7 +19,7 @@ from archlab.search.samplers import GatedSampler
 from archlab.search.space.gate import Checked, check
 from archlab.search.storage import StudyStorage
 from archlab.search.trial import Bench, CandidateError, candidate_facts, release_memory, score
-from archlab.training.runs import circumstances
+from archlab.training.circumstances import circumstances
 
 IDLE_SECONDS = 0.5
 GPU_LOST = "CUDA error"

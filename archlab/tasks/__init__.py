@@ -1,4 +1,4 @@
-"""What networks are trained for: a folder a task, and the table that names them."""
+"""The tasks that networks are trained for: one folder per task, and the table of their names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archlab.core import plugins
 from archlab.core.errors import InputError, nearest
 
 TASKS = {"pose": "archlab.tasks.pose.task:POSE"}
-"""Built-in tasks by name; each is imported when it is asked for."""
+"""Built-in tasks by name, as `module:object`; `find_task` imports them."""
 
 
 DATASETS = {
@@ -21,17 +21,17 @@ DATASETS = {
 
 
 def tasks(plugin: Iterable[str] = ()) -> dict[str, Any]:
-    """Return all tasks by name: built-in ones (`module:object`), from entry points, from the plug-ins' `TASKS`."""
+    """Return all tasks by name: built-in ones (`module:object`), those of entry points and of the plug-ins' `TASKS`."""
     return plugins.joined(TASKS, "task", plugin)
 
 
 def datasets(plugin: Iterable[str] = ()) -> dict[str, Any]:
-    """Return what converts data sets to COCO's layout, by name: built-in (`module:object`), and from plug-ins."""
+    """Return the converters of data sets to COCO's layout, by name: built-in ones (`module:object`) and plug-ins'."""
     return plugins.joined(DATASETS, "dataset", plugin)
 
 
 def find_task(name: str, plugin: Iterable[str] = ()) -> Any:
-    """Return the task of this name. Raises InputError with the nearest name if there is none."""
+    """Return the task of this name. Raises InputError with the nearest name if it is unknown."""
     known = tasks(plugin)
     if name not in known:
         raise InputError(f"no task is called {name!r}{nearest(name, known)}")

@@ -1,4 +1,4 @@
-"""What a task is: the one seam between how networks are trained and what they are trained for."""
+"""The task protocol: the one interface between training and the problem that networks are trained for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archlab.core.distributed import World
 
     Batch = dict[str, Tensor]
-    """`image` (N, C, H, W), `index` (N,), the numbers of the samples, and what the task's loss reads."""
+    """`image` (N, C, H, W) float32, `index` (N,) int64 with the sample numbers, and the tensors of the task's loss."""
 
 Pipeline = Literal["samples", "batched"]
 O = TypeVar("O")  # noqa: E741  the options of a task
@@ -24,7 +24,7 @@ V = TypeVar("V", bound=Sized)
 
 
 class Embedded(Protocol):
-    """A recipe's request for generated data: the name of its folder, and how many images there are to train on."""
+    """A recipe's request for generated data. folder: the name of its folder. train: its number of training images."""
 
     @property
     def folder(self) -> str: ...
@@ -33,9 +33,9 @@ class Embedded(Protocol):
 
 
 class TaskOptions(Protocol):
-    """The fields that a task adds to a recipe; a dataclass in which every field has a default.
+    """The fields that a task adds to a recipe: a frozen dataclass in which every field has a default.
 
-    dataset: how the data folder is laid out and scored. data: what to generate when no data folder is named.
+    dataset: the layout and the scoring of the data folder. data: what to generate if no data folder is given.
     """
 
     @property
@@ -46,10 +46,11 @@ class TaskOptions(Protocol):
 
 @dataclass(frozen=True)
 class Context(Generic[O]):
-    """What a task works with: its options, and the recipe's and the process's settings for making batches.
+    """A task's options and the settings of the recipe and the process.
 
-    input: (H, W) of the network. batch: samples a batch in scoring. keep_gigabytes: for samples that the batched
-    pipeline keeps decoded. workers: threads that load data.
+    input: (H, W) of the network, pixels. batch: samples per batch in scoring. bf16: use autocast.
+    pipeline: prepare samples one by one or in batches. keep_gigabytes: memory for the samples that the batched pipeline
+    keeps decoded, 1e9 bytes. workers: threads that load data.
     """
 
     options: O
@@ -64,26 +65,33 @@ class Context(Generic[O]):
 
 
 class Samples(Protocol):
-    """Training samples by number, in batches on the host or on the device."""
+    """Training samples, numbered from 0, in batches on the host or on the device."""
 
     def __len__(self) -> int: ...
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that augmentation follows from; called before its batches are asked for."""
+        """Set the epoch that seeds the augmentation; called before the epoch's `batches`."""
 
     def batches(self, rows: Iterable[Sequence[int]]) -> Iterator[Batch]:
-        """Yield a batch for each sequence of sample numbers."""
+        """Yield a batch for each sequence of sample numbers, in the given order.
+
+        Raises InputError if too many images are damaged.
+        """
 
     def describe(self, rows: Sequence[int]) -> dict[str, Any]:
-        """Return what a user needs to find these samples in the data, as JSON-able values."""
+        """Return JSON-able values that identify these samples in the data, as file names."""
 
 
 class Task(Protocol[O, V]):
     """One kind of problem that networks are trained for.
 
-    unit: what samples are called, as `people`. outputs_are: what the network's outputs are called, as `keypoints`.
-    options: the dataclass of its recipe fields (`TaskOptions`). metrics: its figures, the most important first.
-    views: its ways of scoring a run. baselines: guesses without a network, by their key in a record, and their titles.
+    name: in a recipe's `task`.
+    unit: the plural for samples, as `people`.
+    outputs_are: the plural for the network's outputs, as `keypoints`.
+    options: the dataclass of its recipe fields (`TaskOptions`).
+    metrics: its figures, the most important first.
+    views: its ways of scoring a run; training scores the first.
+    baselines: the titles of guesses without a network, by their key in a record.
     """
 
     name: str
@@ -95,30 +103,43 @@ class Task(Protocol[O, V]):
     baselines: Mapping[str, str]
 
     def generate(self, data: Embedded, folder: Path) -> Path:
-        """Generate the recipe's own data in the folder, unless it is there; return the folder."""
+        """Generate the recipe's data in the folder if it is not there yet; return the folder.
+
+        Raises InputError if the folder holds anything else.
+        """
 
     def kind(self, root: Path, options: O) -> str:
-        """Return what the data is, for a reader: `synthetic quick`, `coco`."""
+        """Return a short description of the data for readers: `synthetic quick`, `coco`."""
 
     def fingerprint(self, root: Path, options: O) -> str:
-        """Return a hex digest of the data; cheap, no pixel is read."""
+        """Return a hex digest of the data without reading a pixel. Raises InputError if the data is missing."""
 
     def outputs(self, root: Path | None, options: O) -> int | None:
-        """Return how many outputs the data asks for, None if its file is missing; without a folder, generated data."""
+        """Return the number of outputs that the data needs, or None if its annotations are missing.
+
+        root: the data folder; None for generated data. Raises InputError if the annotations are wrong.
+        """
 
     def count(self, root: Path, options: O, input: tuple[int, int]) -> int:
-        """Return the number of training samples."""
+        """Return the number of training samples at an input of (H, W). Raises InputError as `training` does."""
 
     def training(
         self, root: Path, context: Context[O], *, seed: int, folder: Path | None = None, augment: bool = True
     ) -> Samples:
-        """Return the training samples. Damaged images are replaced and listed in the run's `folder`, if given."""
+        """Return the training samples.
+
+        seed: of augmentation. folder: the run's, where damaged images are listed; they are replaced by other samples.
+        augment: False crops samples as in scoring. Raises InputError if the data is missing or wrong.
+        """
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
-        """Return the loss, a scalar, of the network's output for a batch. The output may be bf16."""
+        """Return the scalar loss of the network's output for a batch. The output may be bf16."""
 
     def validation(self, root: Path, context: Context[O]) -> V:
-        """Read what a network is scored on. Raises InputError for what is missing or wrong in the data folder."""
+        """Return the data that networks are scored on; its `len` is the number of samples.
+
+        Raises InputError if the data is missing or wrong.
+        """
 
     def score(
         self,
@@ -129,10 +150,14 @@ class Task(Protocol[O, V]):
         results: Path | None = None,
         first_view: bool = False,
     ) -> dict[str, Scores]:
-        """Return figures by view. `results`: also write the predictions. `first_view`: score in the first view only."""
+        """Return the network's figures by view and metric key; the network is left in evaluation mode.
+
+        results: a file for the predictions. first_view: score in the first view only.
+        All processes call it, and each returns the same figures. Raises InputError if an image is damaged.
+        """
 
     def baseline(self, samples: Samples, validation: V) -> dict[str, Scores]:
-        """Return the figures of guesses that use no network."""
+        """Return the figures of guesses that use no network, by their key in `baselines`."""
 
     def draw(self, network: nn.Module, validation: V, context: Context[O], title: str, path: Path) -> None:
-        """Draw a sheet of predictions beside what is right."""
+        """Write a PNG sheet of predictions and the ground truth; only rank 0 calls it."""

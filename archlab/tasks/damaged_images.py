@@ -1,4 +1,4 @@
-"""Damaged training images: replaced, listed, and refused when there are too many."""
+"""Damaged training images: replaced and listed; an error if there are too many."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archlab.core.files import write_json
 from archlab.tasks.images import check_images
 
 MOST_SKIPPED = 0.01
-"""The largest share of damaged training images; above it the run would train on another data set."""
+"""The largest share of damaged training images; above it the run would train on a different data set."""
 SKIPPED = "skipped_images.json"
 
 Result = TypeVar("Result")
@@ -25,10 +25,10 @@ Result = TypeVar("Result")
 class DamagedImages:
     """The damaged images of a run: a sample in one of them is replaced by the next sample with a sound image.
 
-    `image_index` (samples,) gives each sample's place in `files`. Each skipped image is printed on stderr and kept in
-    skipped_images.json of `folder`, so a resumed run skips the same. Batches keep their size, and the replacement does
-    not depend on workers or restarts. Raises InputError with the list if more than MOST_SKIPPED of the images are
-    damaged.
+    Batches keep their size, and the replacement does not depend on workers or restarts. Each skipped image is printed
+    on stderr and listed in skipped_images.json of `folder`, so a resumed run skips the same images.
+
+    image_index: (samples,), each sample's index in `files`. writes: whether this process prints and lists.
     """
 
     def __init__(
@@ -44,7 +44,11 @@ class DamagedImages:
         self._known: dict[str, str] = _read(self._path) if self._path else {}
 
     def without(self, work: Callable[[list[int]], Result], rows: Sequence[int]) -> Result:
-        """work(rows), where rows whose images are damaged are replaced as often as `work` meets another such image."""
+        """Return work(rows), with every row in a damaged image replaced.
+
+        `work` reports a damaged image as an InputError with the image's file, and is then called again.
+        Raises InputError with the list of damaged images if they are more than MOST_SKIPPED of all images.
+        """
         while True:
             sound = [self._sound(row) for row in rows]
             try:
@@ -53,7 +57,7 @@ class DamagedImages:
                 self._skip(error)
 
     def _sound(self, row: int) -> int:
-        """The row itself or the next, round and round, whose image is not known to be damaged."""
+        """Return the first row from this one on, cyclically, whose image is not known to be damaged."""
         files, index, count = self._files, self._index, len(self._index)
         for place in range(row, row + count):
             if str(files[int(index[place % count])]) not in self._known:
@@ -63,7 +67,7 @@ class DamagedImages:
     def _skip(self, error: InputError) -> None:
         with self._lock:
             for problem in error.problems:
-                if Path(problem.file) not in self._files:  # it is about something else
+                if Path(problem.file) not in self._files:  # not about an image
                     raise error
                 if problem.file not in self._known:
                     self._add(problem.file, problem.message)
@@ -77,7 +81,7 @@ class DamagedImages:
             write_json(self._path, self._known)
 
     def _refuse(self) -> None:
-        """Stop with the whole list, of which training so far has shown a part."""
+        """Raise InputError with all damaged images, also those that training has not reached yet."""
         files, known = self._files, self._known
         rule = f"more than {MOST_SKIPPED:.0%} of the {len(files)} training images are damaged"
         problems = [Problem(rule), *(Problem(message, file=path) for path, message in known.items())]
@@ -89,7 +93,7 @@ class DamagedImages:
 
 
 def skipped_images(folder: Path) -> int:
-    """How many damaged images a run has passed over."""
+    """Return the number of damaged images that a run has skipped."""
     return len(_read(folder / SKIPPED))
 
 

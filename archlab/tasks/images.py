@@ -1,4 +1,4 @@
-"""Reading image files, with an error that names the file when one is damaged."""
+"""Reading image files; the error for a damaged image names its file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _SHOWN = 20
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, turned as the file's orientation says; InputError for a missing, cut or unreadable file."""
+    """Return an image as (H, W, 3) RGB uint8, rotated by its EXIF orientation.
+
+    Raises InputError if the file is missing, truncated or unreadable.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -30,15 +33,15 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise InputError(Problem(problem, file=str(path)))
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise InputError(Problem("not an image that OpenCV can decode", file=str(path)))
+        raise InputError(Problem("OpenCV cannot decode the image", file=str(path)))
     rgb: NDArray[Any] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb.astype(np.uint8, copy=False)
 
 
 def check_images(paths: Sequence[Path]) -> None:
-    """Look at the ends of all the files, without decoding; InputError names every one that is missing or cut off.
+    """Check the first and last bytes of all files, without decoding. Raises InputError with all damaged files.
 
-    A run then stops before it begins, and not when it first meets the damaged file.
+    A run thus fails before it starts, not when it first reads a damaged file.
     """
     with progress("checking images", len(paths)) as advance, ThreadPoolExecutor() as pool:
         problems = []
@@ -62,10 +65,10 @@ def _damage_of(path: Path) -> str:
 
 
 def _damage(data: bytes) -> str:
-    """What is wrong with a file's bytes, if that shows; decoders fill a cut picture with grey and say nothing."""
+    """Return what is wrong with a file's bytes, or "". Decoders silently fill a truncated picture with grey."""
     if not data:
-        return "the image file is empty"
+        return "the file is empty"
     for start, end in ((_JPEG_START, _JPEG_END), (_PNG_START, _PNG_END)):
         if data.startswith(start) and end not in data.rstrip(b"\0")[-_TAIL:]:
-            return "the image is cut off: its end marker is missing"
+            return "the image is truncated: its end marker is missing"
     return ""

@@ -1,4 +1,4 @@
-"""The figures of a task's scores: what each is called, where it stands in a record, and how it is shown."""
+"""The figures of a task's scores: their names, their keys in a record, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from typing import Literal
 Direction = Literal["maximize", "minimize"]
 Use = Literal["objective", "curve", "scatter", "table"]
 Scores = dict[str, float | None]
-"""Figures by their key; None where a figure is undefined."""
+"""Figures by metric key; None if undefined."""
 
 
 @dataclass(frozen=True)
 class Metric:
     """One figure of a score.
 
-    name: in a search's objectives and on the command line, as `ap`. key: in a record's scores, as `AP`.
-    title: in plots and sentences, as `PCK@0.1`. short: in the head of a table's column; the title if empty.
-    uses: where it is shown, beside records and CSV files, which hold every figure. `objective`: a search may seek it.
-    views: the ways of scoring in whose tables it stands; all if empty. datasets: those that have it; all if empty.
-    meaning: its definition for a table's caption, where the heading does not say it.
+    name: in a search's objectives and on the command line, as `ap`.
+    key: in a record's scores, as `AP`.
+    title: in plots and sentences, as `PCK@0.1`.
+    short: the heading of its table column; the title if empty.
+    direction: which values are better.
+    digits: after the decimal point, in tables and plots.
+    uses: where it appears. Records and CSV files hold every figure; `objective`: a search may optimise it.
+    views: the views whose tables show it; all if empty.
+    datasets: the data sets that have it; all if empty.
+    meaning: its definition for a table's caption, if the heading does not define it.
     """
 
     name: str
@@ -38,17 +43,19 @@ class Metric:
 
     @property
     def heading(self) -> str:
+        """The heading of its table column."""
         return self.short or self.title
 
     def text(self, value: float | None) -> str:
+        """Return a value as tables and plots show it; `-` for None."""
         return "-" if value is None else f"{value:.{self.digits}f}"
 
 
 @dataclass(frozen=True)
 class View:
-    """One way of scoring the same run, as pose is scored in ground-truth and in detected boxes.
+    """One way of scoring a run, as pose is scored in ground-truth boxes and in detected boxes.
 
-    key: in a record's scores. title: in tables; empty where a task is scored in one way only.
+    key: in a record's scores. title: in tables; empty if the task has one view only.
     """
 
     key: str
@@ -56,7 +63,7 @@ class View:
 
 
 def used(metrics: Iterable[Metric], use: Use, *, view: str = "", dataset: str = "") -> tuple[Metric, ...]:
-    """Return the metrics with this use, of those that the view shows and the data set has, if these are given."""
+    """Return the metrics with this use, restricted to those of a view and of a data set if these are given."""
     return tuple(
         metric
         for metric in metrics
@@ -67,6 +74,6 @@ def used(metrics: Iterable[Metric], use: Use, *, view: str = "", dataset: str = 
 
 
 def headline(metrics: Iterable[Metric], scores: Mapping[str, Scores]) -> tuple[Metric, float | None] | None:
-    """Return the first metric that the first view's scores hold, with its value; None without scores."""
+    """Return the first metric in the scores of the first view, with its value; None if there is none."""
     first = next(iter(scores.values()), {})
     return next(((metric, first[metric.key]) for metric in metrics if metric.key in first), None)

@@ -1,1 +1,1 @@
-"""Training a network by a recipe, scoring it, and keeping a record of both."""
+"""Training a network by a recipe, scoring it, and recording both."""

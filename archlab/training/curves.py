@@ -19,7 +19,7 @@ LOSS = "#1f4e79"
 
 
 def curves(rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> Figure:
-    """Draw loss and learning rate by iteration, and the validation scores beside those of the task's baselines."""
+    """Draw loss and learning rate by iteration, and the validation scores with those of the task's baselines."""
     figure = new_figure(12, 4)
     loss, scores = figure.subplots(1, 2)
     _draw_loss(loss, [row for row in rows if "loss" in row])
@@ -47,7 +47,7 @@ def _draw_loss(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_scores(axes: Axes, rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> None:
-    """Draw one line a score and view, and a baseline's score as a dotted line of the same colour."""
+    """Draw one line per score and view, and each baseline's score as a dotted line of the same colour."""
     drawn = used(task.metrics, "curve")
     for view, style in zip(task.views, ("o-", "s--", "^:"), strict=False):
         suffix = "" if view is task.views[0] else f", {view.title}"
@@ -78,6 +78,7 @@ def _by_iteration(axes: Axes) -> None:
 
 
 def run_title(record: Record) -> str:
+    """Return a figure's title: network, input size, recipe, data, seed and samples."""
     size = "x".join(map(str, record.input[1:]))
     parts = (record.spec, size, f"recipe {record.recipe}", record.data["kind"], f"seed {record.seed}")
     return ", ".join((*parts, f"{record.samples} samples"))

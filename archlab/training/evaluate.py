@@ -21,7 +21,7 @@ from archlab.training.runs import read_record
 
 
 def context_of(recipe: Recipe, device: torch.device, world: World = ALONE) -> Context[Any]:
-    """Return what the recipe's task works with in this process."""
+    """Return the context in which the recipe's task works in this process."""
     return Context(
         recipe.options,
         recipe.input,
@@ -54,7 +54,7 @@ def evaluate_run(
     own = recipe.options.data
     if data_root is None and (own is None or own.folder != record.data["root"]):
         raise InputError(
-            Problem(f"this run was trained on {record.data['root']!r}: name that folder", "--data", str(run))
+            Problem(f"the run was trained on {record.data['root']!r}; name that data folder", "--data", str(run))
         )
     spec = archlab.load(run / "spec.yaml", plugin=plugin)
     where = pick_device(device)

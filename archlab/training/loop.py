@@ -1,4 +1,4 @@
-"""The training loop. It knows no network and no task, and a run stopped at any moment resumes to the same weights."""
+"""The training loop. It depends on no network or task; a run stopped at any moment resumes to the same weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from archlab.tasks.metrics import Scores
 from archlab.training.divergence import TrainingError, save_nan_batch
 from archlab.training.memory import within_memory
 from archlab.training.metrics_log import MetricsLog
-from archlab.training.recipe import Optimiser, Recipe
+from archlab.training.recipe import Recipe
+from archlab.training.schedule import Optimiser
 from archlab.training.state import Average, State
 from archlab.training.step import Batch, FixedStep, Learner, Loss, step
 
@@ -32,10 +33,10 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Plan:
-    """The lengths of a training. `batch`: samples a step, `steps` an epoch, `total` steps.
+    """The lengths of a training.
 
-    The recipe's length and milestones count `unit` steps. The samples of a step go through the network in `parts` of
-    equal size, each in one process.
+    samples: in the data set. batch: samples per step. steps: per epoch. total: steps in all.
+    unit: steps per unit of the recipe's length and milestones. parts: equal micro-batches per step, over all processes.
     """
 
     samples: int
@@ -49,8 +50,8 @@ class Plan:
 def plan(recipe: Recipe, samples: int, processes: int = 1) -> Plan:
     """Return the lengths of the recipe's training on `samples`. Raises InputError if the batch cannot be divided.
 
-    `batch` is the whole step's over all processes and micro-batches, and the learning rate is that of the whole batch:
-    neither `accumulate` nor the number of processes changes it.
+    `batch` counts the samples of a step over all processes and micro-batches, and the learning rate is for this whole
+    batch: neither `accumulate` nor the number of processes changes it.
     """
     parts = recipe.accumulate * processes
     batch = min(recipe.batch, samples) // parts * parts
@@ -65,9 +66,9 @@ def plan(recipe: Recipe, samples: int, processes: int = 1) -> Plan:
 
 @dataclass(frozen=True)
 class Exam:
-    """When a network is scored during training: as often as the recipe says, and at the `rungs`, in iterations.
+    """When a network is scored during training: as often as the recipe requires, and at each rung.
 
-    At rung number i, from 0, `judge(i, scores)` returns whether training continues.
+    rungs: iterations. judge: `judge(i, scores)` returns whether training continues at rung number i, from 0.
     """
 
     validate: Validate | None = None
@@ -88,7 +89,7 @@ class Halted(Exception):  # noqa: N818  not an error: a judge ended the training
 
 @dataclass(frozen=True)
 class Training:
-    """What one training computes, and where: a network by a recipe, from a seed, in a run folder on a device."""
+    """The inputs of one training: network, samples, loss, recipe and seed; the run folder, device and process."""
 
     network: nn.Module
     samples: Samples
@@ -109,15 +110,15 @@ def fit(
 ) -> MetricsLog:
     """Train the network in place, from the checkpoint in the run folder if there is one; return the metrics log.
 
-    With `ema` the exam sees the averaged weights, and the network has them at the end. `board`: also write rows to
+    With `ema` the averaged weights are scored, and the network has them at the end. `board`: also write rows to
     TensorBoard.
 
     When training reaches a rung, the network is scored and rank 0's judge decides whether it continues. A training
     that resumes at a rung is judged again by the scores in its log; a training that resumes beyond it is not.
 
     Raises TrainingError if the loss is NaN or infinite, with the iteration, the learning rate and a file that names the
-    samples of that step; InputError with the batch that fits if memory does not suffice; Stopped after saving, if
-    `stop` asks for it; Halted after saving, if the judge ends the training.
+    samples of that step; InputError with the batch that fits if memory is exhausted; Stopped, after saving, on a
+    signal; Halted, after saving, if the judge ends the training.
     """
     exam, course = exam or Exam(), training.plan
     exam.check(course)
@@ -167,7 +168,7 @@ def _train(state: State, training: Training, course: Plan, exam: Exam, stop: Sto
             last, row = log.iteration == course.total, log.iteration % recipe.log_every == 0
             if last or row:
                 state.write_row()
-            agree = last or row or world.size == 1  # several processes only now and then: it makes a GPU wait
+            agree = last or row or world.size == 1  # several processes agree rarely: it makes a GPU wait
             old = agree and world.any(state.older_than(recipe.checkpoint_seconds))
             if last or old or _due(log.iteration, recipe.checkpoint_every):
                 state.save(folder / CHECKPOINT)
@@ -184,10 +185,10 @@ def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: 
     at_rung = here in exam.rungs
     if exam.validate is None or here == 0 or not (due or at_rung):
         return
-    if at_rung and state.saved_at != here:  # a run killed from here on resumes at the rung
+    if at_rung and state.saved_at != here:  # a run killed after this point resumes at the rung
         state.save(folder / CHECKPOINT)
     if log.validated < here:
-        with stop.deferring(world.size > 1):  # several processes stop together or not at all
+        with stop.deferring(world.size > 1):  # several processes must stop together
             log.append({"validation": exam.validate(state.scored())})
         state.network.train()
     if at_rung and exam.judge:
@@ -197,7 +198,7 @@ def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: 
 
 
 def _update(state: State, training: Training) -> Callable[..., Tensor]:
-    """Return how this process takes a step: `update(*micro, lr=...)` returns the mean loss."""
+    """Return the function that takes a step in this process: `update(*micro, lr=...)` returns the mean loss."""
     recipe, world, device = training.recipe, state.world, training.device
     network = state.network.train()
     if recipe.execution == "compile":
@@ -207,7 +208,7 @@ def _update(state: State, training: Training) -> Callable[..., Tensor]:
     if recipe.execution == "graph" and world.size == 1:
         return FixedStep(learner, device)
     if recipe.execution == "graph" and world.first:
-        notes.note("several processes take their steps without a CUDA graph")
+        notes.note("several processes train without a CUDA graph")
     return partial(step, learner, device=device)
 
 
@@ -228,10 +229,10 @@ def batches(samples: Samples, course: Plan, seed: int, *, start: int, world: Wor
 
 
 def make_optimiser(network: nn.Module, choice: Optimiser, *, recordable: bool = False) -> torch.optim.Optimizer:
-    """Return Adam or SGD in its fused form: one call for all parameters, of which Lite-HRNet has some 800 small ones.
+    """Return Adam or SGD in its fused form: one call for all parameters (Lite-HRNet has about 800 small ones).
 
-    `recordable`: for a CUDA graph, the optimiser reads its rate from a tensor on the device. A number, or a tensor on
-    the host, would be recorded as a constant.
+    recordable: read the learning rate from a tensor on the device, for a CUDA graph. A number, or a tensor on the host,
+    would be recorded as a constant.
     """
     device = next(network.parameters()).device
     fused = device.type in {"cpu", "cuda"}

@@ -1,4 +1,4 @@
-"""A step that does not fit into memory, and the batch that would."""
+"""Out-of-memory errors, with the batch that fits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from archlab.core.errors import InputError, Problem
 
 
 def within_memory(work: Callable[..., Tensor], parts: Sequence[dict[str, Tensor]], *, trial: bool = True) -> Tensor:
-    """work(*parts); where memory does not suffice, InputError with the batch that fits, found by halving.
+    """Return work(*parts). Raises InputError if memory is exhausted, with the largest batch that fits.
 
-    Without `trial` it is not looked for: a process of several cannot take steps alone.
+    trial: find that batch by halving; False if several processes train together, which cannot take steps alone.
     """
     try:
         return work(*parts)
@@ -21,14 +21,14 @@ def within_memory(work: Callable[..., Tensor], parts: Sequence[dict[str, Tensor]
         if not _is_shortage(error):
             raise
         reason = (str(error).splitlines() or ["out of memory"])[0][:200]
-    # Only here, where the error and with it the tensors of the failed step are gone.
+    # Outside the handler: the error holds the tensors of the failed step.
     size = len(parts[0]["index"])
     fits = _that_fits(work, parts[0], size) if trial else 0
     raise InputError(Problem(_advice(size, len(parts), fits, trial) + f" ({reason})", "batch"))
 
 
 def _that_fits(work: Callable[..., Tensor], part: dict[str, Tensor], size: int) -> int:
-    """The largest of size / 2, size / 4, ... whose step fits into memory, 0 if not even 1 does."""
+    """Return the largest of size / 2, size / 4, ..., 1 whose step fits into memory, or 0."""
     while size > 1:
         size //= 2
         if torch.cuda.is_available():
@@ -43,13 +43,13 @@ def _that_fits(work: Callable[..., Tensor], part: dict[str, Tensor], size: int) 
 
 
 def _advice(size: int, parts: int, fits: int, trial: bool) -> str:
-    said = f"out of memory with {size} people at a time"
+    problem = f"out of memory with {size} samples per micro-batch"
     if not trial:
-        return f"{said} in a process: a smaller `batch` or a larger `accumulate` is needed"
+        return f"{problem} and process: use a smaller `batch` or a larger `accumulate`"
     if not fits:
-        return f"{said}, and one alone does not fit either: a smaller network or input is needed"
+        return f"{problem}; a single sample does not fit either: use a smaller network or input"
     several = -(-size // fits) * parts
-    return f"{said}; {fits} fit: `batch: {fits}`, or `accumulate: {several}` to keep steps of {size * parts}"
+    return f"{problem}; {fits} fit: use `batch: {fits}`, or `accumulate: {several}` to keep steps of {size * parts}"
 
 
 def _is_shortage(error: Exception) -> bool:

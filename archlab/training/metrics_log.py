@@ -1,4 +1,4 @@
-"""The course of a training as JSON lines: a restart leaves no row out and writes none twice."""
+"""The metrics of a training as JSON lines; after a restart no row is missing or repeated."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ Batch = TypeVar("Batch")
 
 @dataclass
 class MetricsLog:
-    """Where a training stands, and its metrics.jsonl; `batch` people a step and `steps` an epoch.
+    """The progress of a training and its metrics.jsonl.
 
-    A row of training is {iteration, epoch, loss (the mean since the row before), lr, images_per_second, data_wait (the
-    share of the time spent waiting for data), memory_mib (the most so far: of the GPU, else of the process)}, one of
-    validation {iteration, epoch, validation}. Of several processes only one `writes`. The last validation was after
-    iteration `validated`, and found `scores`.
+    A training row is {iteration, epoch, loss (mean since the last row), lr, images_per_second, data_wait (share of the
+    time spent waiting for data), memory_mib (peak so far, of the GPU or else of the process)}; a validation row is
+    {iteration, epoch, validation}.
+
+    batch: samples per step. steps: per epoch. writes: whether this process writes the file; only one does.
+    validated: the iteration of the last validation, -1 before the first. scores: its result.
     """
 
     path: Path
@@ -46,11 +48,11 @@ class MetricsLog:
 
     @property
     def seconds(self) -> float:
-        """Spent on this training by this process and, up to its last checkpoint, by those before it."""
+        """The seconds spent on this training: by this process, and by earlier ones up to their last checkpoint."""
         return time.monotonic() - self.began
 
     def write_losses(self, losses: list[float], lr: float, *, memory_mib: float) -> None:
-        """The row of the steps since the last one."""
+        """Write a row for the steps since the last row."""
         now = time.monotonic()
         passed = max(now - self.row_began, 1e-9)
         speed = (self.iteration - self.row_from) * self.batch / passed
@@ -68,7 +70,7 @@ class MetricsLog:
         self.row_began, self.row_from, self.waited = now, self.iteration, 0.0
 
     def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches, with the time that each is waited for."""
+        """Yield the batches and measure the time spent waiting for them."""
         while True:
             began = time.monotonic()
             try:
@@ -80,6 +82,7 @@ class MetricsLog:
             yield batch
 
     def append(self, row: Row) -> None:
+        """Write a row with the current iteration and epoch, also to TensorBoard if it is open."""
         if "validation" in row:
             self.validated, self.scores = self.iteration, row["validation"]
         if not self.writes:
@@ -92,16 +95,17 @@ class MetricsLog:
                 self.board.add_scalar(name, value, self.iteration)
 
     def open_board(self, folder: Path) -> None:
-        """Write the rows that follow to TensorBoard too, in `folder`; InputError if it is not installed."""
+        """Also write later rows to TensorBoard, in `folder`. Raises InputError if it is not installed."""
         if self.writes:
             self.board = summary_writer()(str(folder / "tensorboard"), purge_step=self.iteration + 1)
 
     def close(self) -> None:
+        """Close TensorBoard's file, if it is open."""
         if self.board:
             self.board.close()
 
     def resume(self, iteration: int, seconds: float) -> None:
-        """Take up the training after `iteration`: later rows, and one that a kill cut short, go."""
+        """Resume after `iteration`: remove later rows and an incomplete last row."""
         kept = [row for row in read_rows(self.path) if row["iteration"] <= iteration]
         if self.writes:
             write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
@@ -113,16 +117,16 @@ class MetricsLog:
 
 
 def summary_writer() -> Any:
-    """TensorBoard's writer; InputError if it is not installed."""
+    """Return TensorBoard's writer class. Raises InputError if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise InputError("TensorBoard is not installed: pip install 'archlab[tensorboard]'") from None
+        raise InputError("TensorBoard is not installed; run pip install 'archlab[tensorboard]'") from None
     return SummaryWriter
 
 
 def flat(row: Row, prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of a row by their path in it, as `validation/ground_truth_boxes/AP`."""
+    """Yield the numbers of a row by their path in it, as `validation/ground_truth_boxes/AP`."""
     for name, value in row.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{name}/")
@@ -131,7 +135,7 @@ def flat(row: Row, prefix: str = "") -> Iterator[tuple[str, float]]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a metrics.jsonl, a last one that is not whole left out; none if there is no such file."""
+    """Return the rows of a metrics.jsonl without an incomplete last row; none if the file does not exist."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)

@@ -9,8 +9,10 @@ from typing import Any, Literal
 from archlab.core.device import device_name, pick_device
 from archlab.network.spec import Spec
 from archlab.training.loop import CHECKPOINT
+from archlab.training.options import RunOptions
+from archlab.training.prepared import check_fit
 from archlab.training.recipe import Recipe, data_folder, in_recipe, load_recipe, recipe_hash
-from archlab.training.run import RunOptions, check_fit, is_done, run_folder, spec_for
+from archlab.training.run import is_done, run_folder, spec_for
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""A recipe: how a network is trained and scored, as its YAML file says."""
+"""The recipe: how a network is trained and scored, as a dataclass and a YAML file."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -19,131 +18,79 @@ from archlab.network.spec import Spec
 from archlab.tasks import find_task
 from archlab.tasks.base import Task
 from archlab.training.runs import digest
+from archlab.training.schedule import Optimiser, Schedule
 from archlab.yamlio import Above, AtLeast, AtMost, Item, MultipleOf
 
-Count = Annotated[int, AtLeast(1)]
 Side = Annotated[int, AtLeast(32), MultipleOf(32)]
-Share = Annotated[float, AtLeast(0), AtMost(1)]
 
-_TASK = "What networks are trained for."
+_TASK = "The name of the task that networks are trained for."
 _EXTENDS = "Another recipe, by name or file in the same folder, whose fields this one changes; one level."
 CHANGES = "--recipe-set"
 """The place of changed fields in an error."""
 DATA = Path("data")
-"""Where embedded data is made: a folder for each, under the working folder."""
+"""The folder of generated data sets, in the working folder."""
 DEFAULT_TASK = "pose"
 NOT_IDENTITY = (
     "name", "data", "seed", "eval_batch", "keep_gigabytes", "workers", "threads", "checkpoint_every",
     "checkpoint_seconds", "log_every", "execution",
 )  # fmt: skip
-"""Fields in which two runs may differ and still be the same run. Data and seed have places of their own in a run's
-fingerprint; `execution`, like `threads`, changes rounding at most.
+"""Fields that are not part of a run's identity. Data and seed are separate parts of a run's fingerprint; `execution`,
+like `threads`, changes at most the rounding.
 """
 LATER = (
     "task", "dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline",
     "fusion",
 )  # fmt: skip
-"""Fields younger than recorded runs. At their defaults they are left out of the hash, so recorded hashes stay."""
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """The rule of a training step: Adam, or SGD with momentum."""
-
-    name: Literal["adam", "sgd"] = "adam"
-    lr: Annotated[float, Above(0), "The learning rate after warm-up and before any decay."] = 2e-3
-    weight_decay: Annotated[
-        float,
-        AtLeast(0),
-        "Added to the gradient, times the weight. With Adam it is known to wreck Lite-HRNet's result.",
-    ] = 0.0
-    momentum: Annotated[float, AtLeast(0), AtMost(1), "Of SGD only."] = 0.9
-    betas: Annotated[tuple[Share, Share], "Of Adam only."] = (0.9, 0.999)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The course of the learning rate: a linear warm-up times a decay."""
-
-    warm_up: Annotated[int, AtLeast(0), "Iterations until the rate has its full value."] = 0
-    warm_up_start: Annotated[float, AtLeast(0), AtMost(1), "The share of the full rate at the first iteration."] = 0.001
-    decay: Annotated[
-        Literal["constant", "step", "cosine", "poly"],
-        "step: times `factor` at each milestone; cosine: (1 + cos(pi t)) / 2; poly: (1 - t)^power; t goes from 0 to 1.",
-    ] = "constant"
-    milestones: Annotated[tuple[Count, ...], "In epochs or iterations, whichever the recipe's length is in."] = ()
-    factor: Annotated[float, Above(0), "Of the step decay."] = 0.1
-    power: Annotated[float, Above(0), "Of the poly decay."] = 0.9
-
-    def problems(self, item: Item) -> Iterator[Problem]:
-        if (self.decay == "step") != bool(self.milestones):
-            yield item.problem("`decay: step` and `milestones` go together", "schedule")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            yield item.problem("must rise from each to the next", "schedule.milestones")
-
-    def at(self, iteration: int, *, total: int, unit: int) -> float:
-        """The share of the full rate at an iteration, from 0, of `total`; milestones count `unit` iterations each.
-
-        rise * decay with rise = 1 - (1 - i / warm_up) * (1 - warm_up_start) during warm-up, else 1.
-        """
-        rise = 1.0
-        if iteration < self.warm_up:
-            rise -= (1 - iteration / self.warm_up) * (1 - self.warm_up_start)
-        return rise * self._decay(iteration, total, unit)
-
-    def _decay(self, iteration: int, total: int, unit: int) -> float:
-        if self.decay == "step":
-            return self.factor ** sum(iteration >= milestone * unit for milestone in self.milestones)
-        if self.decay == "cosine":
-            return (1 + math.cos(math.pi * iteration / total)) / 2
-        return (1 - iteration / total) ** self.power if self.decay == "poly" else 1.0
+"""Fields newer than recorded runs. The hash omits them at their defaults, so recorded hashes stay valid."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One way to train and score any network; the fields of its task are in `options`, and flat in a file."""
 
-    name: Annotated[str, "The file's name where this is left out."] = ""
+    name: Annotated[str, "Defaults to the file's name."] = ""
     task: Annotated[Any, _TASK] = field(default_factory=lambda: find_task(DEFAULT_TASK))
     input: Annotated[tuple[Side, Side], "Height and width of the network's input, pixels."] = (256, 192)
-    epochs: Annotated[int | None, AtLeast(1), "The length of training; either this or `iterations`."] = None
-    iterations: Annotated[int | None, AtLeast(1), "The length of training; either this or `epochs`."] = None
-    batch: Annotated[int, AtLeast(1), "Samples a step; the rest of an epoch that fills no batch is left out."] = 32
+    epochs: Annotated[int | None, AtLeast(1), "The length of training; exclusive with `iterations`."] = None
+    iterations: Annotated[int | None, AtLeast(1), "The length of training; exclusive with `epochs`."] = None
+    batch: Annotated[int, AtLeast(1), "Samples per step; an incomplete last batch of an epoch is dropped."] = 32
     accumulate: Annotated[
-        int, AtLeast(1), "Micro-batches a step, one after the other in each process; the rate stays the whole batch's."
+        int, AtLeast(1), "Micro-batches per step and process; the learning rate is for the whole batch."
     ] = 1
-    optimiser: Optimiser = Optimiser()
-    schedule: Schedule = Schedule()
+    optimiser: Optimiser = Optimiser()  # noqa: RUF009  frozen, so one default can be shared
+    schedule: Schedule = Schedule()  # noqa: RUF009
     fusion: Annotated[
         Literal["spec", "plain"],
-        "Of branches: as the network's file says, or HRNet's plain sum in each of its `fusion` blocks.",
+        "spec: fuse branches as the network's file states; plain: use HRNet's plain sum in each `fusion` block.",
     ] = "spec"
     precision: Annotated[Literal["float32", "bf16"], "bf16: autocast, with weights kept in float32."] = "float32"
     execution: Annotated[
         Literal["eager", "graph", "compile"],
-        "Of a step. graph: recorded once as a CUDA graph, of one process on a GPU; compile: by torch.compile, which on "
-        "two CPU cores took over 7 minutes and gained nothing. Neither changes more than rounding.",
+        "How a step runs. graph: recorded once as a CUDA graph, in one process on a GPU; compile: by torch.compile, "
+        "which took over 7 minutes on two CPU cores and gained nothing. Both change at most the rounding.",
     ] = "eager"
     ema: Annotated[
-        float | None, Above(0), AtMost(0.999999), "Decay of the averaged weights that are scored; null: none."
+        float | None, Above(0), AtMost(0.999999), "Decay of the averaged weights, which are scored; null: no average."
     ] = None
     validate_every: Annotated[
-        int | None, AtLeast(1), "Score during training too, every so many epochs or iterations; null: only at the end."
+        int | None, AtLeast(1), "Epochs or iterations between scorings during training; null: score only at the end."
     ] = None
-    seed: Annotated[int, AtLeast(0), "For initial weights, the order of samples, and augmentation."] = 1
+    seed: Annotated[int, AtLeast(0), "Of initial weights, the order of samples, and augmentation."] = 1
     pipeline: Annotated[
         Literal["samples", "batched"],
-        "samples: one by one on the CPU; batched: samples kept decoded, whole batches made on the device.",
+        "samples: prepare samples one by one on the CPU; batched: keep samples decoded and make batches on the device.",
     ] = "samples"
-    keep_gigabytes: Annotated[float, AtLeast(0), "For decoded samples, on the device or in memory; batched only."] = 4.0
-    eval_batch: Annotated[int | None, AtLeast(1), "Samples a batch in scoring; null: as in training."] = None
-    workers: Annotated[int, AtLeast(0), "Threads that load data beside training; 0: none."] = 0
+    keep_gigabytes: Annotated[
+        float, AtLeast(0), "Memory for decoded samples, on the device or the host; batched only."
+    ] = 4.0
+    eval_batch: Annotated[int | None, AtLeast(1), "Samples per batch in scoring; null: as in training."] = None
+    workers: Annotated[int, AtLeast(0), "Threads that load data; 0: load in the training thread."] = 0
     threads: Annotated[
-        int | None, AtLeast(1), "CPU threads; null: as many as PyTorch takes. Bits agree at equal numbers only."
+        int | None, AtLeast(1), "CPU threads; null: PyTorch's default. Results repeat bit for bit at equal numbers."
     ] = None
-    checkpoint_every: Annotated[int | None, AtLeast(1), "Iterations from one checkpoint to the next."] = None
-    checkpoint_seconds: Annotated[float | None, AtLeast(0), "Seconds from one checkpoint to the next."] = 60.0
-    log_every: Annotated[int, AtLeast(1), "Iterations from one line of metrics.jsonl to the next."] = 10
+    checkpoint_every: Annotated[int | None, AtLeast(1), "Iterations between checkpoints."] = None
+    checkpoint_seconds: Annotated[float | None, AtLeast(0), "Seconds between checkpoints."] = 60.0
+    log_every: Annotated[int, AtLeast(1), "Iterations between lines of metrics.jsonl."] = 10
     options: Any = None
 
     def __post_init__(self) -> None:
@@ -168,17 +115,18 @@ class Recipe:
         return {**yamlio.to_plain({**common, "task": self.task.name}), **yamlio.to_plain(self.options)}
 
     def to_yaml(self) -> str:
+        """Return the recipe as a YAML file with every field."""
         return yamlio.dump(self.plain())
 
     def problems(self, item: Item) -> Iterator[Problem]:
         if (self.epochs is None) == (self.iterations is None):
-            yield item.problem("a recipe says either `epochs` or `iterations`", "epochs")
+            yield item.problem("a recipe needs exactly one of `epochs` and `iterations`", "epochs")
         length = self.epochs or self.iterations or 0
         if self.batch % self.accumulate:
             rule = f"a batch of {self.batch} cannot be split into {self.accumulate} equal parts"
             yield item.problem(rule, "accumulate")
         if any(milestone >= length for milestone in self.schedule.milestones):
-            yield item.problem(f"milestones must lie before the end, {length}", "schedule.milestones")
+            yield item.problem(f"must lie before the end, {length}", "schedule.milestones")
 
 
 @cache
@@ -222,10 +170,10 @@ def _recipe_of(form: Any, task: Task[Any, Any]) -> Recipe:
 def load_recipe(
     name_or_path: str | Path | Recipe, *, plugin: Iterable[str] = (), changes: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """Read a recipe by its built-in name (`quick`) or its file; a Recipe is returned as it is.
+    """Read a recipe by its built-in name (`quick`) or its path; a Recipe is returned unchanged.
 
-    plugin: modules with tasks that it may name.
-    changes: values of fields by dotted path, e.g. `{"optimiser.lr": 1e-3}`; the name tells them.
+    plugin: modules or files whose tasks it may name.
+    changes: values of fields by dotted path, e.g. `{"optimiser.lr": 1e-3}`; the recipe's name lists them.
     Raises InputError with every problem of the file and of the changes.
     """
     items = {place: yamlio.item_of(value, file=CHANGES) for place, value in (changes or {}).items()}
@@ -277,21 +225,21 @@ def _task_of(item: Item, plugin: Iterable[str]) -> Task[Any, Any]:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return a hash of what decides the result: not the name, nor the speed and the pieces of the work."""
+    """Return a hash of the fields that decide the result."""
     plain, default = recipe.plain(), Recipe(task=recipe.task).plain() | {"task": DEFAULT_TASK}
-    said = {name: value for name, value in plain.items() if name not in LATER or value != default[name]}
-    return digest({name: value for name, value in said.items() if name not in NOT_IDENTITY})
+    hashed = {name: value for name, value in plain.items() if name not in LATER or value != default[name]}
+    return digest({name: value for name, value in hashed.items() if name not in NOT_IDENTITY})
 
 
 def in_recipe(spec: Spec, recipe: Recipe) -> Spec:
-    """Return the network as the recipe trains it: with plain sums if it says `fusion: plain`. Idempotent."""
+    """Return the network as the recipe trains it: with plain sums for `fusion: plain`. Idempotent."""
     return plain_fusion(spec) if recipe.fusion == "plain" else spec
 
 
 def data_folder(recipe: Recipe, root: Path | None) -> Path:
-    """Return the data folder: `root`, which must exist, else that of the recipe's own data, which may not exist yet.
+    """Return `root`, or the folder of the data that the recipe generates, which may not exist yet.
 
-    Raises InputError if there is neither.
+    Raises InputError if `root` does not exist, or if it is None and the recipe generates no data.
     """
     if root is not None:
         if not root.is_dir():
@@ -303,7 +251,7 @@ def data_folder(recipe: Recipe, root: Path | None) -> Path:
 
 
 def ensure_data(recipe: Recipe, root: Path | None) -> Path:
-    """Return the data folder as `data_folder` does; generate the recipe's own data if it does not exist yet."""
+    """Return the data folder as `data_folder` does; generate the recipe's own data if it does not exist."""
     folder = data_folder(recipe, root)
     if root is None:
         recipe.task.generate(recipe.options.data, folder)

@@ -1,29 +1,17 @@
-"""Run folders: how they are named, the record each one keeps, and the lock that lets one process in at a time."""
+"""Run folders: their names and their records."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
-import shlex
-import socket
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-from rich.table import Table
 
 from archlab.core.errors import InputError, Problem, missing_file
 from archlab.core.files import write_json
 from archlab.tasks import find_task
-from archlab.tasks.metrics import Scores, headline
+from archlab.tasks.metrics import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,8 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LATER = {"reason", "weights", "fusion", "processes", "task"}
-"""Fields younger than the format; a record may lack them."""
-PACKAGES = ("archlab", "torch", "numpy", "opencv-python-headless", "pycocotools")
+"""Fields newer than the format; a record may lack them."""
 
 State = Literal["running", "stopped", "done", "failed"]
 
@@ -42,9 +29,9 @@ State = Literal["running", "stopped", "done", "failed"]
 class Record:
     """What one run was and what it scored: the contract between training and reports.
 
-    `scores` maps `ground_truth_boxes` and `detector_boxes` to AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL,
-    mean_oks and pck, each in 0-100 or None where undefined; `baseline` does so for guesses that use no network.
-    `samples` counts training crops seen, `seconds` the time spent training and scoring, over all restarts.
+    scores: figures by view and metric key, as `{"ground_truth_boxes": {"AP": 61.2, "pck": None}}`; None if undefined.
+    baseline: likewise for guesses that use no network.
+    samples: training samples seen. seconds: spent training and scoring. Both are over all restarts.
     """
 
     fingerprint: str
@@ -71,11 +58,11 @@ class Record:
     date: str
     reason: str = ""
     weights: str = ""
-    """Of a fine-tuning, the file that it begins with and its hash"""
+    """The checkpoint that initialised the network, as file name and hash."""
     fusion: str = "spec"
-    """The recipe's: where it is `plain`, `spec_hash` is of the network with plain sums"""
+    """The recipe's choice; with `plain`, `spec_hash` is of the network with plain sums."""
     processes: int = 1
-    """That trained it together, when it was started last"""
+    """The number of processes that trained together, as of the last start."""
     task: str = "pose"
     format: int = FORMAT
 
@@ -86,20 +73,22 @@ class Record:
 
     @property
     def val_samples(self) -> int:
+        """The number of validation samples."""
         return int(self.data[f"val_{self.unit}"])
 
     @property
     def unit(self) -> str:
-        """The task's name for samples, as the record has it: `people`."""
+        """The record's name for samples: `people`."""
         return next(name.removeprefix("train_") for name in self.data if name.startswith("train_"))
 
     def write(self, folder: Path) -> Record:
+        """Write record.json to the run folder; return the record."""
         write_json(folder / "record.json", asdict(self))
         return self
 
 
 def read_record(path: Path) -> Record:
-    """A record, by its file or its run folder; InputError if it is missing, broken or of another format."""
+    """Read a record by its file or its run folder. Raises InputError if it is missing, broken or of another format."""
     path = path / "record.json" if path.is_dir() else path
     if not path.is_file():
         raise missing_file(path, "run record")
@@ -110,7 +99,7 @@ def read_record(path: Path) -> Record:
     known = {field.name for field in fields(Record)}
     absent = sorted(known - LATER - (set(values) if isinstance(values, dict) else set()))
     if absent:
-        raise InputError(Problem(f"not a run record: it has no {', '.join(absent)}", file=str(path)))
+        raise InputError(Problem(f"not a run record: it lacks {', '.join(absent)}", file=str(path)))
     if values["format"] != FORMAT:
         raise InputError(Problem(f"record format {values['format']}; this archlab reads {FORMAT}", file=str(path)))
     record = Record(**{name: value for name, value in values.items() if name in known})
@@ -119,7 +108,7 @@ def read_record(path: Path) -> Record:
 
 @dataclass(frozen=True)
 class Run:
-    """A run by its folder: what a notebook holds of it. `plugin`: modules with blocks and tasks that it uses."""
+    """A run by its folder, for notebooks. plugin: modules or files with the blocks and tasks that it uses."""
 
     folder: Path
     plugin: tuple[str, ...] = ()
@@ -154,14 +143,15 @@ class Run:
 
 
 def find_runs(root: Path) -> list[Record]:
-    """The records of all runs in the folder `root`, oldest first; what is no readable run is passed over.
+    """Return the records of all runs in the folder `root`, oldest first; skip what is not a readable run.
 
-    Collecting half-finished work is normal: a run that is still going, failed or was killed is listed with its state.
+    Unfinished runs (running, failed or killed) are included, with their state.
     """
-    return [record for record, _ in _found(root)]
+    return [record for record, _ in runs_in(root)]
 
 
-def _found(root: Path) -> list[tuple[Record, Path]]:
+def runs_in(root: Path) -> list[tuple[Record, Path]]:
+    """Return the record and its file of all runs in the folder `root`, oldest first."""
     found = []
     for path in root.glob("*/record.json"):
         try:
@@ -172,157 +162,12 @@ def _found(root: Path) -> list[tuple[Record, Path]]:
 
 
 def digest(value: Any) -> str:
-    """A short hash of plain data that does not depend on the order of keys or on the process."""
+    """Return a short hash of JSON-able data; it does not depend on the order of keys or on the process."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def fingerprint(*, spec_hash: str, recipe_hash: str, data: str, seed: int, weights: str = "") -> str:
-    """The name of a run's folder: equal for runs that would compute the same, whatever they are called."""
-    begun = {"weights": weights} if weights else {}
-    return digest({"spec": spec_hash, "recipe": recipe_hash, "data": data, "seed": seed, **begun})
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder for this process; InputError if another process that is still alive holds it.
-
-    A POSIX record lock ends with its process, however that dies, so a stale one cannot be left behind,
-    and the workers that load data do not inherit it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+", encoding="utf-8") as file:
-        if not _lock(file.fileno()):
-            file.seek(0)
-            raise InputError(Problem(f"{file.read().strip() or 'another process'} is training here", file=str(folder)))
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
-
-
-def _lock(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows has none; there the user keeps two processes apart
-        return True
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def circumstances() -> dict[str, Any]:
-    """Where and when this process works: the record's `versions`, `commit`, `command` and `date`."""
-    return {
-        "versions": {"python": platform.python_version(), **_versions()},
-        "commit": _commit(),
-        "command": shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "archlab"), *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-    }
-
-
-def _versions() -> Mapping[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # run from a checkout, or another build of OpenCV
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    """The commit of the working folder's git repository, None without one.
-
-    With `-dirty` where its files differ, but for those under `reports`, which the runs themselves write.
-    """
-    head = _git("rev-parse", "HEAD")
-    if head is None or head.returncode != 0:
-        return None
-    changed = _git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)reports")
-    return head.stdout.strip() + ("-dirty" if changed is None or changed.returncode != 0 else "")
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[str] | None:
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """A run as a list shows it; `score` is AP in labelled boxes or, of MPII, PCKh@0.5; `bytes`: its folder's size."""
-
-    folder: str
-    spec: str
-    recipe: str
-    seed: int
-    state: str
-    score_name: str
-    score: float | None
-    samples: int
-    seconds: float
-    bytes: int
-    date: str
-    reason: str
-
-
-def list_runs(root: Path, *, plugin: Iterable[str] = ()) -> list[RunRow]:
-    """A row for each run in the folder `root`, oldest first; InputError if there is no such folder.
-
-    A run that its record calls running, and that no living process holds, was killed: its state is `stopped`.
-    """
-    if not root.is_dir():
-        raise InputError(Problem("no such folder of runs", file=str(root)))
-    return [_row(record, path.parent, plugin) for record, path in _found(root)]
-
-
-def runs_table(rows: Sequence[RunRow]) -> Table:
-    """The rows for a terminal."""
-    table = Table("run", "network", "recipe", "seed", "state", "score", "samples", "disk, MiB", "date")
-    for row in rows:
-        score = "-" if row.score is None else f"{row.score_name} {row.score:.1f}"
-        disk = f"{row.bytes / 2**20:.1f}"
-        table.add_row(
-            row.folder, row.spec, row.recipe, str(row.seed), row.state, score, str(row.samples), disk, row.date
-        )
-    return table
-
-
-def held(folder: Path) -> bool:
-    """Whether a living process trains in this run folder; not to be asked by that process, whose lock it would end."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has none
-        return False
-    try:
-        with (folder / "lock").open(encoding="utf-8") as file:
-            fcntl.lockf(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def _row(record: Record, folder: Path, plugin: Iterable[str]) -> RunRow:
-    state = "stopped" if record.state == "running" and not held(folder) else record.state
-    found = headline(find_task(record.task, plugin).metrics, record.scores)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return RunRow(
-        folder=folder.name,
-        spec=record.spec,
-        recipe=record.recipe,
-        seed=record.seed,
-        state=state,
-        score_name=found[0].title if found else "",
-        score=found[1] if found else None,
-        samples=record.samples,
-        seconds=record.seconds,
-        bytes=size,
-        date=record.date,
-        reason=record.reason,
-    )
+    """Return the name of a run's folder: equal for runs that compute the same, whatever their spec and recipe names."""
+    initial = {"weights": weights} if weights else {}
+    return digest({"spec": spec_hash, "recipe": recipe_hash, "data": data, "seed": seed, **initial})

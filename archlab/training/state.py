@@ -1,4 +1,4 @@
-"""All that a training is made of at one moment, saved whole or not at all, with the moment before kept beside it."""
+"""The state of a training: saved atomically to a checkpoint, with the previous checkpoint as a fallback."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FORMAT = 1
 
 
 class Average:
-    """The exponential moving average of a network: every float of it, running statistics too.
+    """The exponential moving average of a network's weights and running statistics.
 
-    average = d * average + (1 - d) * now after each step, with d = min(decay, (1 + n) / (10 + n)) at step n from 0, so
-    that the first, random weights are soon forgotten. Counters are copied.
+    average = d * average + (1 - d) * now after each step, with d = min(decay, (1 + n) / (10 + n)) at step n from 0: the
+    smaller d of the first steps discounts the random initial weights. Integer buffers are copied.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -50,9 +50,10 @@ class Average:
 
 @dataclass
 class State:
-    """A training in progress; `losses`, `rates` and the steps' people are those since the last row of metrics.
+    """A training in progress.
 
-    The last checkpoint was `saved` at that time, after the iteration `saved_at`.
+    losses, rates, rows: of the steps since the last row of metrics; `rows` maps iterations to sample numbers.
+    saved: the time of the last checkpoint. saved_at: its iteration.
     """
 
     network: nn.Module
@@ -71,17 +72,17 @@ class State:
         return next(self.network.parameters()).device
 
     def scored(self) -> nn.Module:
-        """The network whose scores count, the averaged one where there is one; the same in every process."""
+        """Return the network to score, identical in every process: the averaged one if there is one."""
         network = self.average.network if self.average else self.network
         self.world.agree(network)
         return network
 
     def older_than(self, seconds: float | None) -> bool:
-        """Whether the last checkpoint is."""
+        """Return whether the last checkpoint is older than `seconds`; False for None."""
         return seconds is not None and time.monotonic() - self.saved > seconds
 
     def count(self, loss: Tensor, lr: float, rows: Tensor) -> None:
-        """A step is done. Where that costs nothing, on a CPU, TrainingError at once if its loss is no number."""
+        """Count a finished step. Raises TrainingError at once on a CPU, where it costs nothing, if the loss is NaN."""
         if self.average:
             self.average.update(self.network, self.log.iteration)
         self.log.iteration += 1
@@ -92,16 +93,17 @@ class State:
             self.numbers()
 
     def rows_of(self, iteration: int) -> list[int]:
-        """Who was in a step since the last row, as numbers in the data, over all processes."""
+        """Return the sample numbers of a step since the last row, over all processes."""
         here = self.rows.get(iteration, torch.tensor([], dtype=torch.long)).tolist()
         return [index for part in self.world.gather(here) for index in part]
 
     def write_row(self) -> None:
+        """Write the metrics of the steps since the last row."""
         self.log.write_losses(self.numbers(), self.rates[-1], memory_mib=peak_memory_mib(self.device))
         self.losses, self.rates, self.rows = [], [], {}
 
     def numbers(self) -> list[float]:
-        """The losses since the last row; TrainingError, before anything of them is written, if one is no number."""
+        """Return the losses since the last row. Raises TrainingError if one is NaN or infinite."""
         losses: list[float] = self.world.mean(torch.stack(self.losses)).tolist() if self.losses else []
         first = self.log.iteration - len(losses) + 1
         for iteration, (loss, lr) in enumerate(zip(losses, self.rates, strict=True), start=first):
@@ -111,7 +113,7 @@ class State:
         return losses
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; the one before is kept as `previous(path)`. `state_dict` holds the weights to score."""
+        """Write a checkpoint and keep the last one as `previous(path)`. `state_dict` holds the weights to score."""
         values = {
             "format": FORMAT,
             "iteration": self.log.iteration,
@@ -133,7 +135,7 @@ class State:
         self.saved, self.saved_at = time.monotonic(), self.log.iteration
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint, or from the one before if it is damaged; from the beginning if there is none."""
+        """Resume from the checkpoint, or from the previous one if it is damaged, or start if there is none."""
         with self.world.first_alone():
             values = _newest_sound(path)
         if values is None:
@@ -155,27 +157,27 @@ class State:
 
 
 def previous(path: Path) -> Path:
-    """Where the checkpoint before the one at `path` is kept."""
+    """Return the path of the checkpoint before the one at `path`."""
     return path.with_suffix(f".previous{path.suffix}")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's values on the CPU; InputError if it is damaged or no checkpoint of a training."""
+    """Return a checkpoint's values on the CPU. Raises InputError if it is damaged or not a training checkpoint."""
     values = load_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums that it writes
+        with zipfile.ZipFile(path) as archive:  # torch does not verify the checksums that it writes
             damaged = archive.testzip()
     except zipfile.BadZipFile as error:
         damaged = str(error)
     if damaged:
-        raise InputError(Problem(f"this checkpoint is damaged: {damaged}", file=str(path)))
+        raise InputError(Problem(f"the checkpoint is damaged: {damaged}", file=str(path)))
     if values.get("format") != FORMAT or "optimiser" not in values:
-        raise InputError(Problem("these weights are no checkpoint of a training in progress", file=str(path)))
+        raise InputError(Problem("not a training checkpoint: the file holds only weights", file=str(path)))
     return values
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """The most memory so far, MiB: allocated on a GPU, else resident of this process."""
+    """Return the peak memory so far in MiB: allocated on the GPU, else resident in this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:
@@ -187,7 +189,10 @@ def peak_memory_mib(device: torch.device) -> float:
 
 
 def _newest_sound(path: Path) -> dict[str, Any] | None:
-    """The newer of two checkpoints that can be read, put in its place; None if there are none."""
+    """Return the values of the newest readable checkpoint and move it to `path`; None if there is no checkpoint.
+
+    Raises InputError with the newer one's error if both are damaged.
+    """
     errors = []
     for each in (path, previous(path)):
         if not each.is_file():
@@ -199,8 +204,8 @@ def _newest_sound(path: Path) -> dict[str, Any] | None:
             continue
         if each != path:
             why = f"{errors[0]}; " if errors else ""
-            notes.note(f"{why}going on from the checkpoint before, {each}")
-            each.replace(path)  # or the next one saved would push the damaged one over the sound one
+            notes.note(f"{why}resuming from the previous checkpoint, {each}")
+            each.replace(path)  # else the next `save` would replace the sound checkpoint by the damaged one
         return values
     if errors:
         raise errors[0]
@@ -208,7 +213,7 @@ def _newest_sound(path: Path) -> dict[str, Any] | None:
 
 
 def _load_moments(optimiser: torch.optim.Optimizer, values: dict[str, Any]) -> None:
-    """Take the state of each weight; rates and forms stay the recipe's, so that another `execution` can go on."""
+    """Load the optimiser's state of each weight but keep the recipe's settings, so another `execution` can resume."""
     own = [{name: value for name, value in group.items() if name != "params"} for group in optimiser.param_groups]
     optimiser.load_state_dict(values)
     for group, settings in zip(optimiser.param_groups, own, strict=True):

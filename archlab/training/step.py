@@ -1,4 +1,4 @@
-"""One update of the weights, and the same recorded once as a CUDA graph and replayed as one launch."""
+"""One update of the weights, run directly or recorded once as a CUDA graph and replayed as one launch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from archlab.core import notes
 
 Batch = dict[str, Tensor]
 Loss = Callable[[Any, Batch], Tensor]
-"""A task's: the scalar loss of the network's output for a batch."""
+"""A task's loss: a scalar from the network's output and the batch."""
 WARM_UP = 3
-"""Runs on a side stream before a recording, as PyTorch's notes on CUDA graphs ask for; libraries set up in them."""
+"""Runs on a side stream before a recording, as PyTorch's notes on CUDA graphs require; libraries initialise in them."""
 
 
 @dataclass(frozen=True)
 class Learner:
-    """What a step updates and by what: a network, its optimiser and the task's loss."""
+    """What a step updates: a network, with its optimiser and the task's loss."""
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
@@ -33,9 +33,9 @@ class Learner:
 
 
 def step(learner: Learner, *micro: Batch, lr: float, device: torch.device) -> Tensor:
-    """One update of the weights by the mean gradient of micro-batches of equal size, one after the other.
+    """Update the weights once by the mean gradient of equal micro-batches; return the mean loss.
 
-    Returns the mean loss, which stays on the device so that no step waits for it. The rate is the whole batch's.
+    The loss stays on the device, so no step waits for it. lr: the rate of the whole batch.
     """
     set_rate(learner.optimiser, lr)
     here = [{name: batch[name].to(device, non_blocking=True) for name in inputs(batch)} for batch in micro]
@@ -43,14 +43,14 @@ def step(learner: Learner, *micro: Batch, lr: float, device: torch.device) -> Te
 
 
 def inputs(batch: Batch) -> list[str]:
-    """Return the names of what the network and the loss read; the samples' numbers stay on the host."""
+    """Return the names of the tensors that the network and the loss read; the sample numbers stay on the host."""
     return [name for name in batch if name != "index"]
 
 
 def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """The learning rate of the next update; a tensor is filled in place, for a recorded update reads it there.
+    """Set the learning rate of the next update; fill a tensor in place, where a recorded update reads it.
 
-    Rounded to float32, which such a tensor holds, so that an update is the same in either form.
+    The rate is rounded to float32, the type of such a tensor, so direct and recorded updates are identical.
     """
     rate = float(np.float32(lr))
     for group in optimiser.param_groups:
@@ -61,9 +61,9 @@ def set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
 
 
 def update(learner: Learner, micro: Sequence[Batch]) -> Tensor:
-    """As `step`, of what is on the device already and at the rate that the optimiser has; nothing in it waits.
+    """Do what `step` does with batches on the device and the optimiser's current rate; nothing waits for the device.
 
-    Weights are not kept cast to bf16 between their uses, which PyTorch asks for in a recording: each is used once.
+    Autocast does not cache weights cast to bf16, as PyTorch requires in a recording; each weight is used once anyway.
     """
     network = learner.network
     learner.optimiser.zero_grad(set_to_none=True)
@@ -81,40 +81,40 @@ def update(learner: Learner, micro: Sequence[Batch]) -> Tensor:
 
 
 def _gradients_kept_here(network: nn.Module, kept: bool) -> AbstractContextManager[None]:
-    """Processes exchange gradients once a step, at its last micro-batch."""
+    """Skip the exchange of gradients between processes, except at a step's last micro-batch."""
     parallel = kept and isinstance(network, DistributedDataParallel)
     return cast(DistributedDataParallel, network).no_sync() if parallel else nullcontext()
 
 
 class FixedStep:
-    """`step` on buffers that stay where they are, recorded as a CUDA graph at its first call.
+    """A step on fixed buffers, recorded as a CUDA graph at the first call.
 
-    Each call copies a batch into the buffers and replays. Every batch must have the first one's shapes; another is
-    worked on by `step` itself, which is said once. On a CPU nothing can be recorded, and the same update runs on the
-    same buffers. The optimiser must be one that can be recorded (`make_optimiser` in loop.py).
+    Each call copies a batch into the buffers and replays the graph. A batch whose shapes differ from the first one's
+    runs through `step`, with one note on stderr. On a CPU the same update runs on the same buffers without a graph.
+    The optimiser must be recordable (`make_optimiser`).
     """
 
     def __init__(self, learner: Learner, device: torch.device) -> None:
         self.learner, self.device = learner, device
         self._buffers: list[Batch] = []
         self._run: Callable[[], Tensor] | None = None
-        self._said = False
+        self._noted = False
 
     def __call__(self, *micro: Batch, lr: float) -> Tensor:
         if self._run is None:
             self._buffers = [_buffers(batch, self.device) for batch in micro]
         if [_shapes(batch) for batch in micro] != [_shapes(buffer) for buffer in self._buffers]:
-            self._say("a batch of another shape is worked on without the CUDA graph")
+            self._note("a batch of another shape runs without the CUDA graph")
             return step(self.learner, *micro, lr=lr, device=self.device)
         for buffer, batch in zip(self._buffers, micro, strict=True):
             for name in buffer:
                 buffer[name].copy_(batch[name], non_blocking=True)
         set_rate(self.learner.optimiser, lr)
         self._run = self._run or self._made()
-        return self._run().clone()  # the next replay writes over it
+        return self._run().clone()  # the next replay overwrites it
 
     def _made(self) -> Callable[[], Tensor]:
-        """What updates the weights by what is in the buffers."""
+        """Return the function that updates the weights from the buffers."""
 
         def run() -> Tensor:
             return update(self.learner, self._buffers)
@@ -126,10 +126,11 @@ class FixedStep:
                 warm_up(run)
             return recorded(run)
 
-    def _say(self, message: str) -> None:
-        if not self._said:
+    def _note(self, message: str) -> None:
+        """Print a message on stderr, once."""
+        if not self._noted:
             notes.note(message)
-        self._said = True
+        self._noted = True
 
 
 def _buffers(batch: Batch, device: torch.device) -> Batch:
@@ -142,10 +143,10 @@ def _shapes(batch: Batch) -> list[tuple[torch.Size, torch.dtype]]:
 
 @contextmanager
 def put_back(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[None]:
-    """After the block, weights, running statistics, the optimiser's state and random numbers are what they were.
+    """Restore weights, running statistics, the optimiser's state and random numbers after the block.
 
-    In place, so that what is recorded later finds them where they lie. What the optimiser has made in the block is set
-    to 0, from which Adam and SGD begin: a first step with momentum takes b = mu * 0 + g, the same as b = g.
+    Tensors are restored in place, so a later recording has the same addresses. State that the optimiser created in the
+    block is set to 0, the initial value of Adam and SGD: a first step with momentum gives b = mu * 0 + g = g.
     """
     tensors = [*network.parameters(), *network.buffers()]
     values = [tensor.detach().clone() for tensor in tensors]
@@ -169,11 +170,11 @@ def _moments(optimiser: torch.optim.Optimizer) -> list[Tensor]:
 
 
 def warm_up(work: Callable[[], Any]) -> None:
-    """Run the work on a side stream, as a recording wants it."""
+    """Run the work WARM_UP times on a side stream, as a recording requires."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side), warnings.catch_warnings():
-        # That an optimiser which can be recorded takes a step unrecorded, once.
+        # PyTorch warns once that a recordable optimiser takes a step outside a recording.
         warnings.filterwarnings("ignore", "This instance was constructed with capturable")
         for _ in range(WARM_UP):
             work()
@@ -181,10 +182,10 @@ def warm_up(work: Callable[[], Any]) -> None:
 
 
 def recorded(work: Callable[[], Any]) -> Callable[[], Any]:
-    """The work, warmed up before, as a CUDA graph: what it launches is recorded, not run, and each call replays it.
+    """Record the warmed-up work as a CUDA graph; return a function that replays it.
 
-    A call returns what the work has returned, in the same memory each time. Other threads go on while it is recorded:
-    those that load batches take pinned memory, by which a recording of PyTorch's usual mode, `global`, would fail.
+    Each call returns the recorded result, in the same memory. Other threads continue during the recording; those that
+    load batches allocate pinned memory, which would break a recording in PyTorch's default mode, `global`.
     """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):

@@ -12,7 +12,7 @@ from rich.table import Table
 from archlab.cli.app import main
 from archlab.cli.output import fit, print_figures, print_scores, print_table
 from archlab.search.results import write_result
-from archlab.training.runs import RunRow, runs_table
+from archlab.training.listing import RunRow, runs_table
 
 WIDTHS = (40, 60, 80, 120)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import archlab
 from archlab.tasks.pose.synthetic import generate
-from archlab.training.recipe import Recipe, Schedule
+from archlab.training.recipe import Recipe
+from archlab.training.schedule import Schedule
 
 NETWORK = """
 version: 1

@@ -22,6 +22,7 @@ from archlab.training import loop, run
 from archlab.training import step as stepping
 from archlab.training.evaluate import context_of
 from archlab.training.metrics_log import MetricsLog
+from archlab.training.options import RunOptions
 from archlab.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -29,7 +30,7 @@ CPU = torch.device("cpu")
 
 def train(spec: Any, recipe: Recipe, data: Path | None = None, **options: Any) -> Path:
     """Train; return the run's folder. Without pictures, which take longer than a tiny training, unless asked for."""
-    return run.train(spec, recipe, data, run.RunOptions(**{"pictures": False, **options})).folder
+    return run.train(spec, recipe, data, RunOptions(**{"pictures": False, **options})).folder
 
 
 def samples_of(

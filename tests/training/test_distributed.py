@@ -163,7 +163,7 @@ def test_two_processes_asked_to_end_and_later_killed_go_on_to_the_bits_of_two_th
     (tmp_path / "tiny_recipe.yaml").write_text(RECIPE.to_yaml())
     run = tmp_path / "runs" / together.name
     # In step 4, at 2 samples a step and process.
-    assert ended(tmp_path, root, signal.SIGTERM, 7).count("stopped by SIGTERM, saved in") == 1
+    assert ended(tmp_path, root, signal.SIGTERM, 7).count("stopped by SIGTERM") == 1
     record = read_record(run)
     assert record.state == "stopped"
     assert "SIGTERM" in record.reason

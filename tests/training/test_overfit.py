@@ -14,7 +14,8 @@ from archlab.tasks.pose.data.coco import annotation_file, load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.metrics.coco import restricted, truth_of
 from archlab.tasks.pose.score import Validation
-from archlab.training.recipe import Optimiser, Recipe, Schedule
+from archlab.training.recipe import Recipe
+from archlab.training.schedule import Optimiser, Schedule
 
 PEOPLE = 8
 RECIPE = Recipe.of(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.refused import refused
 
 from archlab import yamlio
 from archlab.core import builtin
@@ -109,34 +110,37 @@ def test_all_mistakes_of_a_file_are_told_at_once_with_their_lines(tmp_path: Path
         load_recipe(path)
     told = {(problem.line, problem.field) for problem in caught.value.problems}
     assert {(1, "input.0"), (2, "batches"), (3, "epochs"), (4, "optimiser.name"), (4, "optimiser.lr")} <= told
-    assert "did you mean 'batch'?" in str(caught.value)
-    assert "did you mean 'adam'?" in str(caught.value)
+    hints = {problem.field: problem.message for problem in caught.value.problems}
+    assert "'batch'" in hints["batches"]
+    assert "'adam'" in hints["optimiser.name"]
 
 
 @pytest.mark.parametrize("length", ["batch: 8", "epochs: 2\niterations: 10"])
 def test_a_recipe_has_one_length_and_not_two(tmp_path: Path, length: str) -> None:
     (tmp_path / "r.yaml").write_text(length + "\n")
-    with pytest.raises(InputError, match="either `epochs` or `iterations`"):
+    with refused(file=tmp_path / "r.yaml", field="epochs"):
         load_recipe(tmp_path / "r.yaml")
 
 
 @pytest.mark.parametrize(
-    ("schedule", "message"),
+    ("schedule", "field", "values"),
     [
-        ("{decay: step}", "go together"),
-        ("{milestones: [3]}", "go together"),
-        ("{decay: step, milestones: [5, 3]}", "rise"),
-        ("{decay: step, milestones: [10]}", "before the end, 10"),
+        ("{decay: step}", "schedule", ["`decay: step`", "`milestones`"]),
+        ("{milestones: [3]}", "schedule", ["`decay: step`", "`milestones`"]),
+        ("{decay: step, milestones: [5, 3]}", "schedule.milestones", []),
+        ("{decay: step, milestones: [10]}", "schedule.milestones", [10]),
     ],
 )
-def test_milestones_that_make_no_sense_are_refused(tmp_path: Path, schedule: str, message: str) -> None:
+def test_milestones_that_make_no_sense_are_refused(
+    tmp_path: Path, schedule: str, field: str, values: list[object]
+) -> None:
     (tmp_path / "r.yaml").write_text(f"iterations: 10\nschedule: {schedule}\n")
-    with pytest.raises(InputError, match=message):
+    with refused(*values, file=tmp_path / "r.yaml", field=field):
         load_recipe(tmp_path / "r.yaml")
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(InputError, match="did you mean 'quick'"):
+    with refused("'quik'", "'quick'"):
         load_recipe("quik")
 
 
@@ -163,12 +167,12 @@ def test_the_hash_follows_what_decides_the_result_and_nothing_else() -> None:
 
 
 def test_a_data_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such data folder"):
+    with refused(field="--data", file=tmp_path / "absent"):
         ensure_data(load_recipe("quick"), tmp_path / "absent")
 
 
 def test_a_recipe_without_data_asks_for_a_folder() -> None:
-    with pytest.raises(InputError, match="generates no data"):
+    with refused("'coco_256x192'", field="--data"):
         ensure_data(load_recipe("coco_256x192"), None)
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import tiny
 from helpers.paths import REPOSITORY
+from helpers.refused import refused
 from helpers.training import train
 
 import archlab
@@ -18,10 +19,12 @@ from archlab.core.device import using_threads
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import fingerprint as data_fingerprint
 from archlab.training.divergence import TrainingError
+from archlab.training.lock import locked
 from archlab.training.metrics_log import read_rows
-from archlab.training.recipe import Optimiser, load_recipe
+from archlab.training.recipe import load_recipe
 from archlab.training.run import run_folder
-from archlab.training.runs import find_runs, locked, read_record
+from archlab.training.runs import find_runs, read_record
+from archlab.training.schedule import Optimiser
 
 # Kills itself by the signal that cannot be caught, when it loads its so many-th sample.
 SUICIDE = """
@@ -233,11 +236,12 @@ def test_other_seeds_are_other_runs_and_the_recipes_seed_is_only_a_default(root:
 def test_a_failed_run_says_why_in_its_record_and_tries_again(root: Path, tmp_path: Path) -> None:
     recipe = tiny.RECIPE.changed(optimiser=Optimiser(lr=1e30), log_every=1)
     for _ in range(2):
-        with pytest.raises(TrainingError, match="at iteration"):
+        with pytest.raises(TrainingError) as caught:
             train(tiny.make_spec(tmp_path), recipe, root, out=tmp_path / "runs")
+        assert caught.value.iteration > 0
         [record] = find_runs(tmp_path / "runs")
         assert record.state == "failed"
-        assert "TrainingError: the loss became" in record.reason
+        assert record.reason == f"TrainingError: {caught.value}"
     rows = read_rows(tmp_path / "runs" / record.fingerprint / "metrics.jsonl")
     assert all(math.isfinite(row["loss"]) for row in rows)
 
@@ -245,13 +249,13 @@ def test_a_failed_run_says_why_in_its_record_and_tries_again(root: Path, tmp_pat
 def test_a_run_that_another_process_is_training_is_refused(root: Path, tmp_path: Path) -> None:
     spec = tiny.make_spec(tmp_path)
     folder = run_folder(spec, tiny.RECIPE, root, seed=1, out=tmp_path)
-    hold = "import sys; from pathlib import Path; from archlab.training.runs import locked\n"
+    hold = "import sys; from pathlib import Path; from archlab.training.lock import locked\n"
     hold += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         holder.stdout.readline()
-        with pytest.raises(InputError, match="is training here"):
+        with refused("process "):
             train(spec, tiny.RECIPE, root, out=tmp_path)
         holder.kill()
     with locked(folder):
@@ -267,7 +271,7 @@ def test_a_spec_that_fits_neither_recipe_nor_data_is_refused_with_both_reasons(r
 
 def test_a_data_folder_without_annotations_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="person_keypoints"):
+    with refused("person_keypoints"):
         train(tiny.make_spec(tmp_path), tiny.RECIPE, tmp_path / "empty", out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 

@@ -1,4 +1,4 @@
-"""From heat-maps to keypoints in image pixels, and the averaging with the mirrored input."""
+"""Decoding heat-maps into keypoints in image pixels, and mirroring heat-maps for the flip test."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ def decode(
     sigma: float = 2.0,
     post_gaussian: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Keypoints (N, K, 2) in image pixels and their heights (N, K), from heat-maps (N, K, h, w).
+    """Return keypoints (N, K, 2) in image pixels and their peak heights (N, K), from heat-maps (N, K, h, w).
 
-    Arg-max; moved by a part of a pixel, as `form` says: released, a quarter towards the larger neighbours of both axes
-    (`quarter_offset`), axes, of each axis by itself, dark and udp, a Newton step on the blurred logarithm for bumps of
-    `sigma` pixels (`dark_offset`, `udp_offset`). Then back through the crop: x * 200 * scale_x / w + center_x - 100 *
-    scale_x, alike in y; with UDP's crops over w - 1. A map without a positive value gives pixel -1.
-    `post_gaussian`: the kernel of a Gaussian filter before all this, 0 for none (Lite-HRNet's paper; not its code).
+    Take the arg-max, refine it by a sub-pixel offset, and map it to image pixels by
+    x * 200 * scale_x / w + center_x - 100 * scale_x, and likewise y; with UDP's crops over w - 1. A map without a
+    positive value gives pixel -1.
+
+    centers, scales: (N, 2), of the crops.
+    form: the sub-pixel offset:
+      released   0.25 px toward the larger neighbour, on both axes or neither (`quarter_offset`)
+      axes       the same, per axis (`axes_offset`)
+      dark, udp  one Newton step on the logarithm of the blurred map, for Gaussians of `sigma` heat-map pixels
+                 (`dark_offset`, `udp_offset`)
+    post_gaussian: the kernel of a Gaussian filter applied first, 0 for none (in Lite-HRNet's paper, not in its code).
     """
     if post_gaussian:
         heatmaps = blur(heatmaps, post_gaussian)
@@ -44,7 +50,7 @@ def decode(
 
 
 def peak(heatmaps: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The highest pixel (N, K, 2) as x, y and its value (N, K); -1, -1 where no value is positive."""
+    """Return the highest pixel (N, K, 2) as x, y and its value (N, K); -1, -1 if no value is positive."""
     count, joints, _, width = heatmaps.shape
     flat = heatmaps.reshape(count, joints, -1)
     best = flat.argmax(axis=2)
@@ -54,9 +60,9 @@ def peak(heatmaps: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def quarter_offset(heatmaps: Floats, peaks: Floats) -> NDArray[np.float32]:
-    """Peaks (N, K, 2) moved by a quarter of the sign of the slope, where 1 < x < w - 1 and 1 < y < h - 1.
+    """Return peaks (N, K, 2) moved by 0.25 * sign(slope) where 1 < x < w - 1 and 1 < y < h - 1.
 
-    Both axes at once or neither, as in HRNet and Lite-HRNet: a peak near one border is not moved along the other.
+    Both axes move or neither, as in HRNet and Lite-HRNet: a peak near one border is not moved along the other axis.
     """
     height, width = heatmaps.shape[2:]
     x, y = peaks[:, :, 0].astype(np.int64), peaks[:, :, 1].astype(np.int64)
@@ -73,7 +79,7 @@ def quarter_offset(heatmaps: Floats, peaks: Floats) -> NDArray[np.float32]:
 
 
 def axes_offset(heatmaps: Floats, peaks: Floats) -> NDArray[np.float32]:
-    """As `quarter_offset`, each axis by itself: in x where 1 < x < w - 1 and y > 0, and alike in y (mmpose 1)."""
+    """Return peaks moved as by `quarter_offset`, per axis: x where 1 < x < w - 1 and y > 0; likewise y (mmpose 1)."""
     height, width = heatmaps.shape[2:]
     x, y = peaks[:, :, 0].astype(np.int64), peaks[:, :, 1].astype(np.int64)
     moved = np.array(peaks, dtype=np.float32)
@@ -89,15 +95,15 @@ def axes_offset(heatmaps: Floats, peaks: Floats) -> NDArray[np.float32]:
 
 
 def blur_kernel(sigma: float) -> int:
-    """The side of the blur for bumps of `sigma`: the odd one whose Gaussian, by OpenCV's rule, is as wide.
+    """Return the odd kernel size k whose Gaussian has the standard deviation `sigma` by OpenCV's rule.
 
-    std = 0.3 ((k - 1) / 2 - 1) + 0.8. Gives DARK's 11 for sigma 2 and 17 for sigma 3.
+    std = 0.3 ((k - 1) / 2 - 1) + 0.8; this gives DARK's 11 for sigma 2 and 17 for sigma 3.
     """
     return 2 * max(round((sigma - 0.8) / 0.3 + 1), 1) + 1
 
 
 def blur(heatmaps: Floats, kernel: int) -> NDArray[np.float32]:
-    """Heat-maps through a Gaussian filter with zeros beyond the border, each scaled to keep its maximum."""
+    """Return heat-maps after a Gaussian filter with a zero border, each rescaled to its original maximum."""
     import cv2
 
     blurred = _filtered(heatmaps, kernel, cv2.BORDER_CONSTANT)
@@ -117,10 +123,10 @@ def _filtered(heatmaps: Floats, kernel: int, border: int) -> NDArray[np.float32]
 
 
 def dark_offset(heatmaps: Floats, peaks: Floats, kernel: int) -> NDArray[np.float32]:
-    """Peaks moved by -H^-1 g of log(max(blurred, 1e-10)), where 1 < x < w - 2 and 1 < y < h - 2.
+    """Return peaks moved by -H^-1 g of log(max(blurred, 1e-10)) where 1 < x < w - 2 and 1 < y < h - 2.
 
-    Slopes over two pixels, curvatures over four, so that a Gaussian's middle is met exactly (Zhang et al. 2020,
-    section 3.2); left where H is singular.
+    Slopes span two pixels and curvatures four, so the centre of a Gaussian is found exactly (Zhang et al. 2020,
+    section 3.2). A peak with a singular H is not moved.
     """
     height, width = heatmaps.shape[2:]
     x, y = peaks[:, :, 0].astype(np.int64), peaks[:, :, 1].astype(np.int64)
@@ -141,9 +147,9 @@ def dark_offset(heatmaps: Floats, peaks: Floats, kernel: int) -> NDArray[np.floa
 
 
 def udp_offset(heatmaps: Floats, peaks: Floats, kernel: int) -> NDArray[np.float32]:
-    """Peaks moved by -(H + eps I)^-1 g of log(clip(blurred, 0.001, 50)), with neighbours beyond the border repeated.
+    """Return peaks moved by -(H + eps I)^-1 g of log(clip(blurred, 0.001, 50)), with border pixels repeated.
 
-    DARK's step as UDP's code takes it: one pixel each way, the border mirrored in the blur, maxima not kept.
+    DARK's step as in UDP's code: differences over one pixel, a mirrored border in the blur, maxima not restored.
     """
     import cv2
 
@@ -166,7 +172,7 @@ def udp_offset(heatmaps: Floats, peaks: Floats, kernel: int) -> NDArray[np.float
 
 
 def _solved(xx: Floats, xy: Floats, yy: Floats, slope: Floats) -> Floats:
-    """(P, 2): H^-1 g for Hessians [[xx, xy], [xy, yy]]; 0 where H is singular."""
+    """Return H^-1 g (P, 2) for Hessians [[xx, xy], [xy, yy]]; 0 where H is singular."""
     determinant = xx * yy - xy**2
     steps = np.stack((yy * slope[:, 0] - xy * slope[:, 1], xx * slope[:, 1] - xy * slope[:, 0]), axis=1)
     return np.divide(steps, determinant[:, None], out=np.zeros_like(steps), where=determinant[:, None] != 0)
@@ -175,7 +181,10 @@ def _solved(xx: Floats, xy: Floats, yy: Floats, slope: Floats) -> Floats:
 def to_image(
     points: Floats, centers: Floats, scales: Floats, size_wh: Sequence[int], *, crops: Crops = "released"
 ) -> NDArray[np.float32]:
-    """Points (N, K, 2) of a map of `size_wh`, in image pixels, for crops without rotation at `centers`, `scales`."""
+    """Return image pixels (N, K, 2) for points of a map of `size_wh`, in crops without rotation at `centers`, `scales`.
+
+    float32, computed in float64.
+    """
     sides = (np.asarray(scales) * PIXELS)[:, None, :]
     size = np.asarray(size_wh, dtype=np.float64) - (crops == "udp")
     moved = points * (sides / size) + np.asarray(centers)[:, None, :] - sides * 0.5
@@ -183,16 +192,16 @@ def to_image(
 
 
 def flip_back(heatmaps: torch.Tensor, flip_order: Sequence[int] | torch.Tensor, *, shift: bool = True) -> torch.Tensor:
-    """Heat-maps (N, K, h, w) of the mirrored input, as of the input itself: mirrored, pairs swapped, one pixel right.
+    """Return heat-maps (N, K, h, w) of the mirrored input in the input's frame, to average with the input's own.
 
-    The shift ([..., 1:] = [..., :-1], the first column kept) makes up for the mirror of a map at a quarter of the
-    input's size; average the result with the maps of the input. An order that is a tensor on the maps' device is not
-    copied there, for which a GPU would wait.
+    Mirror the maps, swap left and right keypoints by `flip_order`, and shift them one pixel right
+    ([..., 1:] = [..., :-1], the first column kept). The shift compensates the mirroring at a quarter of the input size.
+    flip_order: as a tensor on the maps' device it is not copied, which would make a GPU wait.
     """
     back = heatmaps.flip(-1).index_select(1, torch.as_tensor(flip_order, device=heatmaps.device))
     return torch.cat((back[..., :1], back[..., :-1]), dim=-1) if shift else back
 
 
 def as_array(heatmaps: torch.Tensor) -> NDArray[Any]:
-    """Heat-maps on the host as float32, as `decode` takes them."""
+    """Return heat-maps as a float32 array on the host, as `decode` needs them."""
     return heatmaps.detach().to("cpu", torch.float32).numpy()

@@ -1,4 +1,4 @@
-"""Decoding of heat-maps on the device: the figures of `metrics.decode`, without a wait."""
+"""Decoding of heat-maps on the device: the results of `pose.decode` without waiting for the device."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def decode_batch(
     sigma: float = 2.0,
     post_gaussian: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Keypoints (N, K, 2) in image pixels and their heights (N, K), float32; see `metrics.decode.decode`.
+    """Return keypoints (N, K, 2) in image pixels and their heights (N, K), float32, as `decode.decode` does.
 
-    `centers` and `scales` (N, 2) are float32 on the heat-maps' device. The way back to the image is computed in
-    float64 and rounded once, as there. Equal to it to the bit by released and axes. What is blurred (dark, udp,
-    `post_gaussian`) is summed in another order than OpenCV's: heights agree to 1e-6 of themselves, dark and udp to
-    1e-4 heat-map pixels where a map has a peak and not only noise; of two pixels that are equal but for rounding
-    either may be the peak. For a GPU: on one CPU thread it takes 5 times as long as `decode` (released and axes) or
-    twice (dark and udp), measured on 64 x 17 maps of 64 x 48.
+    centers, scales: (N, 2) float32 on the heat-maps' device. Image pixels are computed in float64 and rounded once.
+
+    released and axes equal `decode` bit for bit. Blurring (dark, udp, `post_gaussian`) sums in another order than
+    OpenCV: heights agree to a relative 1e-6, and dark and udp to 1e-4 heat-map pixels where a map has a peak and not
+    only noise; if two pixels differ only by rounding, either may be the peak. Meant for a GPU: on one CPU thread it
+    takes 5 times as long as `decode` (released, axes) or twice as long (dark, udp), on 64 x 17 maps of 64 x 48.
     """
     heatmaps = heatmaps.float()
     if post_gaussian:
@@ -60,7 +60,7 @@ def _peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _around(maps: Tensor, peaks: Tensor) -> Callable[[int, int], Tensor]:
-    """Reads maps (N, K, h, w) at so many pixels to the right of and below the peaks (N, K, 2), or at the border."""
+    """Reads maps (N, K, h, w) at an offset to the right of and below the peaks (N, K, 2), clamped to the border."""
     height, width = maps.shape[2:]
     flat = maps.flatten(2)
 
@@ -72,7 +72,7 @@ def _around(maps: Tensor, peaks: Tensor) -> Callable[[int, int], Tensor]:
 
 
 def _quarter(heatmaps: Tensor, peaks: Tensor, *, each: bool) -> Tensor:
-    """Peaks moved by a quarter towards the larger neighbours, both axes or neither or `each` by itself, as float32."""
+    """Return float32 peaks moved by a quarter toward the larger neighbours: both axes or neither, or `each` alone."""
     at = _around(heatmaps, peaks)
     slope = torch.stack((at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)), dim=-1)
     inside = _inside(heatmaps, peaks, 1)
@@ -81,14 +81,14 @@ def _quarter(heatmaps: Tensor, peaks: Tensor, *, each: bool) -> Tensor:
 
 
 def _inside(heatmaps: Tensor, peaks: Tensor, border: int) -> Tensor:
-    """(N, K, 2): whether 1 < x < w - border, and alike in y."""
+    """Return (N, K, 2): whether 1 < x < w - border; likewise y."""
     height, width = heatmaps.shape[2:]
     below = torch.stack((peaks[..., 0] < width - border, peaks[..., 1] < height - border), dim=-1)
     return (peaks > 1) & below
 
 
 def _dark(heatmaps: Tensor, peaks: Tensor, kernel: int) -> Tensor:
-    """See `metrics.decode.dark_offset`."""
+    """Do what `decode.dark_offset` does."""
     near = _around(_blurred(heatmaps, kernel), peaks)
 
     def at(right: int, down: int) -> Tensor:
@@ -103,7 +103,7 @@ def _dark(heatmaps: Tensor, peaks: Tensor, kernel: int) -> Tensor:
 
 
 def _udp(heatmaps: Tensor, peaks: Tensor, kernel: int) -> Tensor:
-    """See `metrics.decode.udp_offset`."""
+    """Do what `decode.udp_offset` does."""
     near = _around(_filtered(heatmaps, kernel, mirrored=True), peaks)
 
     def at(right: int, down: int) -> Tensor:
@@ -118,23 +118,23 @@ def _udp(heatmaps: Tensor, peaks: Tensor, kernel: int) -> Tensor:
 
 
 def _solved(xx: Tensor, xy: Tensor, yy: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(N, K, 2): H^-1 (x, y) for Hessians [[xx, xy], [xy, yy]]; 0 where H is singular."""
+    """Return H^-1 (x, y), (N, K, 2), for Hessians [[xx, xy], [xy, yy]]; 0 where H is singular."""
     determinant = (xx * yy - xy.square())[..., None]
     steps = torch.stack((yy * x - xy * y, xx * y - xy * x), dim=-1)
     return torch.where(determinant != 0, steps / determinant, 0.0)
 
 
 def _blurred(heatmaps: Tensor, kernel: int) -> Tensor:
-    """See `metrics.decode.blur`."""
+    """Do what `decode.blur` does."""
     blurred = _filtered(heatmaps, kernel, mirrored=False)
     before, after = heatmaps.amax(dim=(2, 3), keepdim=True), blurred.amax(dim=(2, 3), keepdim=True)
     return blurred * torch.where(after != 0, before / after, 1.0)
 
 
 def _filtered(heatmaps: Tensor, kernel: int, *, mirrored: bool) -> Tensor:
-    """OpenCV's Gaussian filter, rows first; beyond the border zeros, or the map mirrored at its last pixel.
+    """Apply OpenCV's Gaussian filter, rows first, with a zero border or one mirrored at the last pixel.
 
-    Shifted sums and no convolution, which on a GPU may run in TF32 with a thousandth of error.
+    Sums shifted maps; a convolution on a GPU may run in TF32, with an error of a thousandth.
     """
     import cv2
 
@@ -154,7 +154,7 @@ def _filtered(heatmaps: Tensor, kernel: int, *, mirrored: bool) -> Tensor:
 
 
 def _mirrored(side: int, half: int, device: torch.device) -> Tensor:
-    """Which pixel of `side` stands at -half, ..., side + half - 1: ... 2 1 0 1 2 ..., as often as it takes."""
+    """Return the pixel of `side` for each of -half, ..., side + half - 1, mirrored repeatedly: ... 2 1 0 1 2 ..."""
     period = max(2 * side - 2, 1)
     places = torch.arange(-half, side + half, device=device).remainder(period)
     return torch.minimum(places, period - places)

@@ -1,4 +1,4 @@
-"""Which keypoints a data set labels: their names, spreads, left-right pairs and bones."""
+"""The keypoints that a data set labels: names, spreads, left-right pairs and bones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class KeypointLayout:
     """K keypoints; all indices count from 0.
 
-    `sigmas` are the spreads of OKS (a share of the square root of the area), `flip_pairs` what a mirror swaps,
-    `upper_body` the half that the half-body augmentation may choose, `skeleton` the bones to draw.
+    sigmas: the spreads of OKS, as a share of the square root of the area. flip_pairs: left and right keypoints.
+    upper_body: one of the two halves of the half-body augmentation. skeleton: the bones to draw.
     """
 
     names: tuple[str, ...]
@@ -26,7 +26,7 @@ class KeypointLayout:
 
     @property
     def flip_order(self) -> tuple[int, ...]:
-        """The permutation that a mirror applies: keypoint k of the mirrored person is keypoint `flip_order[k]`."""
+        """The permutation of mirroring: keypoint k of the mirrored person is keypoint `flip_order[k]`."""
         partner = dict(self.flip_pairs) | {b: a for a, b in self.flip_pairs}
         return tuple(partner.get(k, k) for k in range(self.count))
 
@@ -50,10 +50,10 @@ _LOWER_WORDS = ("hip", "pelvis", "knee", "ankle", "foot", "heel", "toe")
 
 
 def layout_from_names(names: Sequence[str], skeleton: Sequence[tuple[int, int]]) -> KeypointLayout:
-    """The layout of an annotation file's own keypoints; COCO's when the names are COCO's.
+    """Return the layout of an annotation file's keypoints; COCO if the names are COCO's.
 
-    Pairs are found by `left_x`/`right_x`. A spread is COCO's for a name that COCO has, and COCO's mean for another:
-    such a file states none, so its OKS compares networks on that file and nothing else.
+    Pairs follow from the names `left_x` and `right_x`. A name of COCO has COCO's spread, any other name COCO's mean
+    spread: annotation files state no spreads, so such an OKS only compares networks on the same file.
     """
     names = tuple(names)
     if names == COCO.names:

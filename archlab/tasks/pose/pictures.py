@@ -1,4 +1,4 @@
-"""A sheet of predicted skeletons beside the labelled ones."""
+"""A sheet of labelled and predicted skeletons."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"left": "#ff9f1c", "right": "#2ec4ff", "middle": "#f5f5f5"}
-"""Of the person's own left and right; told apart with any colour vision, and on dark and light pictures."""
+"""By the person's own left and right; distinct with any colour vision, on dark and on light pictures."""
 SURE = 0.2
-"""The height of a peak above which a keypoint counts in an instance's score; lower ones are drawn hollow."""
+"""The peak height above which a keypoint counts in an instance's score; lower ones are drawn hollow."""
 
 
 def spread(people: People, count: int = 12) -> People:
-    """Some of the people, evenly spaced through the set and not chosen for their scores."""
+    """Return `count` people, evenly spaced through the set and not chosen by their scores."""
     return people.subset(np.unique(np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)))
 
 
 def predictions(
     people: People, points: NDArray[Any], heights: NDArray[Any], size_hw: tuple[int, int], title: str
 ) -> Figure:
-    """A sheet of crops, in pairs: the labelled skeleton, and the predicted one with its OKS.
+    """Draw a sheet of crops in pairs: the labelled skeleton, and the predicted one with its OKS.
 
-    `points` (N, K, 2) are in image pixels, `heights` (N, K) their peaks.
+    points: (N, K, 2), image pixels. heights: (N, K), of their peaks. size_hw: of the network's input.
     """
     height, width = size_hw
     scores = 100 * oks(points, people.joints, people.areas, people.layout.sigmas, people.visible)
@@ -67,7 +67,7 @@ def _draw_person(
     full: NDArray[Any],
     layout: KeypointLayout,
 ) -> None:
-    """A crop with a skeleton; joints that are not `full` (hidden in the truth, unsure in a prediction) are hollow."""
+    """Draw a crop with a skeleton; joints that are not `full` (hidden, or with a low peak) are hollow."""
     from matplotlib.collections import LineCollection
 
     axes.imshow(image, interpolation="bilinear")

@@ -1,4 +1,4 @@
-"""Prediction: a network's keypoints for people, found in the crops of their boxes."""
+"""Prediction: a network's keypoints for people, from the crops of their boxes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from archlab.tasks.pose.decode_gpu import decode_batch
 from archlab.tasks.pose.options import PoseOptions
 
 Kept = dict[Hashable, BatchedPipeline]
-"""The pipeline whose people stay decoded from one scoring to the next, by its people, crops, device and process."""
+"""The pipeline whose people stay decoded between scorings, by its people, input size, crops, device and process."""
 
 
 class Keypoints(NamedTuple):
-    """What a network says of N people: keypoints (N, K, 2) in image pixels and the heights (N, K) of their peaks."""
+    """A network's prediction for N people: keypoints (N, K, 2) in image pixels and their peak heights (N, K)."""
 
     points: NDArray[Any]
     heights: NDArray[Any]
@@ -39,18 +39,20 @@ def predict(
     *,
     kept: Kept | None = None,
 ) -> Keypoints:
-    """The keypoints of people, found in the crops of their boxes; the network is left in evaluation mode.
+    """Return the keypoints of people from the crops of their boxes; the network is left in evaluation mode.
 
-    Several processes share the people out, each one of them once, and all have the keypoints of all in the end.
-    On CUDA the network runs in the recipe's precision, in bf16 under the autocast that it is trained under, and
-    nothing waits for the device before the last batch; elsewhere in float32. With `pipeline: batched` crops are made at
-    once as in training, and with `kept` they stay decoded for the next call, up to `keep_gigabytes` beside training's.
+    Several processes split the people, and each returns the keypoints of all. On CUDA the network runs in the recipe's
+    precision (bf16: with the autocast of training), and nothing waits for the device before the last batch; elsewhere
+    it runs in float32. With `pipeline: batched` whole batches are cropped, as in training.
+
+    kept: keeps people decoded for the next call, up to `keep_gigabytes` in addition to training's.
+    Raises InputError if an image is damaged.
     """
     world = context.world
     mine = _share(people, world)
     count = people.layout.count
     found = Keypoints(np.zeros((0, count, 2), np.float32), np.zeros((0, count), np.float32))
-    if len(mine):  # else fewer than there are processes
+    if len(mine):  # empty if there are fewer people than processes
         found = _predict(network, _crops(people, context, kept), context)
     parts = world.gather((mine, *found))
     order = np.argsort(np.concatenate([rows for rows, _, _ in parts]))
@@ -63,7 +65,7 @@ def _share(people: People, world: World) -> NDArray[np.int64]:
 
 
 def _crops(people: People, context: Context[PoseOptions], kept: Kept | None) -> PoseDataset | BatchedPipeline:
-    """What crops this process' share of the people; a pipeline stays in `kept`, and its people in the pipeline."""
+    """Return the samples of this process's people; a batched pipeline is stored in `kept` with its decoded people."""
     options, device, world = context.options, context.device, context.world
     mine = people.subset(_share(people, world))
     samples = PoseDataset(mine, context.input, sigma=options.sigma, crops=options.crops)
@@ -74,7 +76,7 @@ def _crops(people: People, context: Context[PoseOptions], kept: Kept | None) -> 
         return make()
     key = (people, context.input, options.crops, device, world)
     if key not in kept:
-        kept.clear()  # one budget for all
+        kept.clear()  # one budget for all pipelines
         kept[key] = make(budget_bytes=int(context.keep_gigabytes * 1e9))
     return kept[key]
 
@@ -110,7 +112,7 @@ def _batches(crops: PoseDataset | BatchedPipeline, context: Context[PoseOptions]
 
 
 def _decoded(heatmaps: Tensor, centers: Tensor, scales: Tensor, options: PoseOptions) -> tuple[Tensor, Tensor]:
-    """Keypoints and heights of a batch: on CUDA made there, without a wait, elsewhere on the host, which is faster."""
+    """Return keypoints and heights of a batch: decoded on the device on CUDA, without waiting, else on the host."""
     forms: dict[str, Any] = {
         "form": options.decoding,
         "crops": options.crops,
@@ -126,7 +128,7 @@ def _decoded(heatmaps: Tensor, centers: Tensor, scales: Tensor, options: PoseOpt
 def flip_averaged(
     network: nn.Module, images: Tensor, flip_order: Sequence[int] | Tensor, *, shift: bool = True
 ) -> Tensor:
-    """The mean, in float32, of the heat-maps (N, K, h, w) of images and of their mirror images."""
+    """Return the float32 mean of the heat-maps (N, K, h, w) of images and of their mirror images."""
     straight, mirrored = network(images).float(), network(images.flip(-1)).float()
     maps: Tensor = (straight + flip_back(mirrored, flip_order, shift=shift)) / 2
     return maps

@@ -1,4 +1,4 @@
-"""Training samples of people: crop by crop on the host, or whole batches on the device."""
+"""Training samples of people: single crops on the host, or whole batches on the device."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from archlab.tasks.pose.data.dataset import PoseDataset, Sample
 from archlab.tasks.pose.options import PoseOptions
 
 CACHE_BYTES = 2 * 2**30
-"""For decoded training images kept in memory: all of the quick level, a part of COCO."""
+"""Memory for decoded training images: enough for all of the quick level and a part of COCO."""
 REGION_PIXELS = 640 * 480
-"""What the batched pipeline keeps of a person: 0.05 grey levels from the reference in the mean, 387 kB (COCO)."""
+"""The pixels per person that the batched pipeline keeps; on COCO 387 kB, with a mean error of 0.05 grey levels."""
 
 
 def pose_samples(
     people: People, context: Context[PoseOptions], *, seed: int, folder: Path | None = None, augment: bool = True
 ) -> PoseSamples:
-    """Return the people as samples by the recipe's options; without `augment` as evaluation crops them."""
+    """Return the people as samples by the recipe's options; without `augment`, cropped as in scoring."""
     options = context.options
     dataset = PoseDataset(
         people,
@@ -41,7 +41,7 @@ def pose_samples(
 class PoseSamples:
     """Training people as `Samples`: `image` (N, 3, H, W), `target` (N, K, H/4, W/4), `weight` (N, K, 1), `index`.
 
-    With a run's `folder`, people in damaged images are replaced as `DamagedImages` says.
+    `DamagedImages` replaces people in damaged images. folder: the run's, where it lists them.
     """
 
     def __init__(self, dataset: PoseDataset, context: Context[PoseOptions], folder: Path | None = None) -> None:
@@ -84,7 +84,7 @@ def _batched(dataset: PoseDataset, context: Context[PoseOptions], damaged: Damag
 
 
 class _SoundSamples:
-    """The samples of a data set; a sample whose image is damaged is replaced as `DamagedImages` says."""
+    """The samples of a data set; `DamagedImages` replaces those in damaged images."""
 
     def __init__(self, dataset: PoseDataset, damaged: DamagedImages) -> None:
         self._dataset, self._damaged = dataset, damaged

@@ -1,4 +1,4 @@
-"""Scoring: the people of a validation set, and a network's figures for them."""
+"""Scoring: the people of a validation set, and a network's figures on them."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ from archlab.tasks.pose.predict import Kept, Keypoints, predict
 
 VAL = "val2017"
 FAR = -1e6
-"""Pixels: where the keypoints of a person that no detection touches are put, so that they are all missed."""
+"""The coordinate, in pixels, of the keypoints of a person whom no detection overlaps: all of them count as missed."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The people to score, read once: the labelled ones, and by kind the boxes in which to look for them.
+    """The people to score, read once.
 
-    `answers` is what scores are measured by: COCO's annotations, MPII's .mat, or None where the latter is not there.
-    `kept` is what the first scoring by `pipeline: batched` leaves to the following ones, as many as there are epochs.
+    answers: the ground truth of the figures: COCO's annotations or MPII's .mat; None if the .mat is missing.
+    truth: the labelled people. boxes: by kind, the boxes in which to predict keypoints.
+    kept: the decoded people that scorings with `pipeline: batched` share.
     """
 
     answers: Truth | HeadTruth | None
@@ -57,9 +58,9 @@ class Validation:
 
 
 def load_validation(root: Path, options: PoseOptions, input: tuple[int, int]) -> Validation:
-    """The validation people of a data folder. Raises InputError if the annotations or detections are not there."""
+    """Read the validation people of a data folder. Raises InputError if annotations or detections are missing."""
     if options.dataset == "mpii" and options.all_boxes != ("ground_truth",):
-        raise InputError("MPII marks where people are and has no detector boxes: score with `boxes: ground_truth`")
+        raise InputError(Problem("MPII has no detector boxes; use `boxes: ground_truth`", "boxes"))
     aspect = input[1] / input[0]
     people: dict[Boxes, People] = {
         kind: sets.validation_people(root, options.dataset, aspect=aspect, boxes=kind) for kind in options.all_boxes
@@ -81,16 +82,19 @@ def _count_torsos(people: People) -> None:
 
 
 def _heads(root: Path, people: People) -> HeadTruth | None:
-    """MPII's ground truth in the order of the people; without it nothing says how large a head is."""
+    """Return MPII's ground truth in the order of the people; None if the .mat, which has the head sizes, is missing.
+
+    Raises InputError if it holds another number of people.
+    """
     try:
         path = mpii.truth_file(root)
     except InputError as error:
-        notes.note(f"PCKh is not measured: {error}")
+        notes.note(f"PCKh is not computed: {error}")
         return None
     truth = read_truth(path)
     if len(truth) != len(people):
-        message = f"holds {len(truth)} people and the annotations of valid {len(people)}: they are not of one version"
-        raise InputError(Problem(message, file=str(path)))
+        rule = f"the file has {len(truth)} people, but the annotations of valid have {len(people)}"
+        raise InputError(Problem(rule, file=str(path)))
     return truth
 
 
@@ -102,9 +106,13 @@ def score_network(
     results: Path | None = None,
     first_view: bool = False,
 ) -> dict[str, Scores]:
-    """As `evaluate`, of people that are read already."""
+    """Return the network's figures by view, as `ground_truth_boxes`.
+
+    results: a file for the predictions; with two kinds of boxes, each gets a file with its name added.
+    first_view: score only in the first kind of boxes.
+    """
     scores = {}
-    first = next(iter(validation.boxes))  # the one that is scored during training, the others once at the end
+    first = next(iter(validation.boxes))  # training scores this kind repeatedly, the others once at the end
     for kind, people in validation.boxes.items():
         if first_view and kind != first:
             break
@@ -132,7 +140,7 @@ def _score(
 
 
 def score_mean_pose(train: People, validation: Validation) -> Scores:
-    """The score of the training people's mean pose, put into each ground-truth box: what a network must beat."""
+    """Return the figures of the training people's mean pose, placed into each ground-truth box: the baseline."""
     points = predict_mean_pose(validation.truth, mean_pose(train))
     if validation.truth.layout == mpii.MPII:
         return _mpii_figures(validation, points)
@@ -150,17 +158,17 @@ def _coco_figures(validation: Validation, results: list[dict[str, Any]], points:
 
 
 def _mpii_figures(validation: Validation, points: NDArray[Any]) -> Scores:
-    """PCKh where the .mat is there; `pck` is of the square that MPII's scale spans. No OKS: MPII states no spreads."""
+    """Return PCKh if there is a .mat, and PCK of the square that MPII's scale spans. MPII has no spreads for OKS."""
     figures: Scores = {}
     if validation.answers is not None:
         assert isinstance(validation.answers, HeadTruth)
-        # The .mat counts pixels from 1.
+        # The .mat's pixels count from 1.
         figures = {name: v for name, v in pckh_figures(points + 1.0, validation.answers).items() if name != "joints"}
     return {**figures, "pck": pck(validation.truth, points)}
 
 
 def matched(truth: People, found: People, points: NDArray[Any]) -> NDArray[Any]:
-    """(N, K, 2): labelled people's keypoints, each by the detection that overlaps the box most; FAR if none does."""
+    """Return (N, K, 2): for each labelled person, the keypoints of the detection with the largest overlap, else FAR."""
     chosen = np.full((len(truth), *points.shape[1:]), FAR)
     for row, (image, box) in enumerate(zip(truth.image_ids, truth.boxes, strict=True)):
         here = np.flatnonzero(found.image_ids == image)
@@ -171,7 +179,7 @@ def matched(truth: People, found: People, points: NDArray[Any]) -> NDArray[Any]:
 
 
 def _overlaps(box: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
-    """Intersection over union of one x, y, w, h with N of them."""
+    """Return the intersection over union of one box x, y, w, h with N boxes."""
     low = np.maximum(box[:2], boxes[:, :2])
     high = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
     common = np.clip(high - low, 0, None).prod(axis=1)

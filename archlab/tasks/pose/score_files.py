@@ -1,4 +1,4 @@
-"""Scoring the result files of any tool: COCO's keypoint figures, and PCKh of MPII."""
+"""Scoring the result files of any tool: COCO's keypoint figures, and MPII's PCKh."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from archlab.tasks.pose.metrics.pckh import read_truth as read_mat
 
 
 def score_coco(truth: Path, results: Path, *, sigmas: Sequence[float] | None = None) -> dict[str, float | None]:
-    """AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in 0-100, of a result file for an annotation file.
+    """Return AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in 0-100 of a result file for an annotation file.
 
-    pycocotools' figures to the last digit; None where there is nothing to find. Keypoints that are not COCO's are
-    taken from the annotation file's category; without `sigmas` their spreads are those of the keypoints.yaml beside it,
-    else of `layout_from_names`.
-    InputError says which file is wrong, at which entry and why.
+    The figures equal pycocotools' to the last digit; None if there is nothing to find. The keypoints are those of the
+    annotation file's category.
+
+    sigmas: their spreads; by default those of keypoints.yaml in the same folder, else of `layout_from_names`.
+    Raises InputError with the file, the entry and the rule that it breaks.
     """
     document = read_json(truth)
     spreads = _spreads(document, truth) if sigmas is None else sigmas
@@ -34,24 +35,24 @@ def score_coco(truth: Path, results: Path, *, sigmas: Sequence[float] | None = N
 
 
 def score_mpii(truth: Path, predictions: Path) -> dict[str, Any]:
-    """PCKh in 0-100 of the predictions in a .mat (`preds`, counting pixels from 1) by the ground truth's .mat.
+    """Return PCKh in 0-100 of the predictions in a .mat (`preds`, pixels from 1) for the ground truth's .mat.
 
-    At threshold 0.5: `head`, `shoulder`, `elbow`, `wrist`, `hip`, `knee`, `ankle`, `mean_weighted`, `mean_plain` and,
-    by joint, `joints`; then the weighted means at 0.10 and at 0.11. None for what nobody in the ground truth shows.
-    InputError says which file is wrong and why.
+    At threshold 0.5: `head`, `shoulder`, `elbow`, `wrist`, `hip`, `knee`, `ankle`, `mean_weighted`, `mean_plain` and
+    `joints`, a dict by joint; also the weighted means at 0.10 and 0.11. None for joints that are visible in nobody.
+    Raises InputError with the file and the rule that it breaks.
     """
     people = read_mat(truth)
     return pckh_figures(read_predictions(predictions, len(people)), people)
 
 
 def _spreads(document: Any, path: Path) -> Sequence[float]:
-    """Of the keypoints that the categories name; COCO's, in pycocotools' own digits, if they name COCO's or none."""
+    """Return the spreads of the categories' keypoints; COCO's, as pycocotools computes them, if they name no others."""
     categories = document.get("categories") if isinstance(document, dict) else None
     named = [c["keypoints"] for c in categories or [] if isinstance(c, dict) and c.get("keypoints")]
     if not named:
         return tuple(SIGMAS.tolist())
     if any(names != named[0] for names in named):
-        message = "categories with different keypoints cannot be scored together; leave one in the file"
+        message = "categories with different keypoints cannot be scored together; keep one in the file"
         raise InputError(Problem(message, file=str(path)))
     if not isinstance(named[0], list) or not all(isinstance(name, str) for name in named[0]):
         raise InputError(Problem("`keypoints` of the category must be a list of names", file=str(path)))

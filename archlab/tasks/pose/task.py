@@ -1,4 +1,4 @@
-"""Pose estimation as a task: keypoints of people, read from heat-maps."""
+"""Pose estimation as a task: keypoints of people, decoded from heat-maps."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ METRICS = (
         meaning="the share of joints within 0.1 of the box's longer side (on MPII, of the square that its scale spans)",
     ),
 )
-"""COCO's ten in part, mean OKS, MPII's PCKh by both means, LSP's PCK of the torso, and PCK at 0.1 of the box."""
+"""COCO's figures, mean OKS, MPII's PCKh (weighted and plain means), LSP's PCK of the torso, PCK at 0.1 of the box."""
 
 
 class Pose:
-    """Keypoints of people: a top-down crop a person, a heat-map a keypoint."""
+    """Keypoints of people: one top-down crop per person, one heat-map per keypoint."""
 
     name = "pose"
     unit = "people"

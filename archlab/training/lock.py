@@ -1,0 +1,60 @@
+"""The lock of a run folder: one process trains in it at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from archlab.core.errors import InputError, Problem
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the run folder for this process. Raises InputError if another living process holds it.
+
+    A POSIX record lock ends with its process, so no stale lock remains, and child processes do not inherit it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+", encoding="utf-8") as file:
+        if not _lock(file.fileno()):
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(Problem(f"{holder} is training in this folder", file=str(folder)))
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _lock(handle: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no record locks; there the user must keep two processes apart
+        return True
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def held(folder: Path) -> bool:
+    """Return whether a living process trains in this run folder. That process must not call it: it would lose its lock.
+
+    On Windows, which has no record locks, return False.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        with (folder / "lock").open(encoding="utf-8") as file:
+            fcntl.lockf(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,127 @@
+"""A run about to start: its data read, its parts checked against each other, and the record of what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import archlab
+from archlab.core.device import device_name
+from archlab.core.distributed import World
+from archlab.core.errors import InputError, Problem
+from archlab.network.checkpoint import weights_digest
+from archlab.network.spec import Spec
+from archlab.tasks.base import Context, Samples
+from archlab.tasks.metrics import Scores
+from archlab.training.circumstances import circumstances
+from archlab.training.options import RunOptions
+from archlab.training.recipe import Recipe, data_fingerprint, recipe_hash
+from archlab.training.runs import Record
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The inputs of a run in this process, checked and read."""
+
+    spec: Spec
+    recipe: Recipe
+    samples: Samples
+    validation: Any
+    context: Context[Any]
+    record: Record
+    folder: Path
+    options: RunOptions
+
+    @property
+    def world(self) -> World:
+        return self.context.world
+
+    def write(self, record: Record) -> None:
+        """Write the record to the run folder, in rank 0 only."""
+        if self.world.first:
+            record.write(self.folder)
+
+    def score(self, network: nn.Module, *, first_view: bool = False) -> dict[str, Scores]:
+        """Return the network's figures by view; `first_view`: only in the first view."""
+        scores: dict[str, Scores] = self.recipe.task.score(
+            network, self.validation, self.context, first_view=first_view
+        )
+        return scores
+
+
+def prepare(
+    spec: Spec, recipe: Recipe, root: Path, seed: int, folder: Path, context: Context[Any], options: RunOptions
+) -> Prepared:
+    """Read the data. Raises InputError if spec, recipe and data do not fit together."""
+    samples = recipe.task.training(root, context, seed=seed, folder=folder)
+    check_fit(spec, recipe, root)
+    validation = recipe.task.validation(root, context)
+    record = replace(
+        _described(spec, recipe, seed, options),
+        fingerprint=folder.name,
+        data=_data_of(recipe, root, len(samples), len(validation)),
+        device=device_name(context.device),
+        processes=context.world.size,
+    )
+    return Prepared(spec, recipe, samples, validation, context, record, folder, options)
+
+
+def check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
+    """Raise InputError unless the network's input is the recipe's and its outputs are the data's."""
+    height, width = recipe.input
+    problems = []
+    if spec.input != (3, height, width):
+        rule = f"the recipe's input is (3, {height}, {width}), but the network's is {spec.input}"
+        problems.append(Problem(rule, "input", spec.name))
+    asked = recipe.task.outputs(root, recipe.options)
+    if asked is not None and spec.outputs != asked:
+        rule = f"the data set has {asked} {recipe.task.outputs_are}, but the network has {spec.outputs} outputs"
+        problems.append(Problem(rule, "outputs", spec.name))
+    if problems:
+        raise InputError(problems)
+
+
+def _data_of(recipe: Recipe, root: Path, train: int, val: int) -> dict[str, Any]:
+    """Return the record's entry for the data set."""
+    task = recipe.task
+    return {
+        "root": root.resolve().name,
+        "kind": task.kind(root, recipe.options),
+        "fingerprint": data_fingerprint(recipe, root),
+        f"train_{task.unit}": train,
+        f"val_{task.unit}": val,
+    }
+
+
+def _described(spec: Spec, recipe: Recipe, seed: int, options: RunOptions) -> Record:
+    """Return the record of a run before the data is read; the fields that follow from the data are empty."""
+    cost = archlab.cost(spec)
+    weights = options.weights
+    return Record(
+        fingerprint="",
+        state="running",
+        spec=spec.name,
+        spec_hash=archlab.spec_hash(spec),
+        recipe_hash=recipe_hash(recipe),
+        fields=dict(options.fields),
+        recipe=recipe.name,
+        task=recipe.task.name,
+        fusion=recipe.fusion,
+        data={},
+        seed=seed,
+        input=spec.input,
+        outputs=spec.outputs,
+        cost={"params": cost.params, "flops": dict(cost.flops), "activations": cost.activations},
+        scores={},
+        baseline={},
+        samples=0,
+        seconds=0.0,
+        device="",
+        threads=torch.get_num_threads(),
+        weights=f"{weights.name} {weights_digest(weights)}" if weights else "",
+        **circumstances(),
+    )

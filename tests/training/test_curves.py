@@ -1,0 +1,41 @@
+"""The legend of a run's curves: the scores of its data set, and those of the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from helpers.sample_records import record
+
+from archlab.core.figures import new_figure
+from archlab.tasks import find_task
+from archlab.training import curves
+from archlab.training.metrics_log import Row
+from archlab.training.runs import Record
+
+MPII = {"mean_weighted": 61.25, "mean_plain": 60.0, "pck": 70.0}
+MEAN_POSE = {"mean_weighted": 12.5, "mean_plain": 12.0, "pck": 15.0}
+
+
+def drawn(rows: list[Row], done: Record) -> list[str]:
+    """Return the names and last values in the legend of the scores."""
+    axes = new_figure(6, 4).subplots()
+    curves._draw_scores(axes, [row for row in rows if "validation" in row], done, find_task("pose"))
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_curves_of_mpii_show_pckh_and_that_of_the_mean_pose() -> None:
+    done = replace(record("x", "a"), scores={"ground_truth_boxes": MPII}, baseline={"mean_pose": MEAN_POSE})
+    earlier = {"ground_truth_boxes": {**MPII, "mean_weighted": 10.0, "pck": 20.0}}
+    rows: list[Row] = [{"iteration": 2, "validation": earlier}, {"iteration": 5, "validation": done.scores}]
+    assert drawn(rows, done) == [
+        "PCKh@0.5: 61.2", "PCK@0.1: 70.0", "PCKh@0.5 of the mean pose: 12.5", "PCK@0.1 of the mean pose: 15.0",
+    ]  # fmt: skip
+
+
+def test_the_curves_of_coco_show_what_they_did() -> None:
+    done = record("x", "a", ap=20.0, pck=50.0)
+    rows: list[Row] = [{"iteration": 5, "validation": done.scores}]
+    assert drawn(rows, done) == [
+        "AP: 20.0", "mean OKS: 40.0", "PCK@0.1: 50.0",
+        "AP of the mean pose: 0.5", "mean OKS of the mean pose: 10.0", "PCK@0.1 of the mean pose: 15.0",
+    ]  # fmt: skip
