@@ -19,9 +19,9 @@ Kind = Literal["network", "space", "recipe", "study", "search"]
 
 
 def schema(kind: Kind, *, plugin: Iterable[str] = ()) -> dict[str, Any]:
-    """The schema (draft 2020-12) of a kind of file; blocks of plug-ins are in a network's.
+    """Return the JSON Schema (draft 2020-12) of a kind of file.
 
-    A study's takes a search too, which has its own besides.
+    A network's holds the blocks of plug-ins. A study's also accepts a search, which has a schema of its own too.
     """
     if kind in FORMS:
         return yamlio.json_schema(FORMS[kind])
@@ -35,7 +35,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def _any_of(made: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """One of several schemas, their definitions joined (a name means the same in all of them)."""
+    """Return the schema that accepts what any of several does. A definition's name means the same in all of them."""
     made = list(made)
     definitions = {name: part for each in made for name, part in each.get("$defs", {}).items()}
     kinds = [{name: value for name, value in each.items() if name not in ("$schema", "$defs")} for each in made]
@@ -47,7 +47,7 @@ def _without_draft(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _network(blocks: registry.Table) -> dict[str, Any]:
-    """The form of a network with blocks spelled out where the form holds them raw."""
+    """Return the schema of a network, in which each block has its own arguments."""
     made = yamlio.json_schema(SpecForm)
     definitions = made.setdefault("$defs", {})
     uses = {name: _use(name, function) for name, function in blocks.items()}

@@ -1,7 +1,7 @@
-"""`python -m archlab.cli.worker ARGUMENTS`: an archlab command that ends when the process that started it does.
+"""`python -m archlab.cli.worker ARGUMENTS`: an archlab command that ends when its parent process ends.
 
-Its standard input is a pipe that the parent holds open and never writes to; the pipe ends with the parent, however that
-dies, so that no training goes on that nobody waits for.
+Standard input is a pipe that the parent holds open and never writes to. It closes when the parent dies in any way, so
+orphaned trainings stop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notes on stderr beside a command's answer: the logger `archlab`, silenced by --quiet, with details by --verbose."""
+"""Notes on stderr, through the logger `archlab`; stdout holds a command's answer alone."""
 
 from __future__ import annotations
 
