@@ -29,6 +29,7 @@ from archlab.report.drawing.picture import (
     joined,
     set_lines,
     text_width,
+    total,
 )
 from archlab.report.drawing.routing import Layout, route
 
@@ -120,7 +121,7 @@ def _layout(flow: Flow, headers: Sequence[Header]) -> tuple[Arrangement, Layout]
     for header in headers:
         columns = _columns(flow, header.members)
         if columns:
-            rest = SPACING.gap * (len(columns) - 1) + sum(_length(plan, c) for c in columns[1:])
+            rest = SPACING.gap * (len(columns) - 1) + total(_length(plan, c) for c in columns[1:])
             least[columns[0]] = block_size(header.lines)[0] + 2 - rest
     return plan, route(plan, labels, SPACING, least)
 

@@ -26,7 +26,7 @@ from archlab.report.drawing.inside import inside_of, inside_of_weighting
 from archlab.report.drawing.layered import Cell, Pin, arrange, columns
 from archlab.report.drawing.overview import WIDTH, _layout, choose, overview
 from archlab.report.drawing.palette import FILLS, TINTS, WHITE, block_fills
-from archlab.report.drawing.picture import GREY, INK, Box, Line, Picture, Text, text_width
+from archlab.report.drawing.picture import GREY, INK, Box, Line, Picture, Text, text_width, total
 from archlab.report.drawing.routing import route
 from archlab.report.drawing.sheet import sheet
 
@@ -581,3 +581,9 @@ def test_no_text_is_wider_than_its_extent(sheets, bold):
         if text.bold == bold:
             real = font.getlength(text.string) / 1000 * text.size
             assert real <= text_width(text.string, text.size, bold=bold) <= 1.25 * real + 0.8 * text.size
+
+
+def test_lengths_add_up_alike_in_every_python():
+    """From left to right, each step rounded: ten times 0.1, which is one if rounded once."""
+    assert total([0.1] * 10) == 0.9999999999999999
+    assert total(iter(())) == 0
