@@ -302,8 +302,9 @@ def test_a_batch_is_drawn_from_people_by_its_seed_alone(tmp_path: Path) -> None:
     found = measure(tiny.make_spec(tmp_path), list(PROXIES), batch, LOSS)
     assert all(map(math.isfinite, found.values())), found
     for n in (1, tiny.PEOPLE + 1):
-        with pytest.raises(InputError, match=f"a batch of {n}: must be 2 to {tiny.PEOPLE}"):
+        with pytest.raises(InputError, match=rf"{n} .* 2 to {tiny.PEOPLE}") as refused:
             proxy_batch(samples_of(dataset, tiny.RECIPE), n, seed=0)
+        assert [problem.field for problem in refused.value.problems] == ["proxies"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
