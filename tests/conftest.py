@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 from helpers.paths import REPOSITORY
+from hypothesis import HealthCheck, settings
 
 # Tests run side by side, one a core; threads of one would only wait for those of another. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hypothesis limits the time of an example and of drawing one; a test depends neither on speed nor on chance.
+settings.register_profile("archlab", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.load_profile("archlab")
 
 
 @pytest.fixture(scope="session")
