@@ -1,1 +1,1 @@
-"""Data sets of labelled people and the way from an image to a training sample."""
+"""Data sets of labelled people, and the steps from an image to a training sample."""

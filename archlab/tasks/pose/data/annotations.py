@@ -1,4 +1,4 @@
-"""COCO's JSON files as checked rows: every rule of theirs that a file breaks is named, all of a file at once."""
+"""COCO's JSON files as checked rows; an error lists every broken rule of a file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from archlab.core.errors import InputError, Problem, missing_file
 from archlab.tasks.pose.keypoints import COCO, KeypointLayout, layout_from_names
 
 PERSON = 1
-"""COCO's category of people; files without it may hold one category of any number."""
+"""COCO's category of people; a file without it may have a single category of any number."""
 _SHOWN = 20
 
 Images = dict[int, tuple[int, dict[str, Any]]]
-"""Image id -> its place in the file and its entry"""
+"""Image id -> its index in the file and its entry."""
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; InputError with line and column where it is malformed."""
+    """Return the content of a JSON file. Raises InputError, with line and column, if it is malformed."""
     if not path.is_file():
         raise missing_file(path, "file")
     try:
@@ -33,7 +33,7 @@ def read_json(path: Path) -> Any:
 
 
 def checked_document(document: Any, path: Path) -> dict[str, Any]:
-    """The document if it has the tables `images` and `annotations`, well formed."""
+    """Return the document. Raises InputError unless it has well-formed `images` and `annotations`."""
     problems: list[str] = []
     if not isinstance(document, dict):
         raise InputError(Problem("an annotation file is an object with `images` and `annotations`", file=str(path)))
@@ -55,7 +55,7 @@ def checked_document(document: Any, path: Path) -> dict[str, Any]:
         elif not _numbers(sides, 2) or min(sides) <= 0:
             problems.append(f"images[{at}] (id {image['id']}): width and height must be positive, not {sides}")
         elif image["id"] in seen:
-            problems.append(f"images[{at}]: the id {image['id']} was given to an image before")
+            problems.append(f"images[{at}]: the id {image['id']} is already used by another image")
         else:
             seen.add(image["id"])
     _refuse(problems, path)
@@ -63,13 +63,17 @@ def checked_document(document: Any, path: Path) -> dict[str, Any]:
 
 
 def category_of(document: dict[str, Any], path: Path) -> tuple[int, KeypointLayout]:
-    """The category that is scored (COCO's person, else the only one) and its keypoints; COCO's if none are named."""
+    """Return the scored category (COCO's person, else the only one) and its keypoints; COCO's if it names none.
+
+    Raises InputError if the categories are malformed.
+    """
     categories = document.get("categories") or [{"id": PERSON}]
     if not isinstance(categories, list) or not all(isinstance(c, dict) and _integer(c.get("id")) for c in categories):
         raise InputError(Problem("`categories` must be a list of objects with a whole number `id`", file=str(path)))
     chosen = [c for c in categories if c["id"] == PERSON] or categories
     if len(chosen) != 1:
-        raise InputError(Problem(f"no category {PERSON} (person), but {len(chosen)} others", file=str(path)))
+        rule = f"needs category {PERSON} (person) or a single category, but has {len(chosen)} others"
+        raise InputError(Problem(rule, file=str(path)))
     names = chosen[0].get("keypoints")
     if names is None:
         return chosen[0]["id"], COCO
@@ -77,13 +81,15 @@ def category_of(document: dict[str, Any], path: Path) -> tuple[int, KeypointLayo
         raise InputError(Problem("`keypoints` of the category must be a list of names", file=str(path)))
     bones = chosen[0].get("skeleton") or []
     if not all(_numbers(bone, 2) and all(1 <= end <= len(names) for end in bone) for bone in bones):
-        problem = f"`skeleton` of the category must be pairs of 1 to {len(names)}, the keypoints' numbers"
+        problem = f"`skeleton` of the category must be pairs of keypoint numbers, 1 to {len(names)}"
         raise InputError(Problem(problem, file=str(path)))
     return chosen[0]["id"], layout_from_names(names, [(int(a) - 1, int(b) - 1) for a, b in bones])
 
 
 @dataclass(frozen=True)
 class Row:
+    """One person: an annotation, or a detection with the annotation id -1."""
+
     image_id: int
     annotation_id: int
     box: tuple[float, float, float, float]
@@ -99,6 +105,10 @@ def labelled_people(
     layout: KeypointLayout,
     path: Path,
 ) -> list[Row]:
+    """Return the category's people with a positive area and a labelled keypoint, without crowds.
+
+    Raises InputError with all malformed annotations.
+    """
     rows: list[Row] = []
     problems: list[str] = []
     seen: set[int] = set()
@@ -123,9 +133,9 @@ def _wrong_annotation(entry: dict[str, Any], images: Images, layout: KeypointLay
     if not _integer(entry.get("id")):
         return "needs a whole number as id"
     if entry["id"] in seen:
-        return "this id was given to an annotation before"
+        return "the id is already used by another annotation"
     if not _integer(entry.get("image_id")) or entry["image_id"] not in images:
-        return f"image_id {entry.get('image_id')!r} is no image of this file"
+        return f"image_id {entry.get('image_id')!r} is not in `images`"
     if not _numbers(entry.get("bbox"), 4):
         return f"bbox must be four finite numbers [x, y, width, height], not {entry.get('bbox')!r}"
     if not isinstance(points, list) or len(points) != width:
@@ -137,7 +147,7 @@ def _wrong_annotation(entry: dict[str, Any], images: Images, layout: KeypointLay
 
 
 def _clipped(bbox: Sequence[float], width: float, height: float) -> tuple[float, float, float, float]:
-    """x2 = min(W - 1, x1 + max(0, w - 1)), alike in y: the reference's box, one pixel smaller than COCO's."""
+    """Return the reference's box, one pixel smaller than COCO's: x2 = min(W - 1, x1 + max(0, w - 1)); likewise y."""
     x, y, w, h = bbox
     x1, y1 = max(0.0, x), max(0.0, y)
     x2 = min(width - 1.0, x1 + max(0.0, w - 1.0))
@@ -148,6 +158,10 @@ def _clipped(bbox: Sequence[float], width: float, height: float) -> tuple[float,
 def detections(
     document: Any, images: Images, category: int, layout: KeypointLayout, path: Path
 ) -> tuple[list[Row], tuple[str, ...]]:
+    """Return the category's detections, and notes about those that are left out.
+
+    Raises InputError with all malformed detections.
+    """
     if not isinstance(document, list):
         raise InputError(Problem("a detection file is a list of {image_id, category_id, bbox, score}", file=str(path)))
     rows: list[Row] = []
@@ -167,8 +181,8 @@ def detections(
             x, y, w, h = map(float, entry["bbox"])
             rows.append(Row(entry["image_id"], -1, (x, y, w, h), unlabelled, w * h, float(entry["score"])))
     _refuse(problems, path)
-    notes = ((foreign, "for images that are not in the set"), (flat, "without area"))
-    return rows, tuple(f"{path.name}: {n} detections {why} left out" for n, why in notes if n)
+    notes = ((foreign, "in images that are not in the set"), (flat, "without area"))
+    return rows, tuple(f"{path.name}: ignored {n} detections {why}" for n, why in notes if n)
 
 
 def _wrong_detection(entry: Any) -> str:
@@ -185,7 +199,7 @@ def _wrong_detection(entry: Any) -> str:
 
 
 def _refuse(problems: list[str], path: Path) -> None:
-    """Raise what was found, the first twenty in full."""
+    """Raise InputError with the problems, if any: the first twenty in full and the number of the others."""
     if problems:
         rest = [f"and {len(problems) - _SHOWN} more of this kind"] if len(problems) > _SHOWN else []
         raise InputError([Problem(text, file=str(path)) for text in problems[:_SHOWN] + rest])

@@ -1,4 +1,4 @@
-"""Batches of samples made at once on the device, from people whose pixels are kept decoded."""
+"""Whole batches of samples computed on the device, from people whose decoded pixels are kept."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ Batch = dict[str, Tensor]
 Warp = Literal["torch", "opencv"]
 
 REGION_PIXELS = 320 * 256
-"""What is kept of a training person is shrunk to this; large people lose sharpness by it and small ones nothing.
+"""The largest number of pixels kept per training person; larger regions are shrunk and lose sharpness.
 
-150,000 people take at most 36.9 GB so. On 115 people of COCO, augmented, at 256 x 192: 183 kB a person, 46 % of them
-not shrunk, crops 1.7 grey levels from the reference in the mean. With 640 * 480: 387 kB (58 GB for 150,000), 96 %,
-0.05 levels; unbounded: 395 kB, all of them, and no crop more than 1 level away.
+150,000 people then take at most 36.9 GB. On 115 people of COCO, augmented, at 256 x 192: 183 kB per person, 46 % not
+shrunk, crops 1.7 grey levels from the reference on average. With 640 * 480: 387 kB (58 GB for 150,000), 96 %,
+0.05 levels; unbounded: 395 kB, 100 %, and no crop more than 1 level off.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The host's part of a batch: what was drawn for its people, and their pixels.
+    """The host's part of a batch: the random draws of its people, and their pixels.
 
-    `inverse` (N, 2, 3) float64 takes crop pixels to pixels of the kept images; `joints` (N, K, 2) and `visible`
-    (N, K) are those of the crops; `images` (N, 3, H, W) is there where the host crops.
+    inverse: (N, 2, 3) float64, from crop pixels to pixels of the kept images.
+    joints, visible: (N, K, 2) and (N, K), of the crops.
+    images: (N, 3, H, W), if the host crops.
     """
 
     index: Tensor
@@ -51,19 +52,21 @@ class Prepared:
 
 
 StandIns = Callable[[Callable[[list[int]], Prepared], Sequence[int]], Prepared]
-"""Calls what prepares a batch with its people, or with others in the place of those whose images are damaged"""
+"""Calls the function that prepares a batch with its people, with replacements for those in damaged images."""
 
 
 class BatchedPipeline:
-    """The samples of a `PoseDataset`, batched: `image` (N, 3, H, W), `target`, `weight` and `index`, on `device`.
+    """The samples of a `PoseDataset` in batches: `image` (N, 3, H, W), `target`, `weight` and `index`, on `device`.
 
     The random numbers are those of `PoseDataset`, a function of (seed, epoch, index); joints, weights and (to 1e-6)
-    targets are the same. Pixels agree to 1 grey level for people who are kept as large as they are: all of them in
+    targets are the same. Pixels agree to 1 grey level for people whose region is not shrunk: all people in
     evaluation, and in training those whose reachable part of the image has at most `region_pixels`.
 
-    `budget_bytes` is for `CropStore`. `warp` is "torch" on a GPU and "opencv" on the CPU unless it is chosen: on one
-    core OpenCV crops some ten times as fast as torch, straight from the kept bytes. `workers` threads decode, and
-    with one or more `stream` prepares batches ahead. Without `stand_ins` a damaged image is an InputError.
+    budget_bytes: of the `CropStore`.
+    warp: by default "torch" on a GPU and "opencv" on the CPU: on one core OpenCV crops about ten times as fast as
+      torch, directly from the kept bytes.
+    workers: threads that decode; with at least one, `stream` prepares batches ahead.
+    stand_ins: replaces people in damaged images; without it, a damaged image raises InputError.
     """
 
     def __init__(
@@ -98,15 +101,15 @@ class BatchedPipeline:
         return len(self.people)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the random numbers; call it before the epoch's `stream`."""
+        """Set the epoch of the random numbers; call it before the epoch's `stream`."""
         self._samples.set_epoch(epoch)
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The samples of these people, in this order."""
+        """Return the samples of these people, in this order."""
         return self._finish(self._prepare(indices))
 
     def stream(self, batches: Iterable[Sequence[int]]) -> Iterator[Batch]:
-        """Batch after batch; with `workers`, the host's part of the next two is done while this one is worked on."""
+        """Yield the batches; with `workers`, the host prepares the next two while the current one is used."""
         if self.workers == 0:
             yield from map(self.batch, batches)
             return
@@ -156,7 +159,7 @@ class BatchedPipeline:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         for image, patch, matrix in zip(images, patches, inverse, strict=True):
             pixels: NDArray[Any] = self.store.view(patch)
-            if patch.region.box is not None:  # else it is the crop already
+            if patch.region.box is not None:  # else the patch is the crop
                 pixels = cv2.warpAffine(pixels, matrix, self.size_wh, flags=flags)
             for channel, values, table in zip(image, cv2.split(pixels), _TABLE, strict=True):
                 cv2.LUT(values, table, dst=channel)
@@ -173,7 +176,7 @@ class BatchedPipeline:
         return {"image": image, "target": target, "weight": weight, "index": index}
 
     def _crop_on_device(self, prepared: Prepared) -> Tensor:
-        """Those who are kept are read where they lie, the others from one more block of pixels."""
+        """Crop kept people directly from the store, and the others from one block of their pixels."""
         patches, size = prepared.patches, (self.size_wh[1], self.size_wh[0])
         sizes = np.array([patch.region.size_wh for patch in patches], dtype=np.int64)
         starts = np.array([patch.start for patch in patches], dtype=np.int64)
@@ -203,7 +206,7 @@ class BatchedPipeline:
         images[where] = sample_crops(pixels, begin, size, back, self.size_wh)
 
     def _host(self, values: NDArray[Any]) -> Tensor:
-        """Values in memory that a GPU, if that is the device, reads by itself."""
+        """Return the values as a tensor, in pinned memory if the device is a GPU."""
         tensor = torch.from_numpy(values)
         return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
@@ -214,7 +217,10 @@ class BatchedPipeline:
 def _inverse(
     matrices: list[NDArray[np.float64]], mirrored: list[int], regions: list[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """(N, 2, 3) from crop to kept image: back, the mirror x -> `mirrored` - x unless that is -1, then the region."""
+    """Return (N, 2, 3) from crop to kept image: the inverse crop, the mirror x -> `mirrored` - x, then the region.
+
+    A person whose `mirrored` is -1 is not mirrored.
+    """
     crops, kept = (np.tile(np.eye(3), (len(matrices), 1, 1)) for _ in range(2))
     crops[:, :2], kept[:, :2] = np.stack(matrices), np.stack(regions)
     mirror = np.tile(np.eye(3), (len(matrices), 1, 1))
@@ -225,7 +231,7 @@ def _inverse(
 
 
 def _normalisation_table() -> NDArray[np.float32]:
-    """(3, 256): what `normalise` makes of every grey level."""
+    """Return (3, 256), the values of `normalise` for all grey levels."""
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
     return np.ascontiguousarray(normalise(levels)[:, :, 0])
 

@@ -1,8 +1,8 @@
-"""Reading people from a folder in COCO's layout: the one reader for COCO, its subsets and the synthetic default.
+"""The reader for folders in COCO's layout: COCO, its subsets and synthetic people.
 
 ROOT/annotations/person_keypoints_{split}.json, ROOT/{split}/*.jpg and, for detector boxes,
-ROOT/person_detection_results/COCO_val2017_detections_AP_H_56_person.json. Other keypoints than COCO's are those that
-the category names; ROOT/annotations/keypoints.yaml may add their sigmas, pairs and upper body.
+ROOT/person_detection_results/COCO_val2017_detections_AP_H_56_person.json. The category names the keypoints;
+ROOT/annotations/keypoints.yaml may add their sigmas, pairs and upper body.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ Boxes = Literal["ground_truth", "detector"]
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """N people in images, one array a property; a detected person has no labelled joints.
+    """N people in images, one array per property; a detected person has no labelled joints.
 
-    `notes` says what was left out of the files and may surprise (detections for images that are not in the set).
+    notes: what was ignored in the files, as detections in images that are not in the set.
     """
 
     image_files: tuple[Path, ...]
     image_index: NDArray[np.int64]
-    """(N,) into `image_files`"""
+    """(N,), indices of `image_files`."""
     image_ids: NDArray[np.int64]
     annotation_ids: NDArray[np.int64]
-    """(N,), -1 for a detection"""
+    """(N,); -1 for a detection."""
     boxes: Floats
-    """(N, 4) x, y, w, h in pixels: ground truth clipped to the image and one pixel smaller, a detection as it came"""
+    """(N, 4) x, y, w, h in pixels: ground truth clipped to the image and one pixel smaller; detections unchanged."""
     centers: Floats
-    """(N, 2) float32 pixels"""
+    """(N, 2) float32, pixels."""
     scales: Floats
-    """(N, 2) float32, the box at the input's aspect ratio, padded by 1.25, in units of 200 pixels"""
+    """(N, 2) float32: the box at the input's aspect ratio, padded by 1.25, in units of 200 pixels."""
     joints: Floats
-    """(N, K, 2) float32 pixels"""
+    """(N, K, 2) float32, pixels."""
     visible: NDArray[np.int64]
-    """(N, K): 0 not labelled, 1 labelled and hidden, 2 labelled and seen"""
+    """(N, K): 0 not labelled, 1 labelled and hidden, 2 labelled and visible."""
     areas: Floats
-    """(N,) square pixels: the annotation's (its mask's), or the detected box's"""
+    """(N,) square pixels: of the annotation's mask, or of the detected box."""
     scores: Floats
-    """(N,): 1 for ground truth"""
+    """(N,); 1 for ground truth."""
     layout: KeypointLayout
     category: int = PERSON
     notes: tuple[str, ...] = ()
@@ -74,11 +74,11 @@ class People:
 
     @property
     def padded_areas(self) -> Floats:
-        """(N,) square pixels of the crops; OKS-NMS measures by them."""
+        """The areas (N,) of the crops in square pixels, which OKS-NMS uses."""
         return np.asarray(np.prod(self.scales.astype(np.float64) * PIXELS, axis=1))
 
     def subset(self, indices: Sequence[int] | NDArray[Any]) -> People:
-        """These people alone, in this order, with only the images that they are in."""
+        """Return these people, in this order, with only their images."""
         rows = np.asarray(indices, dtype=np.int64)
         used, inverse = np.unique(self.image_index[rows], return_inverse=True)
         columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
@@ -95,11 +95,12 @@ def annotation_file(root: Path, split: str) -> Path:
 
 
 def load_people(root: Path, split: str, *, aspect: float, boxes: Boxes = "ground_truth") -> People:
-    """The people of one split, in the order of the file's images; `aspect` is the network input's W / H.
+    """Return the people of one split, in the order of the file's images.
 
-    Ground truth: clipped boxes of positive area, without crowds and people none of whose joints is labelled.
-    Detector: every box of the category, whatever its score. InputError says which file is missing or wrong and where,
-    all problems of a file at once.
+    aspect: the network input's W / H.
+    boxes: ground_truth, clipped boxes of positive area, without crowds and people without labelled joints; detector,
+      all detected boxes of the category.
+    Raises InputError with the missing file or with all problems of a malformed file.
     """
     root = Path(root)
     path = _expect(root, annotation_file(root, split), split)
@@ -121,7 +122,7 @@ def load_people(root: Path, split: str, *, aspect: float, boxes: Boxes = "ground
 
 
 def fingerprint(root: Path) -> str:
-    """Hex digest of annotations, keypoints.yaml, detections and the images' names and sizes; no pixel is read."""
+    """Return a hex digest of annotations, keypoints.yaml, detections and image names and sizes; no pixel is read."""
     root = Path(root)
     annotations = sorted((root / "annotations").glob("person_keypoints_*.json"))
     if not annotations:
@@ -168,7 +169,7 @@ def _table(
 
 
 def _image_files(folder: Path, rows: list[Row], images: Images, path: Path) -> dict[int, Path]:
-    """Image id -> file, for the images that the people are in; InputError if any is not there."""
+    """Return the image files by id, for the people's images. Raises InputError if any is missing."""
     if rows and not folder.is_dir():
         raise InputError(Problem(f"the image folder is missing; {path.name} names its images", file=str(folder)))
     there = {name for name, _ in _sizes(folder)}

@@ -1,8 +1,8 @@
-"""Data sets that others add: a function writes them in COCO's layout, and from there on they are read like any other.
+"""Converters of other data sets: a function writes them in COCO's layout, and archlab then reads them as COCO.
 
 A data set in the entry point group `archlab.datasets`, or in the table DATASETS of a module named by `--plugin`, is a
-function `write(source: Path, out: Path) -> None` that lays the people under `source` into `out`:
-`annotations/person_keypoints_{train,val}2017.json`, `train2017/`, `val2017/`, and where there are detections
+function `write(source: Path, out: Path) -> None` that writes the people in `source` to `out`:
+`annotations/person_keypoints_{train,val}2017.json`, `train2017/`, `val2017/`, and for detections
 `person_detection_results/COCO_val2017_detections_AP_H_56_person.json`.
 """
 
@@ -22,16 +22,16 @@ SPLITS = ("train2017", "val2017")
 
 
 def convert(name: str, source: Path, out: Path, *, plugin: Sequence[str] = ()) -> dict[str, int]:
-    """Write a data set of the user's own to `out`; labelled people by split.
+    """Convert a data set to COCO's layout in the new folder `out`; return the number of labelled people by split.
 
-    It is built beside `out`, read back, and renamed when it is whole. Raises InputError for a data set that is not
-    there, a source that is missing, an `out` that is taken, and everything that the reader finds wrong.
+    The data is written to a temporary folder, read back, and then renamed to `out`.
+    Raises InputError if the data set is unknown, `source` is missing, `out` exists, or the written data is malformed.
     """
     write = _writer(name, plugin)
     if not source.exists():
         raise InputError(Problem("no such file or folder", "SOURCE", str(source)))
     if out.exists():
-        raise InputError(Problem("is there already: name a new folder", "--out", str(out)))
+        raise InputError(Problem("exists already; name a new folder", "--out", str(out)))
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:

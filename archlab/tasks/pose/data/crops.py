@@ -1,4 +1,4 @@
-"""From a person in an image to the network's input: box, augmentation, affine crop, normalisation."""
+"""The steps from a person in an image to the network's input: box, augmentation, affine crop, normalisation."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Floats = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
 
 PADDING = 1.25
-"""How much wider than its box a person is cropped (released code)."""
+"""The size of a person's crop, as a factor of the box (released code)."""
 PIXELS = 200.0
-"""Scales are box sides in units of 200 pixels, an inheritance from MPII that all HRNet code keeps."""
+"""The unit of scales in pixels: MPII's, which all HRNet code uses."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How one person is cropped: mirrored first, then by centre (2,), scale (2,) and rotation; with its joints (K, 2).
+    """How one person is cropped: mirrored first, then by centre (2,), scale (2,) and rotation.
 
-    `joints` and `visible` (K,) are in the pixels of the (mirrored) image.
+    joints, visible: (K, 2) and (K,), in pixels of the image after mirroring.
     """
 
     center: Floats
@@ -38,7 +38,7 @@ class Placement:
 
 
 def fit_boxes(boxes: Floats, aspect: float, *, padding: float = PADDING) -> tuple[Floats, Floats]:
-    """Centres (N, 2) and scales (N, 2) of boxes (N, 4) x, y, w, h, as float32.
+    """Return float32 centres (N, 2) and scales (N, 2) of boxes (N, 4) x, y, w, h.
 
     center = [x + w / 2, y + h / 2]; the short side is extended to `aspect` = W / H; scale = padding * [w, h] / 200.
     """
@@ -50,7 +50,7 @@ def fit_boxes(boxes: Floats, aspect: float, *, padding: float = PADDING) -> tupl
 
 
 def shift_centers(centers: Floats, boxes: Floats, augmentation: Augmentation, seed: int) -> Floats:
-    """Centres (N, 2) with a share of them moved by `shift * (U - 0.5) * [w, h]` of their box (N, 4)."""
+    """Return centres (N, 2), a share of them moved by `shift * (U - 0.5) * [w, h]` of their box (N, 4)."""
     random = _generator(seed)
     chosen = random.random(len(centers)) < augmentation.shift_probability
     moves = augmentation.shift * (random.random((len(centers), 2)) - 0.5) * boxes[:, 2:]
@@ -58,7 +58,7 @@ def shift_centers(centers: Floats, boxes: Floats, augmentation: Augmentation, se
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The random numbers of one sample: a function of these three, so workers and resuming change nothing."""
+    """Return the generator of one sample. It depends only on the arguments, not on workers or restarts."""
     return _generator(seed, epoch, index)
 
 
@@ -75,7 +75,7 @@ def augment(
     image_width: int,
     aspect: float,
 ) -> Placement:
-    """Draw flip, half body, scale and rotation for one person, in this order, the released code's."""
+    """Draw flip, half body, scale and rotation for one person, in this order (released code)."""
     if random.random() < augmentation.flip_probability:
         place = flip(place, layout, image_width)
     labelled = int(np.count_nonzero(place.visible > 0))
@@ -90,7 +90,7 @@ def augment(
 
 
 def flip(place: Placement, layout: KeypointLayout, image_width: int) -> Placement:
-    """The same person in the mirrored image: x becomes `image_width - 1 - x`, left and right change names."""
+    """Return the person in the mirrored image: x becomes `image_width - 1 - x`; left and right joints are swapped."""
     order = list(layout.flip_order)
     joints, visible = place.joints[order].copy(), place.visible[order]
     joints[:, 0] = image_width - 1 - joints[:, 0]
@@ -101,10 +101,10 @@ def flip(place: Placement, layout: KeypointLayout, image_width: int) -> Placemen
 def half_body(
     place: Placement, layout: KeypointLayout, random: np.random.Generator, *, aspect: float, padding: float = 1.5
 ) -> Placement:
-    """The crop of the upper or the lower body alone: centred on its joints' mean, as large as their box by `padding`.
+    """Return a crop of the upper or the lower body: centred on its joints' mean, sized by their box times `padding`.
 
-    Upper if `randn() < 0.5` (0.69) and it has more than two labelled joints, else lower if it has more than two,
-    else upper; unchanged if fewer than two joints, or joints all in one place, are left.
+    Upper if `randn() < 0.5` (probability 0.69) and it has more than two labelled joints, else lower if it has more
+    than two, else upper. Unchanged if the half has fewer than two joints or all of them coincide.
     """
     upper = np.isin(np.arange(layout.count), layout.upper_body)
     above = place.joints[(place.visible > 0) & upper]
@@ -119,11 +119,11 @@ def half_body(
 
 
 def affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
-    """The (2, 3) matrix from image pixels to pixels of a crop of `size_wh`.
+    """Return the (2, 3) matrix from image pixels to pixels of a crop of `size_wh`.
 
-    From three float32 points, as HRNet and Lite-HRNet do: the centre, the point half a width above it turned by the
-    rotation, and the right angle between them. Only the width of `scale` enters. The points are rounded to float32,
-    the matrix is solved and used in float64.
+    It maps three points, as in HRNet and Lite-HRNet: the centre, the point half a width above it, rotated about it,
+    and the corner of the right angle between them. Only the width of `scale` is used. The points are rounded to
+    float32; the matrix is solved and used in float64.
     """
     angle = np.pi * rotation_degrees / 180.0
     half = np.float32(scale[0]) * np.float32(PIXELS) * -0.5
@@ -135,10 +135,10 @@ def affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tupl
 
 
 def udp_affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
-    """As `affine`, counting from the first pixel's middle to the last's (UDP, Huang et al. 2020, section 3.2).
+    """Return the matrix of `affine` with sizes between first and last pixel centres (UDP, Huang et al. 2020, 3.2).
 
-    The centre goes to (size - 1) / 2 and lengths are multiplied by (size - 1) / (200 scale), each axis by its own.
-    Turned the way of `affine`; UDP's code turns the other way, which angles drawn alike on both sides do not show.
+    The centre maps to (size - 1) / 2, and lengths scale by (size - 1) / (200 scale) per axis. The rotation has the
+    sign of `affine`; UDP's code has the opposite sign, which makes no difference for symmetric random angles.
     """
     angle = np.pi * rotation_degrees / 180.0
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -150,7 +150,7 @@ def udp_affine(center: Floats, scale: Floats, rotation_degrees: float, size_wh: 
 def crop_matrix(
     center: Floats, scale: Floats, rotation_degrees: float, size_wh: tuple[int, int], form: Crops = "released"
 ) -> NDArray[np.float64]:
-    """The (2, 3) matrix from image pixels to those of a crop of `size_wh`, by either arithmetic."""
+    """Return the (2, 3) matrix from image pixels to pixels of a crop of `size_wh`, in the given form."""
     return (udp_affine if form == "udp" else affine)(center, scale, rotation_degrees, size_wh)
 
 
@@ -164,7 +164,7 @@ def _corner(origin: Floats, direction: Floats) -> NDArray[np.float32]:
 
 
 def crop(image: Image, matrix: Floats, size_wh: tuple[int, int]) -> Image:
-    """The (H, W, 3) crop of an image by `matrix`: bilinear, black outside."""
+    """Return the (H, W, 3) crop of an image by `matrix`: bilinear, black outside."""
     import cv2
 
     return np.asarray(cv2.warpAffine(image, np.asarray(matrix, np.float64), size_wh, flags=cv2.INTER_LINEAR), np.uint8)
@@ -177,13 +177,13 @@ def mirror(image: Image) -> Image:
 
 
 def map_joints(joints: Floats, visible: NDArray[Any], matrix: Floats) -> Floats:
-    """Joints (K, 2) in crop pixels, float32; those not labelled stay as they are."""
+    """Return joints (K, 2) in crop pixels, float32; unlabelled ones are unchanged."""
     mapped = joints @ matrix[:, :2].T + matrix[:, 2]
     return np.where((visible > 0)[:, None], mapped, joints).astype(np.float32)
 
 
 def normalise(image: Image) -> NDArray[np.float32]:
-    """(3, H, W) float32 of an RGB (H, W, 3) crop: (value / 255 - mean) / std per channel."""
+    """Return an RGB crop (H, W, 3) as (3, H, W) float32: (value / 255 - mean) / std per channel."""
     out = np.empty((3, *image.shape[:2]), dtype=np.float32)
     for channel in range(3):
         np.take(_NORMALISED[channel], image[:, :, channel], out=out[channel], mode="clip")

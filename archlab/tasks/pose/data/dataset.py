@@ -1,4 +1,4 @@
-"""People as training samples: crops with their target heat-maps."""
+"""People as training samples: crops with target heat-maps."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from archlab.tasks.pose.targets import STRIDE, gaussian_targets, sigma_for, stri
 Sample = dict[str, Any]
 
 _CHUNK = 64
-"""Images decoded ahead of the check that they fit"""
+"""Images decoded between two checks of the cache's size."""
 
 
 class PoseDataset(Dataset[Sample]):
-    """One sample a person: `image` (3, H, W) normalised, `target` (K, H/4, W/4), `weight` (K, 1), `index`.
+    """One sample per person: `image` (3, H, W) normalised, `target` (K, H/4, W/4), `weight` (K, 1), `index`.
 
-    Without `augmentation` the crop is the one that evaluation takes. With it, the random numbers of a sample are a
-    function of (seed, epoch, index). `crops` and `targets` choose their forms. Up to `cache_bytes` of decoded images
-    stay in memory, in each worker process its own unless `preload` was called before.
+    augmentation: None crops as in evaluation; else the random numbers of a sample depend only on (seed, epoch, index).
+    crops, targets: their forms (`PoseOptions`). cache_bytes: of decoded images kept in memory, per worker process
+    unless `preload` is called before the workers start.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PoseDataset(Dataset[Sample]):
         self._cache_left = cache_bytes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the random numbers; call it before the epoch's loader (and its workers) start."""
+        """Set the epoch of the random numbers; call it before the epoch's loader and its workers start."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ class PoseDataset(Dataset[Sample]):
         }
 
     def place(self, index: int, image_width: int) -> Placement:
-        """Where and how the person is cropped in this epoch."""
+        """Return where and how the person is cropped in this epoch."""
         people = self.people
         place = Placement(self.centers[index], people.scales[index], people.joints[index], people.visible[index])
         if self.augmentation is None:
@@ -102,13 +102,13 @@ class PoseDataset(Dataset[Sample]):
         return augment(place, self.augmentation, random, people.layout, image_width=image_width, aspect=aspect)
 
     def image(self, index: int) -> Image:
-        """The whole image (H, W, 3) RGB that the person is in."""
+        """Return the person's whole image, (H, W, 3) RGB."""
         number = int(self.people.image_index[index])
         image = self._cache.get(number)
         return self._keep(number, read_image(self.people.image_files[number])) if image is None else image
 
     def preload(self) -> None:
-        """Decode on all cores what the cache holds; worker processes forked later share it."""
+        """Fill the cache on all cores; worker processes forked later share it."""
         files = self.people.image_files
         missing = [number for number in range(len(files)) if number not in self._cache]
         with progress("decoding images", len(missing)) as advance, ThreadPoolExecutor() as pool:

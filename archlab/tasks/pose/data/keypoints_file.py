@@ -1,4 +1,4 @@
-"""ROOT/annotations/keypoints.yaml: what COCO's layout does not say of keypoints that are not COCO's."""
+"""ROOT/annotations/keypoints.yaml: properties of keypoints other than COCO's, which COCO's layout lacks."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class KeypointsFile:
-    """Properties of the category's keypoints, by their names; what is left out follows from the names themselves."""
+    """Properties of the category's keypoints by name; a missing property follows from the names."""
 
     sigmas: Annotated[
         dict[str, Annotated[float, Above(0)]] | None,
-        "Of every keypoint, the spread of OKS: the standard deviation of where people mark it / sqrt(area).",
+        "The OKS spread of every keypoint: the standard deviation of annotated positions / sqrt(area).",
     ] = None
-    flip_pairs: Annotated[Pairs | None, "Left and right, which a mirror swaps."] = None
-    upper_body: Annotated[tuple[str, ...] | None, "The half that the half-body augmentation may choose."] = None
-    skeleton: Annotated[Pairs | None, "The bones to draw; otherwise the category's."] = None
+    flip_pairs: Annotated[Pairs | None, "Pairs of left and right keypoints, which mirroring swaps."] = None
+    upper_body: Annotated[tuple[str, ...] | None, "The upper half in the half-body augmentation."] = None
+    skeleton: Annotated[Pairs | None, "The bones to draw; by default the category's."] = None
 
 
 def completed(layout: KeypointLayout, path: Path) -> KeypointLayout:
-    """The layout of annotated keypoints with what a keypoints.yaml says of them, if there is one at `path`.
+    """Return the layout with the properties of the keypoints.yaml at `path`, if there is one.
 
-    Raises InputError with every problem of the file: keypoints that the annotations do not name or that lack their
-    sigma, and pairs that share one.
+    Raises InputError with every problem of the file: keypoints that the annotations do not name, missing sigmas, and
+    keypoints in two pairs.
     """
     if not path.is_file():
         return layout
@@ -64,11 +64,11 @@ def _wrong_names(item: Item, names: tuple[str, ...]) -> Iterator[Problem]:
             if name not in names:
                 yield where.key_problem(_unknown(name, names), "sigmas")
         if missing := [name for name in names if name not in sigmas.entries]:
-            yield sigmas.key_problem(f"every keypoint needs one: {', '.join(missing)} have none", "sigmas")
+            yield sigmas.key_problem(f"every keypoint needs a sigma; missing: {', '.join(missing)}", "sigmas")
     seen = set()
     for name, where in _texts(item.entries.get("flip_pairs")):
         if name in seen:
-            yield where.problem(f"{name!r} stands in the pairs twice: a mirror swaps it with one only", "flip_pairs")
+            yield where.problem(f"{name!r} is in two pairs", "flip_pairs")
         seen.add(name)
 
 
@@ -77,7 +77,7 @@ def _unknown(name: str, names: tuple[str, ...]) -> str:
 
 
 def _texts(item: Item | None) -> list[tuple[str, Item]]:
-    """The texts in a list, or in a list of lists; what else is in them the reading into the type finds wrong."""
+    """Return the texts in a list or a list of lists. Other values are reported by the conversion to the dataclass."""
     if item is None:
         return []
     if isinstance(item.value, tuple):

@@ -24,8 +24,8 @@ MPII = KeypointLayout(
         "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
         "left_wrist",
     ),
-    # MPII is scored by PCKh and states no spreads. These are COCO's for the joints that it has, and for the pelvis
-    # its hips', for thorax and neck its shoulders', for the head's top its ears'.
+    # MPII is scored by PCKh and states no spreads. These are COCO's for shared joints; the pelvis has the hips',
+    # thorax and neck the shoulders', and the head top the ears'.
     sigmas=(.089, .087, .107, .107, .087, .089, .107, .079, .079, .035, .062, .072, .079, .079, .072, .062),
     flip_pairs=((0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)),
     upper_body=tuple(range(7, 16)),
@@ -35,7 +35,7 @@ MPII = KeypointLayout(
     ),
 )  # fmt: skip
 RAISED = 15.0
-"""Pixels times scale by which the centre, which MPII marks on the trunk, is moved down (HRNet, Lite-HRNet)"""
+"""The downward shift of MPII's centre, which is on the trunk, in pixels times scale (HRNet, Lite-HRNet)."""
 
 Split = Literal["train", "valid"]
 _FILES = {
@@ -47,23 +47,24 @@ _SHOWN = 20
 
 
 def annotation_file(root: Path, split: Split) -> Path:
-    """The split's JSON. Raises InputError if it is under neither of its names."""
+    """Return the split's JSON file. Raises InputError if it exists under neither name."""
     return _expect(Path(root), split)
 
 
 def truth_file(root: Path) -> Path:
-    """The .mat by which PCKh of `valid` is measured. Raises InputError if it is under neither of its names."""
+    """Return the .mat with the ground truth of `valid` for PCKh. Raises InputError if it exists under neither name."""
     return _expect(Path(root), "truth")
 
 
 def load_people(root: Path, split: Split, *, aspect: float = 1.0) -> People:
-    """The people of one split in the order of the file, which is that of the .mat; none is left out.
+    """Return all people of one split, in the order of the file, which is that of the .mat.
 
     center = (x, y + 15 scale) - 1 and scale * 1.25, unless the centre is (-1, ...); joints - 1: MPII counts pixels
-    from 1. `aspect` is the network input's W / H; the crop's shorter side is scale * 250. A joint is labelled (2) or
-    not (0), since the JSON does not tell hidden ones. MPII has neither boxes nor areas nor ids: `boxes` are the
-    squares of side scale * 200, `areas` theirs, `annotation_ids` the numbers in the file.
-    InputError says which file or image is missing, and all entries that are wrong.
+    from 1. The crop's shorter side is scale * 250. A joint is labelled (2) or not (0): the JSON does not mark hidden
+    ones. MPII has no boxes, areas or ids: `boxes` are squares of side scale * 200, `areas` theirs, and
+    `annotation_ids` the indices in the file.
+
+    aspect: the network input's W / H. Raises InputError with the missing file or images, or all malformed entries.
     """
     root = Path(root)
     path = annotation_file(root, split)
@@ -91,7 +92,7 @@ def load_people(root: Path, split: Split, *, aspect: float = 1.0) -> People:
 
 
 def fingerprint(root: Path) -> str:
-    """Hex digest of the annotation files that are there, and of the images' names and sizes; no pixel is read."""
+    """Return a hex digest of the existing annotation files and of the images' names and sizes; no pixel is read."""
     root = Path(root)
     found = [root / name for names in _FILES.values() for name in names if (root / name).is_file()]
     if not found:
@@ -106,7 +107,7 @@ def fingerprint(root: Path) -> str:
 
 
 def _placed(entries: list[dict[str, Any]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Centres (N, 2) in pixels from 0 and sides (N,) in units of 200 pixels of the padded squares around people."""
+    """Return centres (N, 2), in pixels from 0, and sides (N,), in units of 200 pixels, of people's padded squares."""
     centers = np.array([entry["center"] for entry in entries], dtype=np.float64)
     sides = np.array([entry["scale"] for entry in entries], dtype=np.float64)
     marked = centers[:, 0] != -1

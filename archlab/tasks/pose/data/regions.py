@@ -1,4 +1,4 @@
-"""What is kept of an image for one person: the part that any augmentation of him can reach, and where it lies."""
+"""The region of an image that is kept for one person: the part that any augmentation can reach."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from archlab.tasks.pose.keypoints import KeypointLayout
 from archlab.tasks.pose.options import Augmentation, Crops
 
 _MARGIN = 3.0
-"""Pixels of the kept image around the reach: bilinear neighbours, and the float32 corners of the affine."""
+"""The margin around the reachable part, in kept pixels: for bilinear neighbours and the affine's float32 corners."""
 
 Size = tuple[int, int]
 """Width, height"""
@@ -32,10 +32,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """`matrix` (2, 3) takes pixels of the whole image to those of the kept one, which is `size_wh` large.
+    """A kept image and its place in the whole image.
 
-    `box` (x0, y0, x1, y1) is the part of the image that is kept, shrunk if it is larger; None: the kept image is the
-    network's input itself, cropped by `matrix`.
+    matrix: (2, 3), from pixels of the whole image to pixels of the kept one. size_wh: of the kept image.
+    box: x0, y0, x1, y1 of the kept part, which may be shrunk; None if the kept image is the network's input, cropped
+    by `matrix`.
     """
 
     image_width: int
@@ -44,7 +45,7 @@ class Region:
     box: tuple[int, int, int, int] | None = None
 
     def cut(self, image: Image) -> Image:
-        """The kept pixels (h, w, 3) of the whole image."""
+        """Return the kept pixels (h, w, 3) of the whole image."""
         if self.box is None:
             return crop(image, self.matrix, self.size_wh)
         x0, y0, x1, y1 = self.box
@@ -55,7 +56,7 @@ class Region:
 
 
 def whole_crop(place: Placement, image_width: int, size_wh: Size, crops: Crops = "released") -> Region:
-    """For evaluation, where a person is always cropped alike: the crop, which is then exact at any size."""
+    """Return the crop itself as the region: exact at any size, for evaluation, where the crop never changes."""
     matrix = crop_matrix(place.center, place.scale, place.rotation_degrees, size_wh, crops)
     return Region(image_width, matrix, size_wh)
 
@@ -63,10 +64,10 @@ def whole_crop(place: Placement, image_width: int, size_wh: Size, crops: Crops =
 def reachable(
     place: Placement, augmentation: Augmentation, layout: KeypointLayout, image_wh: Size, size_wh: Size, *, limit: int
 ) -> Region:
-    """The part of the image that any draw of `augment` can show, shrunk to at most `limit` pixels.
+    """Return the part of the image that any draw of `augment` can show, shrunk to at most `limit` pixels.
 
-    A box of half sides (a, b), a = (1 + s) * 100 * scale_x and b = a H / W, that turns by up to t reaches
-    a cos u + b sin u sideways with u = min(t, atan(b / a)), alike upwards; joined over whole body and halves.
+    A box of half sides (a, b), a = (1 + s) * 100 * scale_x and b = a H / W, rotated by up to t, extends sideways to
+    a cos u + b sin u with u = min(t, atan(b / a)), and likewise upwards. The region covers whole body and both halves.
     """
     aspect = size_wh[0] / size_wh[1]
     turn = math.radians(min(2.0 * augmentation.rotation_degrees, 90.0)) if augmentation.rotation_probability else 0.0
@@ -82,7 +83,7 @@ def reachable(
 def _places(
     place: Placement, augmentation: Augmentation, layout: KeypointLayout, image_width: int, aspect: float
 ) -> list[tuple[Floats, Floats]]:
-    """Centres in the image as it is, and scales, that flip and half body can choose."""
+    """Return the centres, in the unmirrored image, and scales that flip and half body can produce."""
     found = [(place.center, place.scale)]
     labelled = int(np.count_nonzero(place.visible > 0))
     if not augmentation.half_body_probability or labelled <= augmentation.half_body_more_than:
@@ -99,7 +100,7 @@ def _places(
 
 @dataclass(frozen=True)
 class _Always:
-    """In place of a generator: the draw that chooses the upper half, or the lower."""
+    """A stand-in for a generator that always chooses the upper half, or the lower."""
 
     value: float
 
@@ -121,6 +122,6 @@ def _shrunk(low: Floats, high: Floats, image_wh: Size, limit: int) -> Region:
     factor = min(1.0, math.sqrt(limit / ((x1 - x0) * (y1 - y0))))
     size = max(1, int((x1 - x0) * factor)), max(1, int((y1 - y0) * factor))
     fx, fy = size[0] / (x1 - x0), size[1] / (y1 - y0)
-    # Pixel centres: the middle of the first kept pixel is the middle of the area that it stands for.
+    # Pixel centres: the centre of the first kept pixel is the centre of the area that it covers.
     matrix = np.array([[fx, 0.0, (0.5 - x0) * fx - 0.5], [0.0, fy, (0.5 - y0) * fy - 0.5]])
     return Region(image_wh[0], matrix, size, (x0, y0, x1, y1))

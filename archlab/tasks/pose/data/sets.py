@@ -1,4 +1,4 @@
-"""Which reader reads a data folder: COCO's, also for others' people in its layout, or MPII's."""
+"""The choice of the reader for a data folder: COCO's, also for other data in its layout, or MPII's."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from archlab.tasks.pose.options import Dataset
 
 
 def training_people(root: Path, dataset: Dataset, *, aspect: float) -> People:
-    """The people to train on: COCO's train2017, MPII's train. InputError for what is missing or wrong."""
+    """Return the training people: COCO's train2017, MPII's train. Raises InputError if data is missing or wrong."""
     if dataset == "mpii":
         return mpii.load_people(root, "train", aspect=aspect)
     return coco.load_people(root, "train2017", aspect=aspect)
 
 
 def validation_people(root: Path, dataset: Dataset, *, aspect: float, boxes: Boxes = "ground_truth") -> People:
-    """The people to score: COCO's val2017 in either kind of boxes, MPII's valid. InputError as for training."""
+    """Return the validation people: COCO's val2017 in either kind of boxes, MPII's valid.
+
+    Raises InputError if data is missing or wrong.
+    """
     if dataset == "mpii":
-        assert boxes == "ground_truth", "MPII marks where people are and has no detections"
+        assert boxes == "ground_truth", "MPII has no detector boxes"
         return mpii.load_people(root, "valid", aspect=aspect)
     return coco.load_people(root, "val2017", aspect=aspect, boxes=boxes)
 
 
 def fingerprint(root: Path, dataset: Dataset = "coco") -> str:
-    """Hex digest of what a data set's files say and of its images' names and sizes; cheap, no pixel is read."""
+    """Return a hex digest of a data set's annotations and of its images' names and sizes; no pixel is read."""
     return mpii.fingerprint(root) if dataset == "mpii" else coco.fingerprint(root)
 
 
 def kind(root: Path, dataset: Dataset = "coco") -> str:
-    """`synthetic LEVEL` for an embedded data set, else the data set's name: `coco` is whatever has COCO's layout."""
+    """Return `synthetic LEVEL` for generated data, else the data set's name: `coco` for any data in COCO's layout."""
     request = root / "synthetic.json"
     if not request.is_file():
         return dataset
@@ -41,9 +44,9 @@ def kind(root: Path, dataset: Dataset = "coco") -> str:
 
 
 def labelled_keypoints(dataset: Dataset, data: Path | None) -> int | None:
-    """How many keypoints the data that is scored labels; without a folder, of the people that recipes make.
+    """Return the number of keypoints that the validation data labels; without a folder, that of generated people.
 
-    None where the file that says so is missing: whoever reads the data says what is missing.
+    None if the annotation file is missing: the error is raised when the data is read.
     """
     if dataset == "mpii" or data is None:
         return (mpii.MPII if dataset == "mpii" else COCO).count

@@ -1,4 +1,4 @@
-"""The parts of images that training and scoring look at, kept decoded in memory or on the device within a budget."""
+"""Decoded regions of images for training and scoring, kept in memory or on the device within a budget."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from archlab.tasks.pose.data.crops import Image
 from archlab.tasks.pose.data.regions import Region, Size
 
 RegionOf = Callable[[int, Size], Region]
-"""What is kept of a person, by his index and the width and height of his image"""
+"""Returns the region to keep of a person, by index and by the width and height of the image."""
 
 _CHANNELS = 3
 _CHUNK = 64
-"""Images decoded between two looks at the budget when everything is loaded ahead"""
+"""Images decoded between two checks of the budget in `preload`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """One person's kept pixels: in the store from pixel `start` on, or, where the budget left no room, `fresh`."""
+    """One person's pixels: in the store from pixel `start` on, or, if they exceeded the budget, in `fresh`."""
 
     region: Region
     start: int = -1
@@ -35,11 +35,12 @@ class Patch:
 
 
 class CropStore:
-    """Up to `budget_bytes` of uint8 regions, one after another in `pixels` (P, 3) on `device`, reserved at once.
+    """Up to `budget_bytes` of uint8 regions, one after another in `pixels` (P, 3) on `device`, allocated at once.
 
-    A region has at most `limit` pixels. 150,000 people at 320 x 256 x 3 bytes are 36.9 GB. An image is decoded once
-    for all of its people. What is kept changes the time that a batch takes and never its pixels: a person beyond the
-    budget is cut out of his image in the same way, again each time, by `workers` threads.
+    150,000 people at 320 x 256 x 3 bytes take 36.9 GB. An image is decoded once for all of its people. The budget
+    changes the time of a batch, never its pixels: regions beyond it are cut from their images each time.
+
+    region_of: the region to keep of a person. limit: the largest number of pixels of a region. workers: threads.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class CropStore:
         self._people_of = np.split(by_image, np.cumsum(counts)[:-1])
 
     def __len__(self) -> int:
-        """People kept."""
+        """Return the number of people kept."""
         return len(self._kept)
 
     @property
@@ -74,7 +75,7 @@ class CropStore:
         return self._used * _CHANNELS
 
     def take(self, indices: Sequence[int]) -> list[Patch]:
-        """The people's pixels, decoding what is not kept; InputError for an image that cannot be read."""
+        """Return the people's pixels; decode those not kept. Raises InputError if an image cannot be read."""
         missing = {index for index in indices if index not in self._kept}
         numbers = sorted({int(self.people.image_index[index]) for index in missing})
         found: dict[int, Patch] = {}
@@ -83,7 +84,7 @@ class CropStore:
         return [self._kept.get(index) or found[index] for index in indices]
 
     def preload(self) -> None:
-        """Decode ahead, until all are kept or the budget is spent; InputError for an image that cannot be read."""
+        """Decode until everybody is kept or the budget is used up. Raises InputError if an image cannot be read."""
         numbers = range(len(self._people_of))
         with progress("decoding people", len(numbers)) as advance:
             for start in range(0, len(numbers), _CHUNK):
@@ -95,7 +96,7 @@ class CropStore:
                     return
 
     def view(self, patch: Patch) -> Image:
-        """The pixels (h, w, 3), which for a kept patch are a view: only where the store is in the host's memory."""
+        """Return the pixels (h, w, 3), a view of the store for a kept patch; only if the store is in host memory."""
         if patch.fresh is not None:
             return patch.fresh
         width, height = patch.region.size_wh
@@ -109,7 +110,7 @@ class CropStore:
             return list(pool.map(work, numbers))
 
     def _cut(self, number: int, wanted: set[int]) -> dict[int, Patch]:
-        """Those of the image's people who are wanted, and while there is room, all who are not kept."""
+        """Return the wanted people of an image and, while there is room, its other people that are not kept yet."""
         image = read_image(self.people.image_files[number])
         people = [int(index) for index in self._people_of[number] if int(index) not in self._kept]
         if self._full:
@@ -118,7 +119,7 @@ class CropStore:
         return {index: Patch(region, fresh=region.cut(image)) for index, region in regions.items()}
 
     def _keep(self, patches: dict[int, Patch]) -> dict[int, Patch]:
-        """Move patches into the store; those for which there is no room come back as they are."""
+        """Move patches into the store and return them; patches without room are unchanged."""
         with self._lock:
             return {index: self._put(index, patch) for index, patch in patches.items()}
 

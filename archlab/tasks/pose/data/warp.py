@@ -1,6 +1,6 @@
-"""Crops, normalisation and Gaussian targets of a whole batch at once, in torch on any device.
+"""Crops, normalisation and Gaussian targets of a whole batch, in torch on any device.
 
-Constants enter as Python numbers: a small tensor made on a GPU would wait for all the work before it.
+Constants are Python numbers: creating a small tensor on a GPU would wait for all earlier work.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from archlab.tasks.pose.targets import STRIDE
 
 
 def sample_crops(pixels: Tensor, starts: Tensor, sizes_wh: Tensor, inverse: Tensor, size_wh: tuple[int, int]) -> Tensor:
-    """Crops (N, 3, H, W), channels last, of images that lie row by row in `pixels` (P, 3) uint8 from `starts` (N,) on.
+    """Return crops (N, 3, H, W), channels last, of images stored row by row in `pixels` (P, 3) uint8.
 
-    Bilinear, black outside each image's own size (N, 2), rounded to whole grey levels: grid_sample with
-    align_corners=False, but read where the images lie. Padding them to one size for grid_sample took twice the time
-    and, for a batch of 512, gigabytes. `inverse` (N, 2, 3) float32 takes crop pixels to image pixels; the coordinates
-    are no matrix product, which may run in TF32 and then be off by a tenth of a pixel.
+    Bilinear, black outside each image, rounded to whole grey levels: grid_sample with align_corners=False on images in
+    place. Padding them to one size for grid_sample took twice the time and, for a batch of 512, gigabytes. Coordinates
+    are not computed as a matrix product, which may run in TF32 and be off by a tenth of a pixel.
+
+    starts: (N,), each image's first row in `pixels`. sizes_wh: (N, 2). inverse: (N, 2, 3) float32, from crop pixels to
+    image pixels.
     """
     x = torch.arange(size_wh[0], dtype=torch.float32, device=pixels.device)[None, None, :]
     y = torch.arange(size_wh[1], dtype=torch.float32, device=pixels.device)[None, :, None]
@@ -39,7 +41,7 @@ def sample_crops(pixels: Tensor, starts: Tensor, sizes_wh: Tensor, inverse: Tens
 
 
 def _neighbours(position: Tensor, first: Tensor, step: int, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Along one axis: which pixel, 0 where that is outside, and its weight, which is 0 there."""
+    """Return the pixel index along one axis and its weight; both are 0 outside the image."""
     pixel = first + step
     inside = (pixel >= 0) & (pixel < size[:, None, None])
     weight = 1 - (position - pixel).abs()
@@ -47,7 +49,7 @@ def _neighbours(position: Tensor, first: Tensor, step: int, size: Tensor) -> tup
 
 
 def normalise_batch(grey: Tensor) -> Tensor:
-    """(N, 3, H, W) grey levels as (value / 255 - mean) / std per channel, in place."""
+    """Normalise (N, 3, H, W) grey levels in place: (value / 255 - mean) / std per channel."""
     grey.div_(255)
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
         grey[:, channel].sub_(mean).div_(std)
@@ -63,10 +65,10 @@ def gaussian_targets_batch(
     form: Targets = "released",
     stride: tuple[float, float] = (STRIDE, STRIDE),
 ) -> tuple[Tensor, Tensor]:
-    """Heat-maps (N, K, h, w) and weights (N, K, 1) for joints (N, K, 2) in input pixels: `targets.gaussian_targets`.
+    """Return what `targets.gaussian_targets` does, for a batch: heat-maps (N, K, h, w) and weights (N, K, 1).
 
-    exp(-dx^2 / (2 sigma^2)) exp(-dy^2 / (2 sigma^2)), except with DARK cut to the square of radius int(3 sigma)
-    around trunc(x / stride + 0.5), from where d is measured in the released form; else it is from x / stride.
+    exp(-dx^2 / (2 sigma^2)) exp(-dy^2 / (2 sigma^2)), with d from trunc(x / stride + 0.5) in the released form and
+    from x / stride in the others; except for DARK, cut to the square of radius int(3 sigma) around that pixel.
     """
     radius = int(3 * sigma)
     weight = (visible > 0).float()
@@ -75,7 +77,7 @@ def gaussian_targets_batch(
         point = joints[..., axis] / stride[axis]
         pixel = (point + 0.5).trunc()
         first = point - 3 * sigma if form == "dark" else pixel - radius
-        # `>= 0` as in the loop: a square that ends one pixel before the map keeps its weight.
+        # `>= 0`, as in the loop: a square that ends one pixel before the map keeps its weight.
         weight *= (first < side) & (first + (2 * radius + 1) >= 0)
         across = torch.arange(side, dtype=torch.float32, device=joints.device)
         distance = across - (pixel if form == "released" else point)[..., None]

@@ -1,4 +1,4 @@
-"""Scores of predicted keypoints: pycocotools' ten figures, mean OKS, PCK of the box, and the mean-pose baseline."""
+"""Figures of predicted keypoints: pycocotools' ten, mean OKS, PCK of the box, and the mean-pose baseline."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ def results_from(
     nms_threshold: float = 0.9,
     soft_nms: bool = False,
 ) -> list[Result]:
-    """COCO results for keypoints (N, K, 2) in image pixels and their heights (N, K): rescored, then OKS-NMS by image.
+    """Return COCO results for keypoints (N, K, 2) in image pixels and their heights (N, K).
 
-    A result carries no `bbox`: pycocotools then takes its area from its keypoints, as the published figures do;
-    with one, AP(M) and AP(L) differ (as in the released protocol).
+    Instances are rescored by their heights and filtered by OKS-NMS per image. A result has no `bbox`: pycocotools then
+    uses the area of the keypoints, as in the published figures (released protocol). With a `bbox`, AP(M) and AP(L)
+    would differ.
     """
     scores = rescore(people.scores, maxvals, threshold=keypoint_threshold)
     triples = np.concatenate((keypoints, maxvals[:, :, None]), axis=2).astype(np.float64)
@@ -74,7 +75,7 @@ def _result(people: People, row: int, triple: Floats, score: float) -> Result:
 
 
 def restricted(annotations: Path | dict[str, Any], people: People) -> dict[str, Any]:
-    """The annotation document with only these people's annotations and images, to score a part of a set."""
+    """Return the annotation document reduced to these people's annotations and images, to score part of a set."""
     document = _document(annotations)
     ids, images = set(people.annotation_ids.tolist()), set(people.image_ids.tolist())
     return document | {
@@ -86,10 +87,11 @@ def restricted(annotations: Path | dict[str, Any], people: People) -> dict[str, 
 def truth_of(
     annotations: Path | dict[str, Any], *, sigmas: Sequence[float] | None = None, category: int | None = None
 ) -> Truth:
-    """The people of an annotation document, read once to be scored against many times.
+    """Read the people of an annotation document, to score many results against them.
 
-    `sigmas` only says how many keypoints there are, COCO's 17 without. With `category` all others are left out, an
-    annotation that names none is of it, and one without keypoints (a crowd) has none labelled.
+    sigmas: only their number is used; by default COCO's 17.
+    category: ignore all others. An annotation without a category is of this one, and one without keypoints (a crowd)
+      has no labelled keypoints.
     """
     joints = len(SIGMAS if sigmas is None else sigmas)
     document, file = (annotations, "") if isinstance(annotations, dict) else (_document(annotations), str(annotations))
@@ -104,10 +106,11 @@ def truth_of(
 def score_coco(
     annotations: Path | dict[str, Any] | Truth, results: list[Result], *, sigmas: Sequence[float] | None = None
 ) -> dict[str, float | None]:
-    """AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL of pycocotools in 0-100, over all images of the annotations.
+    """Return AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in 0-100, over all images of the annotations.
 
-    To its last digit, by `cocoeval`. None where pycocotools says -1: there is nothing to find (no large person, say).
-    `sigmas` are the layout's where it is not COCO's. InputError if results name images that the annotations lack.
+    The figures equal pycocotools' to the last digit; None, its -1, if there is nothing to find, as no large person.
+
+    sigmas: of the layout, if it is not COCO's. Raises InputError if results name images that the annotations lack.
     """
     truth = annotations if isinstance(annotations, Truth) else truth_of(annotations, sigmas=sigmas)
     spreads = SIGMAS if sigmas is None else sigmas
@@ -120,15 +123,15 @@ def _document(annotations: Path | dict[str, Any]) -> dict[str, Any]:
 
 
 def mean_oks(people: People, keypoints: Floats) -> float:
-    """Mean over ground-truth people of the OKS of keypoints (N, K, 2) on their labelled joints, 0-100."""
+    """Return the mean over ground-truth people of the OKS of keypoints (N, K, 2), on labelled joints, in 0-100."""
     assert (people.visible > 0).any(axis=1).all(), "mean OKS is over people with labelled joints"
     return 100.0 * float(oks(keypoints, people.joints, people.areas, people.layout.sigmas, people.visible).mean())
 
 
 def pck(people: People, keypoints: Floats, *, threshold: float = 0.1) -> float:
-    """Share of all labelled joints found within `threshold` of the longer side of their person's box, 0-100.
+    """Return the share of labelled joints found within `threshold` times the longer side of the box, in 0-100.
 
-    The box is the ground truth's (clipped, not padded).
+    The box is the ground truth's, clipped and not padded.
     """
     errors = np.linalg.norm(np.asarray(keypoints, np.float64) - people.joints, axis=2)
     hits = errors <= threshold * people.boxes[:, 2:].max(axis=1, keepdims=True)
@@ -136,7 +139,7 @@ def pck(people: People, keypoints: Floats, *, threshold: float = 0.1) -> float:
 
 
 def mean_pose(people: People) -> Floats:
-    """(K, 2): where each joint lies on the average in its box (0-1); the middle for a joint that is never labelled."""
+    """Return each joint's mean position in its box (K, 2), in 0-1; the centre for a joint that is never labelled."""
     inside = (people.joints - people.boxes[:, None, :2]) / people.boxes[:, None, 2:]
     labelled = (people.visible > 0)[:, :, None]
     count = labelled.sum(axis=0)
@@ -144,5 +147,5 @@ def mean_pose(people: People) -> Floats:
 
 
 def predict_mean_pose(people: People, pose: Floats) -> Floats:
-    """Keypoints (N, K, 2) in image pixels of a network that has only learnt the mean pose: what any must beat."""
+    """Return keypoints (N, K, 2) in image pixels for the mean pose in each box: the baseline of every network."""
     return np.asarray(people.boxes[:, None, :2] + pose * people.boxes[:, None, 2:])

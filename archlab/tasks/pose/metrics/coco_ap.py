@@ -1,7 +1,7 @@
 """COCO's ten keypoint figures by whole-array operations, identical to pycocotools' to the last digit.
 
-Read the truth once, then a set of val2017's size is scored in a fraction of a second: cheap enough for every epoch.
-Sums run over the same numbers in the same order as in pycocotools, and its oddities are kept and named where they are.
+With the truth read once, a set of val2017's size is scored in a fraction of a second, fast enough for every epoch.
+Sums run over the same numbers in the same order as in pycocotools; its peculiarities are kept and commented.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from archlab.tasks.pose.metrics.coco_files import (
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""T, of OKS"""
+"""T thresholds of OKS."""
 RECALLS = np.linspace(0.0, 1.0, 101)
-"""R"""
+"""R recalls."""
 AREAS = ((0.0, 1e5**2), (32.0**2, 96.0**2), (96.0**2, 1e5**2))
-"""All, medium and large: square pixels, both ends included"""
+"""All, medium and large, in square pixels; both ends are included."""
 SIGMAS = (
     np.array((.26, .25, .25, .35, .35, .79, .79, .72, .72, .62, .62, 1.07, 1.07, .87, .87, .89, .89)) / 10.0
 )  # fmt: skip
-"""COCO's spreads as pycocotools computes them: five differ in the last bit from the same numbers written out."""
+"""COCO's spreads as pycocotools computes them: five differ in the last bit from the literal quotients."""
 
 _CHUNK = 1 << 14
-"""Pairs whose OKS is computed at once: their arrays then stay in a core's cache"""
+"""Pairs whose OKS is computed at once: their arrays fit in a core's cache."""
 
 
 def score_keypoints(
     document: Any, results: Any, *, sigmas: Sequence[float] | Floats | None = None
 ) -> dict[str, float | None]:
-    """The ten figures of a result list for an annotation document; `sigmas` are the layout's where it is not COCO's."""
+    """Return the ten figures of a result list for an annotation document. sigmas: by default COCO's."""
     spreads = SIGMAS if sigmas is None else np.asarray(sigmas, dtype=np.float64)
     truth = read_truth(document, joints=len(spreads))
     return keypoint_figures(truth, read_found(results, truth, joints=len(spreads)), sigmas=spreads)
@@ -52,10 +52,10 @@ def score_keypoints(
 def keypoint_figures(
     truth: Truth, found: Found, *, sigmas: Sequence[float] | Floats = SIGMAS
 ) -> dict[str, float | None]:
-    """AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in 0-100; None where there is nothing to find.
+    """Return AP, AP50, AP75, APM, APL, AR, AR50, AR75, ARM, ARL in 0-100; None if there is nothing to find.
 
-    AP: mean over the thresholds and recalls, and over categories with somebody to find, of the largest precision at
-    that recall or a greater one. AR: likewise of the share of people found. At most 20 detections an image.
+    AP: the mean, over thresholds, recalls and non-empty categories, of the largest precision at that recall or above.
+    AR: likewise of the share of people found. At most 20 detections per image count.
     """
     pairs = _likely_pairs(truth, found, np.asarray(sigmas, dtype=np.float64))
     size = (len(truth.categories), len(AREAS))
@@ -69,7 +69,7 @@ def keypoint_figures(
             if people := int(np.count_nonzero(~ignored[there])):
                 curve = _curve(found.scores[here], matched[here].T, void[here].T, people)
                 precision[:, :, c, a], recall[:, c, a] = curve
-    # Thresholds and area of the five figures of each kind; the thresholds 0 and 5 are 0.50 and 0.75.
+    # Thresholds and area of the five figures of each kind; thresholds number 0 and 5 are 0.50 and 0.75.
     parts = ((slice(None), 0), (slice(0, 1), 0), (slice(5, 6), 0), (slice(None), 1), (slice(None), 2))
     values = [_mean(table[t, ..., a]) for table in (precision, recall) for t, a in parts]
     return dict(zip(FIGURES, values, strict=True))
@@ -87,7 +87,7 @@ def _mean(values: Floats) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Detections and people of one cell whose OKS reaches the lowest threshold: row numbers and OKS, (P,) each."""
+    """Pairs of a detection and a person in one cell with OKS above the lowest threshold: indices and OKS, (P,)."""
 
     found: Ints
     truth: Ints
@@ -108,9 +108,9 @@ def _likely_pairs(truth: Truth, found: Found, sigmas: Floats) -> _Pairs:
 
 
 def _by_label_count(labelled: Bools) -> Iterator[tuple[Ints, Ints | None]]:
-    """Rows of `labelled` (P, K) with n labels each, and which (R, n) those are; None for rows without a label.
+    """Yield groups of rows of `labelled` (P, K) with n labels each, and the labels' indices (R, n), None for n = 0.
 
-    Summed are the labelled joints alone: a sum over all of them with zeros between rounds differently.
+    OKS is then summed over labelled joints only: a sum with zeros in between would round differently.
     """
     counts = labelled.sum(axis=1)
     for n in np.unique(counts):
@@ -121,10 +121,10 @@ def _by_label_count(labelled: Bools) -> Iterator[tuple[Ints, Ints | None]]:
 
 
 def _oks(truth: Truth, found: Found, person: Ints, detection: Ints, joints: Ints | None, variances: Floats) -> Floats:
-    """(R,): mean over the labelled `joints` (R, n) of exp(-d^2 / (2 sigma)^2 / (area + eps) / 2).
+    """Return (R,): the mean over the labelled `joints` (R, n) of exp(-d^2 / (2 sigma)^2 / (area + eps) / 2).
 
-    Of a person without labelled joints all count, and d is how far a keypoint lies outside the box that is three
-    times the person's in width and height.
+    For a person without labelled joints, the mean is over all joints, and d is a keypoint's distance outside the box
+    of three times the person's width and height.
     """
     if joints is None:
         x, y, w, h = truth.boxes[person].T[:, :, None]
@@ -136,7 +136,7 @@ def _oks(truth: Truth, found: Found, person: Ints, detection: Ints, joints: Ints
         dx, dy = apart[:, :, 0], apart[:, :, 1]
         spread = variances[joints]
     error = (dx**2 + dy**2) / spread / (truth.areas[person] + np.spacing(1))[:, None] / 2
-    # C order, because the order in memory decides the order in which a sum is rounded.
+    # C order: the memory order determines the order of summation and thus the rounding.
     return np.asarray(np.exp(-error, order="C").sum(axis=1) / error.shape[1])
 
 
@@ -146,12 +146,12 @@ def _outside(values: Floats, start: Floats, side: Floats) -> Floats:
 
 
 def _match(pairs: _Pairs, truth: Truth, found: Found, ignored: Bools) -> tuple[Bools, Bools]:
-    """Whether a detection (D, T) found somebody at each threshold, and whether that one is ignored.
+    """Return whether each detection (D, T) matches a person at each threshold, and whether that person is ignored.
 
-    Detections choose in the order of their scores, all images and thresholds at once: the likest person who is still
-    free (a crowd always is), one who counts before an ignored one, and of equals the last in the file.
+    Detections choose by falling score, for all images and thresholds at once: the free person with the largest OKS
+    (a crowd is always free), counted people before ignored ones, and the last in the file among equals.
     """
-    # By rank, then by detection, and therein ascending: the last free pair of a detection is its choice.
+    # By rank, detection and then ascending preference: a detection's choice is its last free pair.
     order = np.lexsort((pairs.truth, pairs.oks, ~ignored[pairs.truth], pairs.found, found.rank[pairs.found]))
     detection, person, oks = pairs.found[order], pairs.truth[order], pairs.oks[order]
     matched = np.zeros((len(found), len(THRESHOLDS)), dtype=bool)
@@ -159,22 +159,22 @@ def _match(pairs: _Pairs, truth: Truth, found: Found, ignored: Bools) -> tuple[B
     taken = np.zeros((len(truth), len(THRESHOLDS)), dtype=bool)
     bounds = np.searchsorted(found.rank[detection], np.arange(DETECTIONS_PER_IMAGE + 1)).tolist()
     for start, end in pairwise(bounds):
-        who, whom = detection[start:end], person[start:end]
-        if not len(who):
+        finder, target = detection[start:end], person[start:end]
+        if not len(finder):
             continue
-        free = (oks[start:end, None] >= THRESHOLDS) & (~taken[whom] | truth.crowd[whom, None])
-        firsts = np.flatnonzero(np.diff(who, prepend=-1))
-        chosen = np.maximum.reduceat(np.where(free, np.arange(len(who))[:, None], -1), firsts, axis=0)
+        free = (oks[start:end, None] >= THRESHOLDS) & (~taken[target] | truth.crowd[target, None])
+        firsts = np.flatnonzero(np.diff(finder, prepend=-1))
+        chosen = np.maximum.reduceat(np.where(free, np.arange(len(finder))[:, None], -1), firsts, axis=0)
         row, threshold = np.nonzero(chosen >= 0)
         pair = chosen[row, threshold]
-        taken[whom[pair], threshold] = True
-        matched[who[pair], threshold] = truth.countable[whom[pair]]
-        void[who[pair], threshold] = ignored[whom[pair]]
+        taken[target[pair], threshold] = True
+        matched[finder[pair], threshold] = truth.countable[target[pair]]
+        void[finder[pair], threshold] = ignored[target[pair]]
     return matched, void
 
 
 def _curve(scores: Floats, matched: Bools, void: Bools, people: int) -> tuple[Floats, Floats]:
-    """Precision (T, R) at the recalls and the recall (T,) of all detections (T, D), for so many people to find."""
+    """Return precision (T, R) at the recalls and the recall (T,) of all detections (T, D), for `people` to find."""
     order = np.argsort(-scores, kind="stable")
     matched, counts = matched[:, order], ~void[:, order]
     right = np.cumsum(matched & counts, axis=1).astype(np.float64)
@@ -182,7 +182,7 @@ def _curve(scores: Floats, matched: Bools, void: Bools, people: int) -> tuple[Fl
     recall = right / people
     precision = right / (wrong + right + np.spacing(1))
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    # A zero behind the last detection: what is read at a recall that is never reached.
+    # A zero after the last detection: the precision at recalls that are never reached.
     best = np.pad(best, ((0, 0), (0, 1)))
     at = np.stack([np.searchsorted(row, RECALLS, side="left") for row in recall])
     return np.take_along_axis(best, at, axis=1), recall[:, -1] if len(scores) else np.zeros(len(recall))

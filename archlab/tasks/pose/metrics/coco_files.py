@@ -1,4 +1,4 @@
-"""The people to find and the people found, read from COCO's JSON into arrays that can be scored at once."""
+"""Ground truth and detections, read from COCO's JSON into arrays for whole-array scoring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archlab.core.errors import InputError, Problem
 from archlab.tasks.pose.data.crops import Floats
 
 DETECTIONS_PER_IMAGE = 20
-"""COCO's maxDets for keypoints: what an image has beyond its best twenty is not looked at"""
+"""COCO's maxDets for keypoints: only the best twenty detections of an image count."""
 _SHOWN = 20
 
 Bools = NDArray[np.bool_]
@@ -22,29 +22,29 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What there is to find: G people, ordered by `cell` and within it as in the file.
+    """The ground truth: G people, ordered by `cell` and within it as in the file.
 
     A cell is one category in one image: category number * len(images) + image number.
     """
 
     images: Ints
-    """Image ids, ascending"""
+    """Image ids, ascending."""
     categories: Ints
-    """Category ids, ascending"""
+    """Category ids, ascending."""
     cell: Ints
     points: Floats
-    """(G, K, 2) pixels"""
+    """(G, K, 2), pixels."""
     labelled: Bools
-    """(G, K)"""
+    """(G, K)."""
     boxes: Floats
-    """(G, 4) x, y, w, h in pixels"""
+    """(G, 4) x, y, w, h, pixels."""
     areas: Floats
-    """(G,) square pixels: the annotation's, which is its mask's"""
+    """(G,), square pixels: the annotation's area, that of its mask."""
     crowd: Bools
     ignored: Bools
-    """Crowds and people without labelled keypoints: to find them counts neither for nor against"""
+    """Crowds and people without labelled keypoints: a match with them counts neither as correct nor as wrong."""
     countable: Bools
-    """False for the annotation id 0, which pycocotools takes for "nothing found": its finder is a false alarm"""
+    """False for annotation id 0, which pycocotools reads as "no match": its detection counts as a false positive."""
 
     def __len__(self) -> int:
         return len(self.cell)
@@ -52,13 +52,13 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best twenty detections of every cell of a `Truth`, best first; equal scores in the order given."""
+    """The best twenty detections of every cell of a `Truth`, best first; equal scores in the given order."""
 
     cell: Ints
     rank: Ints
-    """From 0 within the cell"""
+    """From 0 within the cell."""
     points: Floats
-    """(D, K, 2) pixels"""
+    """(D, K, 2), pixels."""
     areas: Floats
     scores: Floats
 
@@ -67,10 +67,11 @@ class Found:
 
 
 def read_truth(document: Any, *, joints: int, file: str = "") -> Truth:
-    """The people of an annotation document, with K = `joints` keypoints each.
+    """Return the people of an annotation document, with K = `joints` keypoints each.
 
-    A missing `iscrowd` is 0, a missing `num_keypoints` is counted, a missing `area` is the box's. As in pycocotools,
-    annotations of images or categories that the document does not list are left out. InputError names wrong entries.
+    A missing `iscrowd` is 0, a missing `num_keypoints` is counted, and a missing `area` is the box's. As in
+    pycocotools, annotations of images or categories that the document does not list are ignored.
+    Raises InputError with all malformed entries.
     """
     if not isinstance(document, dict) or not all(
         isinstance(document.get(key, [] if key == "categories" else None), list)
@@ -106,10 +107,10 @@ def read_truth(document: Any, *, joints: int, file: str = "") -> Truth:
 
 
 def read_found(results: Any, truth: Truth, *, joints: int, file: str = "") -> Found:
-    """The detections of a result list {image_id, category_id, keypoints, score[, bbox]} that can count.
+    """Return the counted detections of a result list {image_id, category_id, keypoints, score[, bbox]}.
 
-    The first result decides for all, as in pycocotools: if it has a `bbox`, areas are those of the boxes, else those
-    of the boxes around the keypoints; AP(M) and AP(L) depend on it. InputError names the entries that are wrong.
+    As in pycocotools, the first result decides for all: if it has a `bbox`, areas are those of the boxes, else those
+    of the boxes around the keypoints; AP(M) and AP(L) depend on it. Raises InputError with all malformed entries.
     """
     if not isinstance(results, list):
         raise InputError(Problem("results are a list of {image_id, category_id, keypoints, score}", file=file))
@@ -117,8 +118,8 @@ def read_found(results: Any, truth: Truth, *, joints: int, file: str = "") -> Fo
     triples = table.column("keypoints", 3 * joints).reshape(-1, joints, 3)
     boxed = bool(results) and results[0].get("bbox", []) != []
     if results and not boxed and "segmentation" in results[0]:
-        # pycocotools would take all areas from the masks; no tool for keypoints writes such a file on purpose.
-        raise InputError(Problem("results[0] has a `segmentation` and no `bbox`: not a result of keypoints", file=file))
+        # pycocotools would use the masks' areas; no keypoint tool writes such a file on purpose.
+        raise InputError(Problem("results[0] has a `segmentation` but no `bbox`: not a keypoint result", file=file))
     return found_from(
         truth,
         table.whole("image_id"),
@@ -140,14 +141,16 @@ def found_from(
     boxes: Floats | None = None,
     file: str = "",
 ) -> Found:
-    """Detections from arrays: ids (D,), keypoints (D, K, 2) in pixels, scores (D,).
+    """Return detections from arrays: ids (D,), keypoints (D, K, 2) in pixels, scores (D,).
 
-    Areas are those of the `boxes` (D, 4), or without them of the boxes around the keypoints. Detections of categories
-    that the truth does not list are left out; InputError if their image is not listed, or a number is not finite.
+    Detections of categories that the truth does not list are ignored.
+
+    boxes: (D, 4), for the areas; None uses the boxes around the keypoints.
+    Raises InputError if the truth lacks an image, or if a number is not finite.
     """
     points, scores = np.asarray(points, np.float64), np.asarray(scores, np.float64)
     if len(foreign := np.setdiff1d(image_ids, truth.images)):
-        message = f"the results name {len(foreign)} images that the annotations lack: {foreign[:5].tolist()}"
+        message = f"the annotations lack {len(foreign)} images of the results: {foreign[:5].tolist()}"
         raise InputError(Problem(message, file=file))
     if not (np.isfinite(scores).all() and np.isfinite(points).all()):
         raise InputError(Problem("keypoints and scores of results must be finite numbers", file=file))
@@ -162,7 +165,7 @@ def found_from(
 
 
 def _cells(images: Ints, categories: Ints, image: NDArray[Any], category: NDArray[Any]) -> Ints:
-    """Cell of each row, -1 where its image or category is not listed."""
+    """Return each row's cell, or -1 if its image or category is not listed."""
     if not len(images) or not len(categories):
         return np.full(len(image), -1)
     i = np.minimum(np.searchsorted(images, image), len(images) - 1)
@@ -173,24 +176,24 @@ def _cells(images: Ints, categories: Ints, image: NDArray[Any], category: NDArra
 def _refuse_doubles(ids: Ints, file: str) -> None:
     unique, counts = np.unique(ids, return_counts=True)
     if len(twice := unique[counts > 1]):
-        message = f"annotations: {len(twice)} ids are given more than once: {twice[:5].tolist()}"
+        message = f"annotations: {len(twice)} ids are not unique: {twice[:5].tolist()}"
         raise InputError(Problem(message, file=file))
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A list of JSON objects, read by columns: quick where all is well, exact about what is not."""
+    """A list of JSON objects, read by columns: fast for valid lists, with exact errors for others."""
 
     entries: list[Any]
     name: str
     file: str
 
     def column(self, key: str, width: int = 0, *, default: list[Any] | None = None) -> Floats:
-        """(N,) float64, or (N, width): finite numbers under `key`, those of `default` where an entry lacks it."""
+        """Return the finite numbers under `key` as float64 (N,) or (N, width); `default` fills missing entries."""
         return self._finite(key, width, default).astype(np.float64)
 
     def whole(self, key: str) -> Ints:
-        """(N,) int64 under `key`; not by way of floats, which would merge large ids."""
+        """Return the whole numbers under `key` as int64 (N,), not converted via floats, which would merge large ids."""
         values = self._finite(key, 0, None)
         if len(wrong := np.flatnonzero(values != np.rint(values))):
             raise self._error(key, wrong.tolist(), 0, kind="a whole number")
@@ -220,15 +223,15 @@ class _Table:
             ) from None
 
     def _error(self, key: str, wrong: Iterable[int], width: int, *, kind: str = "a finite number") -> InputError:
-        """All the entries that are wrong, the first twenty in full; a width of -1 says that the key is absent."""
+        """Return the error for all malformed entries, the first twenty in full; `width` -1: the key is missing."""
         rule = f"`{key}` must be {f'{width} finite numbers' if width else kind}"
         rows = list(wrong)
-        said = [
+        lines = [
             f"{self.name}[{at}]: " + (f"lacks `{key}`" if width < 0 else f"{rule}, not {_short(self.entries[at][key])}")
             for at in rows[:_SHOWN]
         ]
-        said += [f"and {len(rows) - _SHOWN} more of this kind"] if len(rows) > _SHOWN else []
-        return InputError([Problem(text, file=self.file) for text in said])
+        lines += [f"and {len(rows) - _SHOWN} more of this kind"] if len(rows) > _SHOWN else []
+        return InputError([Problem(text, file=self.file) for text in lines])
 
 
 def _fits(value: Any, width: int) -> bool:

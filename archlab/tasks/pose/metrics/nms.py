@@ -1,4 +1,4 @@
-"""OKS-NMS of a whole set at once: the same people as image by image, in a fraction of the time."""
+"""OKS-NMS of a whole set at once: the same result as image by image, in a fraction of the time."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ Ints = NDArray[np.int64]
 def suppress_doubles(
     images: Ints, points: Floats, scores: Floats, areas: Floats, sigmas: Sequence[float], *, threshold: float = 0.9
 ) -> Ints:
-    """Rows to keep of D people in all images, image by image ascending, and the best first within an image.
+    """Return the rows that `oks_nms` keeps in every image: by ascending image, best first within an image.
 
-    For `images` (D,), `points` (D, K, 2), `scores` (D,) and padded box `areas` (D,): what `oks_nms` keeps of every
-    image. Only pairs of one image whose OKS exceeds the threshold matter, and few joints tell most others.
+    Only pairs in one image with an OKS above the threshold matter; a few joints are enough to exclude most others.
+
+    images, points, scores, areas: (D,), (D, K, 2), (D,) and (D,), of padded boxes.
     """
     rows, starts = _best_first(images, scores)
     better, worse = _doubles(images[rows], points[rows], areas[rows], np.asarray(sigmas, np.float64), threshold)
     dropped = np.zeros(len(rows), dtype=bool)
     rank = better - starts[better]
     order = np.argsort(rank, kind="stable")
-    # By rank, so that whether a person is kept is known before it drops others.
+    # By rank: whether a person is kept is known before that person suppresses others.
     for some in np.split(order, np.flatnonzero(np.diff(rank[order])) + 1):
         dropped[worse[some[~dropped[better[some]]]]] = True
     return rows[~dropped]
 
 
 def _best_first(images: Ints, scores: Floats) -> tuple[Ints, Ints]:
-    """Rows by image, then by falling score; and for each place where its image begins.
+    """Return rows by image and falling score, and for each position the first position of its image.
 
-    Sorted image by image with numpy's default order reversed, as the reference does: of equal scores another order
-    would keep another of two doubles.
+    Sorted per image by numpy's default order, reversed, as in the reference: with equal scores, another order would
+    keep the other one of two duplicates.
     """
     rows = np.argsort(images, kind="stable")
     starts = np.flatnonzero(np.diff(images[rows], prepend=images[rows][:1] - 1))
@@ -48,11 +49,11 @@ def _best_first(images: Ints, scores: Floats) -> tuple[Ints, Ints]:
 
 
 def _doubles(images: Ints, points: Floats, areas: Floats, sigmas: Floats, threshold: float) -> tuple[Ints, Ints]:
-    """Pairs of places, the better before the worse, in one image and more like each other than the threshold."""
+    """Return pairs of positions in one image with an OKS above the threshold, the better before the worse."""
     longest = int(np.unique(images, return_counts=True)[1].max(initial=0))
     count = points.shape[1]
-    # OKS > t needs a sum over m joints above t K - (K - m), for the others add 1 each at most. The joints of the
-    # smallest spread tell soonest; two more than must be seen are enough to tell nearly all.
+    # OKS > t needs a sum over m joints above t K - (K - m), since each other joint adds at most 1. Joints with the
+    # smallest spreads exclude most pairs; two more than the minimum exclude nearly all.
     few = np.argsort(sigmas, kind="stable")[: min(count, math.ceil(count * (1 - threshold)) + 2)]
     needed = (threshold * count - (count - len(few))) / len(few) - 1e-9
     seen = np.ascontiguousarray(points[:, few])

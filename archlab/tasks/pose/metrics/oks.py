@@ -1,4 +1,4 @@
-"""Object keypoint similarity, the rescoring of instances by their keypoints, and the suppression of doubles."""
+"""Object keypoint similarity, rescoring of instances by their keypoints, and suppression of duplicates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from archlab.tasks.pose.data.crops import Floats
 def oks(
     first: Floats, second: Floats, areas: Floats | float, sigmas: Sequence[float], visible: NDArray[Any] | None = None
 ) -> Floats:
-    """Mean over the joints of exp(-e), e = d^2 / (2 sigma_k)^2 / (area + eps) / 2.
+    """Return the mean over the joints of exp(-e), e = d^2 / (2 sigma_k)^2 / (area + eps) / 2.
 
-    Shapes broadcast: (..., K, 2) and areas (...) give (...). With `visible` (..., K) the mean is over the joints
-    where it is positive, and 0 where there is none.
+    Shapes broadcast: (..., K, 2) and areas (...) give (...).
+
+    visible: (..., K); the mean is over the joints where it is positive, and 0 if there is none.
     """
     variances = (2.0 * np.asarray(sigmas, dtype=np.float64)) ** 2
     squares = ((np.asarray(first, np.float64) - np.asarray(second, np.float64)) ** 2).sum(axis=-1)
@@ -31,7 +32,7 @@ def oks(
 
 
 def rescore(box_scores: Floats, maxvals: Floats, *, threshold: float = 0.2) -> Floats:
-    """Instance scores (N,): box score times the mean of the keypoint scores (N, K) above `threshold`, 0 if none is."""
+    """Return instance scores (N,): box score times the mean of the keypoint scores (N, K) above `threshold`, or 0."""
     counted = maxvals > threshold
     total = np.where(counted, maxvals, 0.0).sum(axis=1, dtype=np.float64)
     return np.asarray(box_scores * total / np.maximum(counted.sum(axis=1), 1))
@@ -47,10 +48,12 @@ def oks_nms(
     soft: bool = False,
     limit: int = 20,
 ) -> NDArray[np.int64]:
-    """The instances of one image to keep, best first: keypoints (P, K, 2), scores (P,), padded box areas (P,).
+    """Return the instances of one image to keep, best first.
 
-    Hard: keep the best, drop what is more like it than `threshold` (OKS over all joints, the mean of the two areas),
-    and go on. Soft: keep all, up to `limit`, ordered by scores that fall by exp(-OKS^2 / threshold) for each kept.
+    Hard: repeatedly keep the best and drop those whose OKS with it (over all joints, mean of the two areas) exceeds
+    `threshold`. Soft: keep all, up to `limit`, by scores multiplied by exp(-OKS^2 / threshold) for each one kept.
+
+    keypoints, scores, areas: (P, K, 2), (P,) and (P,), of padded boxes.
     """
     if len(scores) == 0:
         return np.zeros(0, dtype=np.int64)

@@ -1,6 +1,6 @@
-"""PCKh: the share of MPII's joints that are found within a part of the head's size, by the ground truth's .mat file.
+"""PCKh: the share of MPII's joints found within a part of the head size, by the ground truth's .mat file.
 
-Everything here counts pixels from 1, as MPII does; `write_predictions` takes ours, which count from 0.
+Pixels count from 1, as in MPII, except in `write_predictions`, whose keypoints count from 0.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ from archlab.tasks.pose.data.crops import Floats
 from archlab.tasks.pose.data.mpii import MPII
 
 HEAD = 0.6
-"""Head size as a share of its box's diagonal (HRNet's and Lite-HRNet's SC_BIAS)"""
+"""Head size as a share of its box's diagonal (HRNet's and Lite-HRNet's SC_BIAS)."""
 THRESHOLD = 0.5
 MAT_JOINTS = (
     "rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head", "rwri", "relb", "rsho", "lsho",
     "lelb", "lwri",
 )  # fmt: skip
-"""The .mat's names of the joints, in the order of `MPII`"""
+"""The .mat's names of the joints, in the order of `MPII`."""
 GROUPS = {
     "head": (9,), "shoulder": (12, 13), "elbow": (11, 14), "wrist": (10, 15), "hip": (2, 3), "knee": (1, 4),
     "ankle": (0, 5),
 }  # fmt: skip
-"""The columns of the published tables, each the plain mean of its left and right joint"""
+"""The columns of the published tables, each the plain mean of its left and right joint."""
 _COUNTED = [k for k in range(16) if k not in (6, 7)]
-"""Pelvis and thorax are in no mean"""
+"""The joints of the means: all but pelvis and thorax."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeadTruth:
-    """The labelled joints of N people, as the .mat holds them."""
+    """The labelled joints of N people, as in the .mat."""
 
     joints: Floats
-    """(N, 16, 2) pixels from 1"""
+    """(N, 16, 2), pixels from 1."""
     visible: NDArray[np.bool_]
-    """(N, 16)"""
+    """(N, 16)."""
     head_sizes: Floats
-    """(N,) pixels"""
+    """(N,), pixels."""
 
     def __len__(self) -> int:
         return len(self.joints)
 
 
 def pckh(points: Floats, truth: HeadTruth, *, threshold: float = THRESHOLD) -> Floats:
-    """(16,) shares in 0-100 of the visible joints whose |point - joint| / head size <= threshold; NaN for no joint.
+    """Return (16,): the share in 0-100 of visible joints with |point - joint| / head size <= threshold, or NaN.
 
-    `points` (N, 16, 2) are pixels from 1, in the order of the truth's people.
+    points: (N, 16, 2), pixels from 1, in the order of the truth's people.
     """
     errors = np.linalg.norm(np.asarray(points, np.float64) - truth.joints, axis=2) / truth.head_sizes[:, None]
     hits = ((errors <= threshold) & truth.visible).sum(axis=0)
@@ -62,11 +62,11 @@ def pckh(points: Floats, truth: HeadTruth, *, threshold: float = THRESHOLD) -> F
 
 
 def pckh_figures(points: Floats, truth: HeadTruth) -> dict[str, Any]:
-    """PCKh@0.5 in 0-100 by column of the published tables and by joint, and its means; None for what nobody shows.
+    """Return PCKh@0.5 in 0-100 by column of the published tables and by joint, and its means.
 
-    `mean_weighted` weighs 14 joints by how often each is labelled (HRNet, Lite-HRNet), `mean_plain` weighs them alike
-    (other papers; about half a point lower). `mean_weighted_threshold_0.11` is what HRNet's and Lite-HRNet's code
-    prints as Mean@0.1.
+    None for joints that are visible in nobody. `mean_weighted` weights 14 joints by how often each is labelled (HRNet,
+    Lite-HRNet); `mean_plain` weights them equally (other papers; about half a point lower).
+    `mean_weighted_threshold_0.11` is the Mean@0.1 printed by HRNet's and Lite-HRNet's code.
     """
     shares = pckh(points, truth)
     by_group = {name: _mean(shares[list(joints)]) for name, joints in GROUPS.items()}
@@ -91,9 +91,9 @@ def _mean(shares: Floats) -> float | None:
 
 
 def read_truth(path: Path) -> HeadTruth:
-    """The ground truth of a split (HRNet's gt_valid.mat): dataset_joints, jnt_missing, pos_gt_src, headboxes_src.
+    """Read the ground truth of a split (HRNet's gt_valid.mat): dataset_joints, jnt_missing, pos_gt_src, headboxes_src.
 
-    InputError says which of them is missing or of the wrong shape.
+    Raises InputError with every variable that is missing or has a wrong shape.
     """
     names = ("dataset_joints", "jnt_missing", "pos_gt_src", "headboxes_src")
     held = _read_mat(path, names)
@@ -116,16 +116,19 @@ def read_truth(path: Path) -> HeadTruth:
 
 
 def read_predictions(path: Path, people: int) -> Floats:
-    """(N, 16, 2) pixels from 1: `preds` of a .mat, as HRNet, mmpose and `write_predictions` write it."""
+    """Return `preds` of a .mat, (N, 16, 2) in pixels from 1, as HRNet, mmpose and `write_predictions` write it.
+
+    Raises InputError if it is missing or has a wrong shape.
+    """
     points = _read_mat(path, ("preds",))["preds"]
     if points.ndim == 3 and points.shape[1:] == (16, 2) and len(points) != people:
-        _refuse([f"preds holds {len(points)} people and the ground truth {people}"], path)
+        _refuse([f"preds has {len(points)} people, but the ground truth has {people}"], path)
     _refuse([text for text in [_wrong("preds", points, (people, 16, 2))] if text], path)
     return points.astype(np.float64)
 
 
 def write_predictions(path: Path, keypoints: Floats) -> None:
-    """Write our keypoints (N, 16, 2), which count pixels from 0, as `preds` counting from 1."""
+    """Write keypoints (N, 16, 2) in pixels from 0 as `preds` in pixels from 1."""
     from scipy.io import savemat
 
     with replacing(path) as temporary:
@@ -133,7 +136,7 @@ def write_predictions(path: Path, keypoints: Floats) -> None:
 
 
 def _read_mat(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """These variables of a MATLAB 5 file (versions 5 to 7.2)."""
+    """Return these variables of a MATLAB file (versions 5 to 7.2). Raises InputError for any other file."""
     from scipy.io import loadmat
 
     if not path.is_file():
@@ -142,7 +145,7 @@ def _read_mat(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         held = loadmat(path)
     except NotImplementedError:
         _refuse(["a MATLAB 7.3 file; write it again with save(..., '-v7')"], path)
-    except Exception as error:  # a damaged file fails in scipy in a dozen ways, none of them its own
+    except Exception as error:  # scipy raises many kinds of errors for damaged files, none of its own type
         _refuse([f"not a readable MATLAB file: {error}"], path)
     there = [name for name in held if not name.startswith("__")]
     _refuse([f"no variable `{name}`{nearest(name, there)}" for name in names if name not in held], path)
