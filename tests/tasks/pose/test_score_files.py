@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from helpers.mpii_folder import write_truth
+from helpers.refused import refused
 
 from archlab.core.errors import InputError
 from archlab.tasks.pose.keypoints import COCO
@@ -75,7 +76,7 @@ def test_a_wrong_file_is_named_with_the_reason(tmp_path):
         (good, write(tmp_path / "cut.json", '[{"image_id": 7'), r"cut.json:1:16: not JSON"),
         (good, good, "gt.json: results are a list"),
         (found, found, "results.json: an annotation file is an object"),
-        (good, write(tmp_path / "stray.json", [results[0] | {"image_id": 8}]), r"stray.json: the results name 1 images"),
+        (good, write(tmp_path / "stray.json", [results[0] | {"image_id": 8}]), r"stray.json: .*1 images .*\[8\]"),
         (write(tmp_path / "other.json", other), found, r"results.json: results\[0\]: `keypoints` must be 6 finite"),
         (write(tmp_path / "empty.json", truth | {"images": []}), found, "empty.json: `images` is empty"),
         (write(tmp_path / "two.json", two), found, "two.json: categories with different keypoints"),
@@ -92,7 +93,7 @@ def test_predictions_of_other_people_are_refused(tmp_path):
     write_predictions(tmp_path / "pred.mat", points)
     assert score_mpii(tmp_path / "gt.mat", tmp_path / "pred.mat")["mean_plain"] == 100
     write_predictions(tmp_path / "pred.mat", points[:2])
-    with pytest.raises(InputError, match=r"pred.mat: preds holds 2 people and the ground truth 3"):
+    with refused("2 people", 3, file=tmp_path / "pred.mat"):
         score_mpii(tmp_path / "gt.mat", tmp_path / "pred.mat")
-    with pytest.raises(InputError, match=r"pred.mat: no variable `dataset_joints`"):
+    with refused("`dataset_joints`", file=tmp_path / "pred.mat"):
         score_mpii(tmp_path / "pred.mat", tmp_path / "pred.mat")

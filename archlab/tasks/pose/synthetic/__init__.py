@@ -1,4 +1,4 @@
-"""Synthetic people in COCO's layout: the data set that needs no download."""
+"""Synthetic people in COCO's layout: a data set without a download."""
 
 from archlab.tasks.pose.synthetic.statistics import statistics
 from archlab.tasks.pose.synthetic.write import VERSION, generate

@@ -1,6 +1,6 @@
-"""A person's bones: limb lengths drawn per person, joint angles drawn per pose family, joints in metres.
+"""A person's skeleton: limb lengths drawn per person, joint angles drawn per pose family, joints in metres.
 
-Body frame: x to the person's left, y up, z the way the person faces; the origin is between the hips.
+Body frame: x to the person's left, y up, z forward; the origin is between the hips.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIDES = (("left", 1.0), ("right", -1.0))
 
 @dataclass(frozen=True)
 class Build:
-    """Lengths in metres; `girth` scales every radius."""
+    """A body's lengths in metres; `girth` scales every radius."""
 
     stature: float
     head: float  # 1 for an adult's head, 0.23 m high
@@ -36,7 +36,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Limb:
-    """Degrees: `raise_` forward from hanging, `spread` sideways, `bend` of elbow or knee, `turn` of an elbow inward."""
+    """A limb's angles in degrees.
+
+    raise_: forward from hanging. spread: sideways. bend: of elbow or knee. turn: of an elbow inward.
+    """
 
     raise_: float
     spread: float
@@ -46,7 +49,10 @@ class Limb:
 
 @dataclass(frozen=True)
 class Pose:
-    """Degrees; `recline` turns the whole body backward, onto the back at 90; `seat`: there is something to sit on."""
+    """A body's angles in degrees.
+
+    recline: of the whole body backward; at 90 it lies on its back. seat: whether there is something to sit on.
+    """
 
     left_arm: Limb
     right_arm: Limb
@@ -62,7 +68,7 @@ class Pose:
 
 
 def draw_build(rng: np.random.Generator) -> Build:
-    """An adult, or with one chance in eight a child with shorter limbs and a relatively larger head."""
+    """Draw an adult or, with probability 1/8, a child with shorter limbs and a relatively larger head."""
     child = rng.random() < 0.125
     stature = float(rng.uniform(1.0, 1.4)) if child else float(np.clip(rng.normal(1.7, 0.09), 1.5, 1.95))
     head = (0.8 if child else 1.0) * float(np.clip(rng.normal(1.0, 0.05), 0.9, 1.1))
@@ -73,7 +79,7 @@ def draw_build(rng: np.random.Generator) -> Build:
 
 
 def _arm(rng: np.random.Generator) -> Limb:
-    """An arm that hangs, is bent, akimbo or lifted."""
+    """Draw an arm that hangs, is bent, akimbo or lifted."""
     kind = rng.random()
     if kind < 0.4:
         return Limb(rng.normal(0, 12), rng.uniform(4, 22), rng.uniform(0, 35), rng.uniform(-10, 40))
@@ -103,7 +109,7 @@ def standing(rng: np.random.Generator) -> Pose:
 
 
 def walking(rng: np.random.Generator) -> Pose:
-    """A stride of either leg, arms swinging against it; a quarter of the arms do something else."""
+    """Draw a stride of either leg, with arms swinging against it; a quarter of the arms do something else."""
     stride, first = rng.uniform(12, 42), 1.0 if rng.random() < 0.5 else -1.0
     swing = rng.uniform(5, 1.1 * stride)
     arms, legs = [], []
@@ -123,7 +129,7 @@ def sitting(rng: np.random.Generator) -> Pose:
 
 
 def reaching(rng: np.random.Generator) -> Pose:
-    """One or both arms lifted high or far; legs apart, in a lunge or a squat."""
+    """Draw one or both arms lifted high or far; legs apart, in a lunge or a squat."""
     arms = [_lifted_arm(rng), _lifted_arm(rng) if rng.random() < 0.45 else _arm(rng)]
     if rng.random() < 0.5:
         arms.reverse()
@@ -149,7 +155,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Pose]] = {
 
 
 def rotation(axis: int, degrees: float) -> Array:
-    """Right-handed turn about one axis of the frame, (3, 3)."""
+    """Return the right-handed rotation (3, 3) about one axis of the frame."""
     a = np.radians(degrees)
     c, s = np.cos(a), np.sin(a)
     i, j = (axis + 1) % 3, (axis + 2) % 3
@@ -160,7 +166,7 @@ def rotation(axis: int, degrees: float) -> Array:
 
 
 def _directions(limb: Limb, side: float, *, knee: bool) -> tuple[Array, Array]:
-    """Unit vectors of the two bones of a limb; a knee bends backward, an elbow forward or (`turn`) inward."""
+    """Return the unit vectors of a limb's two bones; a knee bends backward, an elbow forward or (`turn`) inward."""
     f, a, b, t = np.radians((limb.raise_, limb.spread, limb.bend, limb.turn))
     upper = np.array((side * np.sin(a), -np.cos(a) * np.cos(f), np.cos(a) * np.sin(f)))
     forward = np.array((0.0, np.sin(f), np.cos(f)))
@@ -170,7 +176,7 @@ def _directions(limb: Limb, side: float, *, knee: bool) -> tuple[Array, Array]:
 
 
 def joints(build: Build, pose: Pose) -> tuple[Joints, Array]:
-    """Named points in the body frame, and the head's own frame as a (3, 3) rotation."""
+    """Return named points in the body frame, and the head's frame as a (3, 3) rotation."""
     trunk = rotation(0, pose.lean) @ rotation(2, pose.side_bend) @ rotation(1, pose.twist)
     neck = trunk @ (0, build.torso + 0.02, 0)
     head_frame = trunk @ rotation(1, pose.head_turn) @ rotation(0, pose.head_nod - 0.6 * pose.lean)
@@ -197,7 +203,7 @@ def _arm_points(name: str, side: float, build: Build, trunk: Array, arm: Limb) -
 
 
 def _leg_points(name: str, side: float, build: Build, leg: Limb) -> Joints:
-    """Hip to toe; the foot stands square to the shank, turned a little outward."""
+    """Return the points from hip to toe; the foot is perpendicular to the shank, turned slightly outward."""
     hip = np.array((side * build.hips / 2, 0.0, 0.0))
     upper, lower = _directions(leg, side, knee=True)
     knee = hip + build.thigh * upper

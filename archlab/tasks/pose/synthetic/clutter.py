@@ -1,4 +1,4 @@
-"""What stands around people: backgrounds, objects in the same textures and skin tones, and loose limbs."""
+"""The surroundings of people: backgrounds, objects in the same textures and skin tones, and loose limbs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TAPER = np.array(((1.0, 0.8), (0.8, 0.6), (0.6, 0.75)))  # radii of a loose lim
 
 
 def background(rng: np.random.Generator, level: Level) -> Image:
-    """A wall and a floor, each a blotchy or patterned surface, (H, W, 3) uint8."""
+    """Draw a wall and a floor, each a blotchy or patterned surface, (H, W, 3) uint8."""
     size = (level.width, level.height)
     image = _surface(rng, size)
     if rng.random() < 0.75:
@@ -32,7 +32,7 @@ def background(rng: np.random.Generator, level: Level) -> Image:
 
 
 def _surface(rng: np.random.Generator, size: tuple[int, int]) -> Image:
-    """One colour that turns into another, worked out at half the size."""
+    """Draw one colour that changes into another, computed at half the size."""
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
     one, two = look.cloth(rng), look.cloth(rng)
     contrast = rng.uniform(0.1, 1.0) ** 1.5
@@ -51,7 +51,7 @@ def _surface(rng: np.random.Generator, size: tuple[int, int]) -> Image:
 
 @dataclass(frozen=True)
 class Cloths:
-    """The tiles that clutter is covered with: what the people of the picture wear, and some more."""
+    """The tiles of the clutter: those that the people of the picture wear, and some others."""
 
     skins: tuple[Image, ...]
     cloths: tuple[Image, ...]
@@ -69,7 +69,7 @@ def draw_cloths(rng: np.random.Generator, wardrobes: Sequence[Mapping[str, Image
 
 @dataclass(frozen=True)
 class _Thing:
-    """Circles whose hull it is, in pixels; its texture runs from the first to the last."""
+    """The convex hull of circles, in pixels; its texture runs from the first circle to the last."""
 
     centres: Array
     radii: Array
@@ -79,7 +79,7 @@ class _Thing:
 
 
 def things(rng: np.random.Generator, level: Level, people: Sequence[Person], cloths: Cloths) -> list[Piece]:
-    """Clutter behind everybody, among the people and before them."""
+    """Draw clutter behind, among and in front of the people."""
     near, far = min(someone.depth for someone in people), max(someone.depth for someone in people)
     found = [_table(rng, someone, cloths) for someone in people if rng.random() < level.tables]
     for mean, low, high in (
@@ -105,7 +105,7 @@ def _pieces(found: Sequence[_Thing]) -> list[Piece]:
 
 
 def _thing(rng: np.random.Generator, level: Level, depth: float, cloths: Cloths) -> list[_Thing]:
-    """A box, a bar, a blob or a loose limb."""
+    """Draw a box, a bar, a blob or a loose limb."""
     kind, bare, x, y, bigness = rng.random(5).tolist()
     at = np.array((x * level.width, y * level.height))
     size = level.height * 0.06 * 7.5**bigness
@@ -116,7 +116,7 @@ def _thing(rng: np.random.Generator, level: Level, depth: float, cloths: Cloths)
 
 
 def _table(rng: np.random.Generator, someone: Person, cloths: Cloths) -> _Thing:
-    """A table, a wall or another car: its top somewhere between the person's waist and shins."""
+    """Draw a table, a wall or a car in front of a person, its top between the person's waist and shins."""
     hips, ankles = someone.joints[11:13].mean(0), someone.joints[15:17].mean(0)
     metre = someone.pixels_per_metre
     top = float(hips[1] + rng.uniform(-0.25, 0.8) * abs(ankles[1] - hips[1]))
@@ -158,7 +158,7 @@ def _blob(rng: np.random.Generator, at: Array, size: float) -> tuple[Array, Arra
 
 
 def _loose_limb(rng: np.random.Generator, at: Array, size: float, depth: float, cloths: Cloths) -> list[_Thing]:
-    """Two bones and a hand, in skin and cloth: what a body would show, without a body."""
+    """Draw two bones and a hand, in skin and cloth, without a body."""
     skin, cloth = _pick(rng, cloths.skins), _pick(rng, cloths.cloths)
     first, bend, length, thick, covered = rng.uniform((-pi, -2, 0.3, 0.05, 0), (pi, 2, 0.5, 0.11, 1)).tolist()
     length, thick = length * size, thick * size

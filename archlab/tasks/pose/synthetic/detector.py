@@ -1,4 +1,4 @@
-"""Boxes as a person detector would give them: jittered, some missed, some false, scored by how sure it could be."""
+"""Simulated detections of people: jittered boxes, some missed and some false, scored by visibility."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archlab.tasks.pose.synthetic.labels import Label
 def detect(
     rng: np.random.Generator, labels: tuple[Label, ...], size: tuple[int, int], image_id: int
 ) -> list[dict[str, Any]]:
-    """Detections in one picture of `size` (width, height), best first."""
+    """Return the detections in one picture of `size` (width, height), best first."""
     found = []
     for label in labels:
         ease = label.seen * min(1.0, label.area / 4000) ** 0.3
@@ -40,7 +40,7 @@ def _score(confidence: float) -> float:
 
 
 def _jittered(box: tuple[float, float, float, float], error: np.ndarray) -> tuple[float, float, float, float]:
-    """Corners moved by `error`, in shares of the sides."""
+    """Return the box with its corners moved by `error`, as shares of its sides."""
     x, y, w, h = box
     left, top, right, bottom = error * (w, h, w, h) + (x, y, x + w, y + h)
     return float(left), float(top), float(max(right - left, 4)), float(max(bottom - top, 4))

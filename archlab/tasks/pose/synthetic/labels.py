@@ -1,4 +1,4 @@
-"""What an annotator would write: visibility of joints, box, area and mask, all read off the owner buffer."""
+"""Simulated annotations: visibility of joints, box, area and mask, derived from the owner buffer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from archlab.tasks.pose.synthetic.paint import Owners, Piece
 from archlab.tasks.pose.synthetic.person import Person
 
 SMALL_AREA = 32.0**2  # COCO labels no joints on people below this
-TINY_AREA = 120.0  # and nobody outlines people below this
-# Metres that a joint may lie behind the middle of the part that shows it: a profile hides the far eye and shoulder.
+TINY_AREA = 120.0  # people below this are not annotated at all
+# The largest distance, in metres, of a joint behind the centre of the part that shows it: a profile hides the far eye
+# and shoulder.
 _DEEP_IN_TRUNK = 0.13
 _DEEP_IN_HEAD = 0.05
 _HEAD_JOINTS = 5  # the first five: nose, eyes, ears
@@ -28,7 +29,7 @@ _TRUNK = frozenset(("chest", "neck", "hair", "pelvis", "skirt"))
 
 @dataclass(frozen=True)
 class Label:
-    """One person's annotation; `seen` says how much of the body shows."""
+    """One person's annotation. seen: the visible share of the joints."""
 
     keypoints: Array  # (17, 3): x, y, visibility 0/1/2
     box: Box
@@ -38,7 +39,7 @@ class Label:
 
 
 def _shown_by(name: str) -> frozenset[str]:
-    """The parts at which a joint counts as seen."""
+    """Return the names of the parts on which a joint counts as visible."""
     side, _, joint = name.partition("_")
     if name == "nose" or joint == "eye":
         return frozenset(("head", "face", "ear"))
@@ -62,7 +63,7 @@ _SHOWN_BY = tuple(_shown_by(name) for name in COCO.names)
 def labels(
     rng: np.random.Generator, level: Level, people: Sequence[Person], pieces: Sequence[Piece], owners: Owners
 ) -> list[Label]:
-    """Labels of the people who show at all."""
+    """Return the labels of all people that are visible at all."""
     found = []
     for index, person in enumerate(people):
         chance = rng.random((2, len(_SHOWN_BY)))
@@ -84,14 +85,14 @@ def _box(mask: Array) -> Box:
 
 
 def _seen(person: Person, mask: Array) -> float:
-    """The share of the joints that lie on what shows of the person."""
+    """Return the share of a person's joints on the visible mask."""
     columns, rows = np.rint(person.joints).astype(int).T
     inside = (columns >= 0) & (columns < mask.shape[1]) & (rows >= 0) & (rows < mask.shape[0])
     return float((mask[rows[inside], columns[inside]] > 0).sum() / len(person.joints))
 
 
 def _segmentation(mask: Array, box: Box) -> dict[str, Any]:
-    """The mask as COCO's compressed run lengths, which run down the columns."""
+    """Return the mask as COCO's compressed run lengths, in column order."""
     x, y, w, h = box
     columns = np.zeros(mask.shape, np.uint8, order="F")
     columns[y : y + h, x : x + w] = mask[y : y + h, x : x + w] & 1
@@ -102,7 +103,10 @@ def _segmentation(mask: Array, box: Box) -> dict[str, Any]:
 def _keypoints(
     chance: Array, level: Level, person: Person, index: int, pieces: Sequence[Piece], owner: Array, box: Box
 ) -> Array:
-    """x, y, visibility of each joint; zeros where it is outside the picture or left out. `chance` (2, 17) in [0, 1)."""
+    """Return x, y, visibility of each joint; zeros if it is outside the picture or not labelled.
+
+    chance: (2, 17), uniform in [0, 1).
+    """
     height, width = owner.shape
     keypoints = np.zeros((len(_SHOWN_BY), 3))
     for k, (x, y) in enumerate(person.joints.tolist()):
@@ -121,7 +125,7 @@ def _keypoints(
 
 
 def _shows(piece: Piece, person: Person, index: int, k: int) -> bool:
-    """Whether a joint counts as seen where this piece is on top."""
+    """Return whether joint `k` counts as visible if this piece is on top."""
     if piece.person != index or piece.part not in _SHOWN_BY[k]:
         return False
     deep = _DEEP_IN_HEAD if k < _HEAD_JOINTS else _DEEP_IN_TRUNK if piece.part in _TRUNK else np.inf

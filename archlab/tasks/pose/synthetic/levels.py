@@ -1,4 +1,4 @@
-"""What the two levels of the synthetic people differ in; the generator is one and the same."""
+"""The parameters of the two levels of synthetic people; both use the same generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours and textures: small tiles, one per garment, shared by people, loose limbs and clutter."""
+"""Colours and textures: small tiles, one per garment, for people, loose limbs and clutter."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def hair(rng: np.random.Generator) -> Array:
 
 
 def cloth(rng: np.random.Generator) -> Array:
-    """BGR: grey, black and white, denim, or any hue with a broad spread of saturation."""
+    """Draw a BGR colour: grey, black, white, denim, or any hue with widely varying saturation."""
     kind = rng.random()
     if kind < 0.3:
         return _near(rng, np.full(3, rng.uniform(18, 245)))
@@ -90,15 +90,15 @@ _PATTERNS: tuple[tuple[float, Callable[[np.random.Generator], Image | None]], ..
 
 
 def pattern(rng: np.random.Generator) -> Image | None:
-    """Share of the second colour over a tile, (ALONG, ACROSS) in [0, 1]; None for a plain one."""
+    """Draw the share of the second colour over a tile, (ALONG, ACROSS) in [0, 1]; None for a plain one."""
     at = rng.random()
     return next(draw for limit, draw in _PATTERNS if at < limit)(rng)
 
 
 def tile(rng: np.random.Generator, colour: Array, *, plain: bool = False, roundness: float = 0.45) -> Image:
-    """A shaded tile (ALONG, ACROSS, 3) uint8: a pattern, folds, and the light falling on a cylinder from the right."""
+    """Draw a shaded tile (ALONG, ACROSS, 3) uint8: a pattern, folds, and a cylinder's shading, lit from the right."""
     second = None if plain else pattern(rng)
-    base = colour[:, None, None]  # a plane a colour: numpy is slow where the last axis is short
+    base = colour[:, None, None]  # one plane per colour: numpy is slow if the last axis is short
     if second is not None:
         base = base + second * (cloth(rng) - colour)[:, None, None]
     shaded = base * (_folds()[rng.integers(_FOLDS)] * _shade(roundness))
@@ -107,19 +107,19 @@ def tile(rng: np.random.Generator, colour: Array, *, plain: bool = False, roundn
 
 @lru_cache(maxsize=1)
 def _folds() -> Array:
-    """Brightness of folded cloth, (_FOLDS, ALONG, ACROSS), drawn once."""
+    """Return the brightness of folded cloth, (_FOLDS, ALONG, ACROSS), drawn once."""
     coarse = np.random.default_rng(0).normal(1, 0.07, (_FOLDS, 9, 4)).astype(np.float32)
     return np.stack([cv2.resize(each, (ACROSS, ALONG), interpolation=cv2.INTER_CUBIC) for each in coarse])
 
 
 @lru_cache(maxsize=64)
 def _shade(roundness: float) -> Array:
-    """Brightness across a cylinder lit from the right, (ACROSS,)."""
+    """Return the brightness across a cylinder lit from the right, (ACROSS,)."""
     return (1 - roundness * 1.6 * (1 - np.sqrt(1 - ((_U - 0.3) / 1.45) ** 2))).astype(np.float32)
 
 
 def wardrobe(rng: np.random.Generator) -> dict[str, Image]:
-    """The tiles of one person, by the names that body parts ask for; the same for left and right."""
+    """Draw the tiles of one person by the names that body parts use; left and right share them."""
     skin_colour, hair_colour = skin(rng), hair(rng)
     top = cloth(rng)
     bottom = top if rng.random() < 0.08 else cloth(rng)
@@ -139,10 +139,10 @@ def wardrobe(rng: np.random.Generator) -> dict[str, Image]:
 
 
 def enlarged(image: Image) -> Image:
-    """A tile for close views, (2 * ALONG, 2 * ACROSS, 3): smooth where the small one would show its pixels."""
+    """Return a tile for close views, (2 * ALONG, 2 * ACROSS, 3), smoothed so that no pixels show."""
     return image if image.shape[0] == 1 else np.asarray(cv2.resize(image, (2 * ACROSS, 2 * ALONG)))
 
 
 def flat(colour: Array) -> Image:
-    """A tile of one colour, (1, 1, 3)."""
+    """Return a tile of one colour, (1, 1, 3)."""
     return clipped(colour, 0, 255).astype(np.uint8)[None, None]

@@ -1,4 +1,4 @@
-"""Painting convex pieces, far to near, into a picture and a buffer that says which piece owns a pixel."""
+"""Painting convex pieces, far to near, into a picture and a buffer of each pixel's owner."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _SHIFT = 4  # fractional bits of the corners given to OpenCV
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a piece is in the picture, and how its texture lies."""
+    """A piece's outline in the picture, and the line of its texture."""
 
     outline: Array  # (M, 1, 2) int32, in sixteenths of a pixel
-    start: tuple[float, float]  # the texture runs from here
-    along: tuple[float, float]  # in this direction, a unit vector
-    reach: tuple[float, float]  # least and largest distance of the outline from the texture's line
+    start: tuple[float, float]  # of the texture's line
+    along: tuple[float, float]  # its direction, a unit vector
+    reach: tuple[float, float]  # smallest and largest distance of the outline from the line
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A convex piece of the picture with its texture; `person` and `part` say whose it is (NOBODY for clutter)."""
+    """A convex piece of the picture with its texture. person, part: its owner (NOBODY for clutter)."""
 
     shape: Shape
     tile: Image
@@ -41,17 +41,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Owners:
-    """Who owns each pixel, 0 for none: `pieces` (H, W) int16, a piece's index + 1; `people` (H, W) uint8, alike."""
+    """The owner of each pixel: the piece's index + 1 in `pieces` (H, W) int16, the person's in `people`; 0 for none."""
 
     pieces: Array
     people: Array
 
 
 def shapes(centres: Array, radii: Array, counts: Sequence[int], starts: Array, ends: Array) -> list[Shape]:
-    """Shapes of P pieces, each the convex hull of some circles, all in pixels.
+    """Return the shapes of P pieces, each the convex hull of circles, in pixels.
 
-    Circles (S, 2) and (S,), the pieces' one after another, `counts` (P) of them; the texture of a piece runs from
-    `starts` to `ends`, both (P, 2).
+    centres, radii: (S, 2) and (S,), of all circles, piece by piece. counts: (P,), circles per piece.
+    starts, ends: (P, 2), of each piece's texture.
     """
     rims = np.rint((centres[:, None] + radii[:, None, None] * _CIRCLE) * (1 << _SHIFT)).astype(np.int32)
     stops: Array = np.cumsum(counts)
@@ -69,10 +69,11 @@ def shapes(centres: Array, radii: Array, counts: Sequence[int], starts: Array, e
 
 
 def paint(image: Image, pieces: Sequence[Piece], light: tuple[float, float]) -> Owners:
-    """Paint `pieces`, sorted far to near, over `image`, and say who owns each pixel.
+    """Paint `pieces`, sorted far to near, over `image`; return the owner of each pixel.
 
-    Outlines first: a texture is then worked out only where its piece is still seen. `light` is the direction, in
-    the picture, that the light comes from.
+    Outlines are painted first, so a texture is computed only where its piece stays visible.
+
+    light: the direction of the light source in the picture.
     """
     owners = Owners(np.zeros(image.shape[:2], np.int16), np.zeros(image.shape[:2], np.uint8))
     for i, piece in enumerate(pieces, 1):
@@ -103,9 +104,9 @@ def _texture(image: Image, owner: Array, i: int, piece: Piece, light: tuple[floa
 
 
 def _tile_matrix(piece: Piece, light: tuple[float, float], left: int, top: int) -> tuple[Array, bool]:
-    """Picture to tile, and whether a tile's pixel covers several of the picture's.
+    """Return the matrix from picture to tile, and whether a tile's pixel covers several of the picture's.
 
-    Across the outline's whole width, with the tile's bright side to the light; along in metres.
+    The tile spans the outline's whole width, its bright side toward the light; its length is in metres.
     """
     (dx, dy), (low, high) = piece.shape.along, piece.shape.reach
     nx, ny = -dy, dx

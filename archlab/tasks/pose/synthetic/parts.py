@@ -14,19 +14,19 @@ Sphere = tuple[Array, float]  # centre and radius, metres
 
 @dataclass(frozen=True)
 class Part:
-    """One convex piece of a body; `axis` says which way its texture runs, `nearer` breaks ties in depth (metres)."""
+    """One convex piece of a body. axis: the direction of its texture. nearer: breaks ties in depth, metres."""
 
     name: str
     tile: str
     spheres: tuple[Sphere, ...]
     axis: tuple[Array, Array]
     nearer: float = 0.0
-    mine: bool = True  # part of the person, not of what the person sits on
+    mine: bool = True  # part of the person, not of the seat
 
 
 @dataclass(frozen=True)
 class Dress:
-    """What a person wears, both sides alike."""
+    """A person's clothes, equal on both sides."""
 
     sleeves: float  # share of the arm that is covered, 0 to 2 (elbow at 1, wrist at 2)
     legs: float  # likewise of the leg
@@ -53,7 +53,7 @@ def draw_dress(rng: np.random.Generator) -> Dress:
 
 
 def surface(build: Build, dress: Dress, points: Joints, head_frame: Array) -> list[Part]:
-    """All the parts of a clothed body."""
+    """Return all parts of a clothed body."""
     parts = _trunk(build, dress, points)
     for side, sign in SIDES:
         parts += _arm(build, dress, points, side) + _leg(build, dress, points, side)
@@ -90,7 +90,7 @@ def _trunk(build: Build, dress: Dress, p: Joints) -> list[Part]:
 
 
 def seat(rng: np.random.Generator, build: Build) -> list[Part]:
-    """A stool's or chair's block under the hips and, half the time, a back; upright in the body frame."""
+    """Draw a stool's or chair's block under the hips and, with probability 1/2, a back; upright in the body frame."""
     wide, top, leg = rng.uniform((0.16, -0.19, 0.2), (0.3, -0.15, 0.5)).tolist()
     down = (np.array((0.0, 1.0, 0.0)), np.zeros(3))
     block = [np.array((x, y, z)) for x in (-wide, wide) for y in (top, top - leg) for z in (-0.2, 0.18)]
@@ -105,7 +105,7 @@ def seat(rng: np.random.Generator, build: Build) -> list[Part]:
 def _limb(
     name: str, points: tuple[Array, ...], radii: tuple[float, ...], covered: float, cloth: str, nearer: float
 ) -> list[Part]:
-    """Two capsules, and one more for a sleeve that ends on the way; `name` is like left_%s_arm."""
+    """Return two capsules, and a third if a sleeve ends between joints. name: a pattern like left_%s_arm."""
     parts = []
     for i, part in enumerate(("upper", "lower")):
         a, b, ra, rb = points[i], points[i + 1], radii[i], radii[i + 1]
@@ -182,7 +182,7 @@ def _head(build: Build, dress: Dress, p: Joints, frame: Array) -> list[Part]:
 
 
 def _face_half(build: Build, p: Joints, frame: Array, side: str, sign: float) -> list[Part]:
-    """Eye, brow and ear of one side."""
+    """Return eye, brow and ear of one side."""
     h = build.head
     eye, ear, out = p[f"{side}_eye"], p[f"{side}_ear"], frame @ (sign, 0.0, 0.0)
     brow = eye + h * (frame @ (0, 0.024, 0.003))

@@ -1,4 +1,4 @@
-"""A person in the picture: body, dress and tiles projected by weak perspective into pieces and joints."""
+"""A person in the picture: body, clothes and tiles, projected by weak perspective into pieces and joints."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from archlab.tasks.pose.synthetic.paint import NOBODY, Piece, shapes
 
 @dataclass(frozen=True)
 class Figure:
-    """A body before it is put at a place: metres in camera axes (x right, y down, z away), the hips' centre at 0."""
+    """A body before placement: metres in camera axes (x right, y down, z away), the hips' centre at 0."""
 
     joints: Array  # (17, 3)
     surface: tuple[parts.Part, ...]
-    centres: Array  # (S, 3) of the spheres of all parts, one part after another
+    centres: Array  # (S, 3), of the spheres of all parts, part by part
     radii: Array  # (S,)
-    ends: Array  # (P, 2, 3) where a part's texture starts and ends
+    ends: Array  # (P, 2, 3), start and end of each part's texture
     stature: float
 
     @property
@@ -31,7 +31,7 @@ class Figure:
 
     @property
     def bottom(self) -> float:
-        """The lowest point: the ground."""
+        """The y of the lowest point, which stands on the ground."""
         return float((self.centres[:, 1] + self.radii).max())
 
 
@@ -47,9 +47,9 @@ class Person:
     tiles: Mapping[str, Image]
 
 
-LEAST_RADIUS = 0.5  # pixels; smaller parts (eyes of people far away) are not drawn
-CLOSE = 120.0  # pixels a metre, from which the small tiles would show their pixels
-_TO_CAMERA = np.diag((1.0, -1.0, -1.0))  # a person who faces the camera: left is right in the picture, forward is near
+LEAST_RADIUS = 0.5  # pixels; smaller parts (eyes of distant people) are not drawn
+CLOSE = 120.0  # pixels per metre above which small tiles would show their pixels
+_TO_CAMERA = np.diag((1.0, -1.0, -1.0))  # facing the camera: the person's left is right in the picture, forward is near
 
 
 def draw_figure(rng: np.random.Generator, level: Level) -> Figure:
@@ -80,7 +80,7 @@ def _family(rng: np.random.Generator, level: Level) -> str:
 
 
 def _view(rng: np.random.Generator, level: Level) -> Array:
-    """Yaw, then the camera's small pitch, then roll in the picture."""
+    """Draw a rotation (3, 3): yaw, then the camera's small pitch, then roll in the picture."""
     yaw = rng.uniform(-180, 180) if rng.random() < level.any_yaw else rng.uniform(-level.facing, level.facing)
     roll = rng.uniform(-180, 180) if rng.random() < level.any_roll else rng.normal(0, level.roll_sigma)
     pitch = np.clip(rng.normal(6, 7), -10, 30)
@@ -90,7 +90,7 @@ def _view(rng: np.random.Generator, level: Level) -> Array:
 def place(
     rng: np.random.Generator, figure: Figure, index: int, at: tuple[float, float], pixels_per_metre: float, depth: float
 ) -> Person:
-    """Weak perspective: the hips' centre at `at` (pixels), everything scaled alike; its colours are drawn here."""
+    """Place a figure by weak perspective, the hips' centre at `at` (pixels), and draw its colours."""
     tiles = look.wardrobe(rng)
     if not all(part.mine for part in figure.surface):
         tiles["seat"] = look.tile(rng, look.cloth(rng), roundness=0.1)

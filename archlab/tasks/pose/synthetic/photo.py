@@ -1,4 +1,4 @@
-"""What a camera adds: uneven light, a colour cast, gamma, blur and noise (JPEG comes with the file)."""
+"""Camera effects: uneven light, a colour cast, gamma, blur and noise (JPEG is added on writing)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEVELS = np.arange(256, dtype=np.float32) / 255
 
 
 def expose(rng: np.random.Generator, level: Level, image: Image) -> Image:
-    """A photograph of the painted picture, (H, W, 3) uint8."""
+    """Return a photograph of the painted picture, (H, W, 3) uint8."""
     height, width = image.shape[:2]
     sigma = rng.uniform(*level.blur_sigma)
     side = 3 if sigma < 0.8 else 5 if sigma < 1.3 else 7
@@ -23,7 +23,7 @@ def expose(rng: np.random.Generator, level: Level, image: Image) -> Image:
     field = 1 + rng.uniform(0.03, 0.28) * rng.standard_normal((3, 4, 1))
     cast = rng.normal(1, 0.05, 3) * rng.uniform(0.7, 1.15)
     lit = np.clip(field * cast * 128, 35, 255).astype(np.uint8)
-    # Cubic up to a small size and linear from there: four times faster, and as smooth.
+    # Cubic to a small size, then linear: four times as fast, and as smooth.
     smooth = cv2.resize(lit, (32, 24), interpolation=cv2.INTER_CUBIC)
     image = cv2.multiply(image, cv2.resize(smooth, (width, height)), scale=1 / 128)
     curve = np.clip(255 * _LEVELS ** np.exp(rng.normal(0, 0.2)), 0, 255).astype(np.uint8)
@@ -36,6 +36,6 @@ def expose(rng: np.random.Generator, level: Level, image: Image) -> Image:
 
 @lru_cache(maxsize=1)
 def _grain() -> Image:
-    """Noise drawn once, a sheet larger than any picture: each takes a piece of it at a place of its own."""
+    """Return a sheet of noise, drawn once and larger than any picture; each picture uses a random part of it."""
     sheet = np.random.default_rng(0).normal(128, GRAIN_SIGMA, (720, 960, 3))
     return np.clip(np.rint(sheet), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""One picture: a background, clutter and people at their depths, painted, labelled and photographed."""
+"""One picture: background, clutter and people, painted by depth, labelled and photographed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archlab.tasks.pose.synthetic.levels import Level
 from archlab.tasks.pose.synthetic.paint import paint
 
 MOST_PEOPLE = 12
-FOCAL = 560.0  # pixels; turns a scale in pixels a metre into a distance
+FOCAL = 560.0  # pixels; converts a scale in pixels per metre into a distance
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def draw_scene(rng: np.random.Generator, level: Level) -> Scene:
 
 
 def _people(rng: np.random.Generator, level: Level) -> list[person.Person]:
-    """One person, or a Poisson number who stand on a ground plane under a level camera, before a horizon."""
+    """Draw one person, or a Poisson number of people on a ground plane, seen by a level camera."""
     if level.centred:
         return [_centred(rng, level)]
     horizon, camera = level.height * rng.uniform(0.15, 0.5), rng.uniform(1.2, 2.0)  # pixels, metres above the ground
@@ -56,9 +56,9 @@ def _people(rng: np.random.Generator, level: Level) -> list[person.Person]:
 def _spot(
     rng: np.random.Generator, level: Level, figure: person.Figure, taken: list[tuple[float, float]]
 ) -> tuple[float, float]:
-    """Pixels a metre, and x: anywhere, of any of the level's heights, or close to somebody and a little nearer.
+    """Draw pixels per metre and x: anywhere, at any of the level's heights, or close to somebody and slightly nearer.
 
-    The height is the figure's own in the picture, whatever its pose, less what it reaches above its head.
+    The height is that of the figure in its pose, without what it reaches above its head.
     """
     extent = float(np.clip(figure.bottom - figure.top, 0.5 * figure.stature, 0.95 * figure.stature))
     if taken and rng.random() < level.clustered:
@@ -72,7 +72,7 @@ def _spot(
 
 
 def _centred(rng: np.random.Generator, level: Level) -> person.Person:
-    """One person who fills the picture: the middle of the joints near the middle of the picture."""
+    """Draw one person who fills the picture: the centre of the joints near the centre of the picture."""
     figure = person.draw_figure(rng, level)
     spread = figure.joints[:, :2].max(0) - figure.joints[:, :2].min(0) + (0.2, 0.28)
     room = np.array((level.width, level.height)) * 0.97

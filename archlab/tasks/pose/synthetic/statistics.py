@@ -1,4 +1,4 @@
-"""What a COCO keypoint data set looks like in figures: the same function for real and synthetic people."""
+"""Statistics of a COCO keypoint data set, for real and synthetic people alike."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Box = tuple[float, float, float, float]
 
 
 def statistics(annotations: Mapping[str, Any]) -> dict[str, float]:
-    """Shares over the labelled people (those with a keypoint) of a COCO annotation file's content.
+    """Return shares over the labelled people (those with a keypoint) of a COCO annotation file's content.
 
-    `visibility_0/1/2` over all joints; `small`, `medium`, `large` by area at 32^2 and 96^2; `covered`: more than
-    30 % of the box lies in one other box of the file; `border`: the box comes within 2 pixels of the image's edge;
-    `upright`: the line from hips to shoulders is steeper than 45 degrees; `left_right`: the left shoulder has the
-    larger x. The last two over the people whose four, or two, joints are labelled.
+    visibility_0, _1, _2: over all joints. small, medium, large: by area, at 32^2 and 96^2.
+    covered: more than 30 % of the box lies in one other box. border: the box is within 2 pixels of the image's edge.
+    upright: the line from hips to shoulders is steeper than 45 degrees. left_right: the left shoulder has the larger x.
+    The last two are over the people whose four, or two, joints are labelled.
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in annotations["images"]}
     by_image = defaultdict(list)
@@ -55,7 +55,7 @@ def _row(annotation: dict[str, Any], covered: float, size: tuple[int, int]) -> d
 
 
 def _cover(box: Box, other: Box) -> float:
-    """Share of `box` that lies in `other`."""
+    """Return the share of `box` inside `other`."""
     x, y, w, h = box
     u, v, s, t = other
     wide, high = min(x + w, u + s) - max(x, u), min(y + h, v + t) - max(y, v)

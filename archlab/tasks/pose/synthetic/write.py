@@ -1,4 +1,4 @@
-"""Writing a synthetic data set: pictures drawn by many processes, one COCO layout whatever their number."""
+"""Writing a synthetic data set in COCO's layout by parallel processes; the result does not depend on their number."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from archlab.tasks.pose.synthetic.labels import Label
 from archlab.tasks.pose.synthetic.levels import LEVELS, LevelName
 from archlab.tasks.pose.synthetic.scene import draw_scene
 
-VERSION = 1  # of the generator: raised whenever the same request gives other pictures
+VERSION = 1  # of the generator: incremented when the same request gives different pictures
 REQUEST = "synthetic.json"
 DETECTIONS = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
-_FIRST_ID = {"val2017": 1, "train2017": 10_000_001}  # the two never meet, and an annotation's id fits 32 bits
+_FIRST_ID = {"val2017": 1, "train2017": 10_000_001}  # disjoint ranges; an annotation's id fits 32 bits
 _CHUNK = 16
 _ALONE = 48  # pictures below which starting processes costs more than it saves
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A run of pictures of one split."""
+    """Consecutive pictures of one split."""
 
     folder: Path
     level: LevelName
@@ -52,13 +52,14 @@ class _Job:
 def generate(out: Path, *, level: LevelName, train: int, val: int, seed: int, processes: int | None = None) -> Path:
     """Write `train` + `val` synthetic pictures and their annotations to `out`, and return `out`.
 
-    A picture is a function of (seed, split, index in the split) alone. A folder that already holds the same request
-    is used as it is. Built beside `out` and renamed when whole, so a kill leaves no half-written set.
-    `processes`: as many as there are cores where None; a program that wants several needs the usual
-    `if __name__ == "__main__":`, since they are fresh ones and not forked. What a killed generation of `out` left
-    beside it is removed first.
-    Errors: InputError for an unknown level, counts out of range, a folder that holds anything else, and a place
-    where none can be made.
+    A picture depends only on (seed, split, index in the split). A folder that already holds the same request is
+    returned unchanged. The set is written to a temporary folder and renamed, so a kill leaves no partial set; temporary
+    folders of killed processes are removed first.
+
+    processes: None for one per core. They are spawned, not forked, so a script that uses several needs
+    `if __name__ == "__main__":`.
+    Raises InputError for an unknown level, counts out of range, a folder with other content, and a place where no
+    folder can be made.
     """
     _check(level, train, val, seed)
     request = {"level": level, "train": train, "val": val, "seed": seed, "version": VERSION}
@@ -80,7 +81,7 @@ def generate(out: Path, *, level: LevelName, train: int, val: int, seed: int, pr
 
 
 def _beside(out: Path) -> Path:
-    """A new hidden folder next to `out`, whose name says which process fills it."""
+    """Make a hidden folder next to `out`, named by machine and process."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=out.parent, prefix=f"{_own(out)}{os.getpid()}."))
@@ -89,13 +90,13 @@ def _beside(out: Path) -> Path:
 
 
 def _own(out: Path) -> str:
-    """How the names of the hidden folders begin that this machine's processes fill for `out`."""
+    """Return the prefix of the names of this machine's hidden folders for `out`."""
     return f".{out.name}.{socket.gethostname()}."
 
 
 def _remove_abandoned(out: Path) -> None:
-    """Remove the hidden folders of `out` whose process is gone; one of another machine cannot be asked and stays."""
-    if os.name != "posix":  # elsewhere asking whether a process lives may end it
+    """Remove this machine's hidden folders of `out` whose process has ended."""
+    if os.name != "posix":  # elsewhere os.kill(process, 0) may end the process
         return
     prefix = _own(out)
     for folder in out.parent.glob(f"{glob.escape(prefix)}*"):
@@ -109,7 +110,7 @@ def _lives(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # another user's process
         return True
     return True
 
@@ -122,26 +123,26 @@ def _check(level: str, train: int, val: int, seed: int) -> None:
         if not 0 <= count < 10_000_000:
             problems.append(Problem(f"must be a number of images from 0 to 9999999, not {count}", field=field))
     if seed < 0:
-        problems.append(Problem(f"must not be negative, and is {seed}", field="seed"))
+        problems.append(Problem(f"must be at least 0, not {seed}", field="seed"))
     if problems:
         raise InputError(problems)
 
 
 def _holds(out: Path, request: dict[str, Any]) -> bool:
-    """Whether `out` holds this request's data set; an InputError if it holds something else."""
+    """Return whether `out` holds this request's data set. Raises InputError if it holds anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
         found = json.loads((out / REQUEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise InputError(Problem(f"is there and is no synthetic data set ({REQUEST} is missing or broken); "
-                                 "choose another folder, nothing was changed", file=str(out))) from None  # fmt: skip
+        raise InputError(Problem(f"exists and is not a synthetic data set ({REQUEST} is missing or broken); "
+                                 "choose another folder; nothing was changed", file=str(out))) from None  # fmt: skip
     if found != request:
         if isinstance(found, dict) and found | {"version": VERSION} == request:
-            older = f"was made by version {found.get('version')} of the generator and this is {VERSION}"
+            older = f"was generated by version {found.get('version')}; the generator now has version {VERSION}"
             raise InputError(Problem(f"{older}; delete it or choose another folder", file=str(out)))
-        raise InputError(Problem(f"holds another synthetic data set, {found}, and not {request}; "
-                                 "choose another folder, nothing was changed", file=str(out)))  # fmt: skip
+        raise InputError(Problem(f"holds another synthetic data set, {found}, not {request}; "
+                                 "choose another folder; nothing was changed", file=str(out)))  # fmt: skip
     return True
 
 
@@ -173,7 +174,7 @@ def _write_compact(path: Path, value: Any) -> None:
 
 @contextmanager
 def _mapped(jobs: list[_Job], processes: int | None) -> Iterator[Iterator[tuple[list[Any], ...]]]:
-    """The jobs' results in order, worked out here or by fresh processes (never forked: torch may have threads)."""
+    """Yield the jobs' results in order, computed here or by spawned processes (not forked: torch may have threads)."""
     wanted = processes if processes is not None else _cores()
     pictures = sum(job.count for job in jobs)
     if wanted <= 1 or (processes is None and pictures < _ALONE):
@@ -186,7 +187,7 @@ def _mapped(jobs: list[_Job], processes: int | None) -> Iterator[Iterator[tuple[
 
 
 def _begin_worker() -> None:
-    """One thread for OpenCV, and no drawing on for a parent that was killed: a pool's processes would wait for ever."""
+    """Use one OpenCV thread, and exit when the parent is killed: a pool's processes would wait forever."""
     cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
     assert parent

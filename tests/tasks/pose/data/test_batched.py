@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from helpers.coco_folder import SIDES, document, write
+from helpers.refused import refused
 from torch.utils.data import default_collate
 
-from archlab.core.errors import InputError
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.crops import MEAN, STD, Placement, affine, augment, sample_generator
@@ -178,7 +178,7 @@ def test_one_image_is_decoded_once_for_all_of_its_people(people):
 
 def test_an_image_that_is_missing_is_named(people):
     people.image_files[int(people.image_index[3])].unlink()
-    with pytest.raises(InputError, match=people.image_files[int(people.image_index[3])].name):
+    with refused(file=people.image_files[int(people.image_index[3])]):
         pipeline_of(people, SIZE).batch([3])
 
 

@@ -55,7 +55,7 @@ def test_a_data_set_of_ones_own_is_written_read_and_trained_on(folder, capsys):
     [
         (["counte", "source.txt", "--out", "new"], "no data set is called 'counte' (did you mean 'counted'?)"),
         (["counted", "nothing.txt", "--out", "new"], "nothing.txt: SOURCE: no such file or folder"),
-        (["counted", "source.txt", "--out", "."], "is there already"),
+        (["counted", "source.txt", "--out", "."], ".: --out: "),
         (["half", "source.txt", "--out", "new"], "person_keypoints_val2017.json"),
     ],
 )

@@ -86,15 +86,16 @@ def test_all_problems_of_the_file_are_told_at_once(root: Path, tmp_path: Path) -
     text = "sigmas: {snuot: 0.03, tail: -1}\nflip_pairs: [[wing_a, wing_b], [wing_a, foot], [tail]]\nuper_body: []\nskeleton: [[snout, beak]]\n"
     with pytest.raises(InputError) as caught:
         load_with(root, tmp_path, text)
-    told = str(caught.value)
+    told = {(problem.line, problem.column, problem.field): problem.message for problem in caught.value.problems}
     assert {(problem.line, problem.field.split(".")[0]) for problem in caught.value.problems} == {
         (1, "sigmas"), (2, "flip_pairs"), (3, "uper_body"), (4, "skeleton"),
     }  # fmt: skip
-    for said in (
-        "no keypoint 'snuot' (did you mean 'snout'?)", "needs one: snout, wing_a, wing_b, foot have none",
-        "'wing_a' stands in the pairs twice", "did you mean 'upper_body'?", "sigmas.tail: must be above 0", "flip_pairs.2: expected a list of 2", "no keypoint 'beak'",
-    ):  # fmt: skip
-        assert said in told, told
+    for place, values in {
+        (1, 1, "sigmas"): ["snout, wing_a, wing_b, foot"], (1, 10, "sigmas"): ["'snuot'", "'snout'"],
+        (1, 29, "sigmas.tail"): ["0", "-1"], (2, 33, "flip_pairs"): ["'wing_a'"], (2, 48, "flip_pairs.2"): ["2"],
+        (3, 1, "uper_body"): ["'upper_body'"], (4, 20, "skeleton"): ["'beak'"],
+    }.items():  # fmt: skip
+        assert all(value in told[place] for value in values), (place, told)
 
 
 def test_the_file_is_a_part_of_what_a_data_set_is(root: Path) -> None:

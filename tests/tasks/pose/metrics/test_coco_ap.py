@@ -287,7 +287,7 @@ def test_every_wrong_result_is_named():
         (spoilt(results, 1, score=float("nan")), r"results\[1\]: `score` must be a finite number, not nan"),
         (spoilt(results, 1, score="0.5"), r"results\[1\]: `score` must be a finite number, not '0.5'"),
         (spoilt(results, 0, image_id=1.5), r"results\[0\]: `image_id` must be a whole number, not 1.5"),
-        (spoilt(results, 0, image_id=-5), r"the results name 1 images that the annotations lack: \[-5\]"),
+        (spoilt(results, 0, image_id=-5), r"1 images .*\[-5\]"),
         (
             spoilt(results, 2, keypoints=points[:-1]),
             r"results\[2\]: `keypoints` must be 51 finite numbers, not 50 values",
@@ -320,7 +320,7 @@ def test_every_wrong_annotation_is_named():
             document | {"annotations": spoilt(people, 1, id="x")},
             r"annotations\[1\]: `id` must be a finite number, not 'x'",
         ),
-        (document | {"annotations": [people[0], people[0]]}, "1 ids are given more than once"),
+        (document | {"annotations": [people[0], people[0]]}, rf"annotations: 1 ids .*\[{people[0]['id']}\]"),
         (
             document | {"annotations": spoilt(people, 0, bbox=[1, 2])},
             r"annotations\[0\]: `bbox` must be 4 finite numbers",
