@@ -39,7 +39,7 @@ import archlab
 from archlab.core.files import write_json
 from archlab.network.module import build
 from archlab.tasks.loading import load_batches
-from archlab.tasks.pose.data.batched import REGION_PIXELS, BatchedPipeline
+from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import People, load_people
 from archlab.tasks.pose.data.crops import Augmentation
 from archlab.tasks.pose.data.dataset import PoseDataset
@@ -50,6 +50,7 @@ SIZE = (256, 192)
 PERSON_BYTES = 2 * 10**6
 """Of the budget: more than is kept of anybody"""
 WHOLE = 10**7
+BOUND = 320 * 256
 """Pixels: more than an image has"""
 
 Batch = dict[str, torch.Tensor]
@@ -105,7 +106,7 @@ def ways(people: People, device: torch.device, workers: int) -> list[Way]:
         Way("batched, first epoch", ours(everybody), warm=False, fed=False),
         Way("batched, nothing kept", ours(0), warm=False),
         Way("batched, later epochs, whole", ours(everybody), warm=True, aim=1.5 if device.type == "cpu" else None),
-        Way("batched, later epochs, bounded", ours(everybody, REGION_PIXELS), warm=True),
+        Way("batched, later epochs, bounded", ours(everybody, BOUND), warm=True),
         Way("batched, later epochs, whole, torch crops", ours(everybody, warp="torch"), warm=True),
     ]
 
@@ -140,7 +141,7 @@ def kept_kilobytes(people: People) -> dict[str, float]:
     """What the store holds of one person in the mean."""
     figures = {}
     budget = PERSON_BYTES * len(people)
-    for name, pixels in (("whole", WHOLE), ("bounded", REGION_PIXELS)):
+    for name, pixels in (("whole", WHOLE), ("bounded", BOUND)):
         samples = PoseDataset(people, SIZE, augmentation=Augmentation())
         pipeline = BatchedPipeline(samples, budget_bytes=budget, region_pixels=pixels)
         pipeline.store.preload()

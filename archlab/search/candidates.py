@@ -141,7 +141,8 @@ def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
     trained = (*result.references, *result.candidates)
     outputs = spec_of(trained[0], plugin).outputs if trained else None
     spec = archlab.load(name, input=(3, *result.rungs[-1].input), outputs=outputs, plugin=plugin)
-    total, key = archlab.cost(spec).total, archlab.spec_hash(spec)
+    graph = archlab.assemble(spec)
+    total, key = archlab.cost(graph).total, graph.hash
     cost = {metric: value(total) for metric, value in METRICS.items()}
     return Side(spec.name, spec, cost, next((each for each in trained if each.hash == key), None))
 

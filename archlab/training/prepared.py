@@ -14,6 +14,7 @@ from archlab.core.device import device_name
 from archlab.core.distributed import World
 from archlab.core.errors import InputError, Problem
 from archlab.network.checkpoint import weights_digest
+from archlab.network.graph import Graph
 from archlab.network.spec import Spec
 from archlab.tasks.base import Context, Samples
 from archlab.tasks.metrics import Scores
@@ -28,6 +29,7 @@ class Prepared:
     """The inputs of a run in this process, checked and read."""
 
     spec: Spec
+    graph: Graph
     recipe: Recipe
     samples: Samples
     validation: Any
@@ -54,20 +56,27 @@ class Prepared:
 
 
 def prepare(
-    spec: Spec, recipe: Recipe, root: Path, seed: int, folder: Path, context: Context[Any], options: RunOptions
+    spec: Spec,
+    graph: Graph,
+    recipe: Recipe,
+    root: Path,
+    seed: int,
+    folder: Path,
+    context: Context[Any],
+    options: RunOptions,
 ) -> Prepared:
     """Read the data. Raises InputError if spec, recipe and data do not fit together."""
     samples = recipe.task.training(root, context, seed=seed, folder=folder)
     check_fit(spec, recipe, root)
     validation = recipe.task.validation(root, context)
     record = replace(
-        _described(spec, recipe, seed, options),
+        _described(spec, graph, recipe, seed, options),
         fingerprint=folder.name,
         data=_data_of(recipe, root, len(samples), len(validation)),
         device=device_name(context.device),
         processes=context.world.size,
     )
-    return Prepared(spec, recipe, samples, validation, context, record, folder, options)
+    return Prepared(spec, graph, recipe, samples, validation, context, record, folder, options)
 
 
 def check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
@@ -97,15 +106,15 @@ def _data_of(recipe: Recipe, root: Path, train: int, val: int) -> dict[str, Any]
     }
 
 
-def _described(spec: Spec, recipe: Recipe, seed: int, options: RunOptions) -> Record:
+def _described(spec: Spec, graph: Graph, recipe: Recipe, seed: int, options: RunOptions) -> Record:
     """Return the record of a run before the data is read; the fields that follow from the data are empty."""
-    cost = archlab.cost(spec)
+    cost = archlab.cost(graph)
     weights = options.weights
     return Record(
         fingerprint="",
         state="running",
         spec=spec.name,
-        spec_hash=archlab.spec_hash(spec),
+        spec_hash=graph.hash,
         recipe_hash=recipe_hash(recipe),
         fields=dict(options.fields),
         recipe=recipe.name,

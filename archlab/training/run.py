@@ -20,6 +20,7 @@ from archlab.core.figures import save_figure
 from archlab.core.files import write_text
 from archlab.core.signals import Stopped, StopRequest
 from archlab.network.checkpoint import load_for_finetuning, weights_digest
+from archlab.network.graph import Graph
 from archlab.network.spec import Spec
 from archlab.tasks.damaged_images import SKIPPED, skipped_images
 from archlab.tasks.metrics import Scores
@@ -49,6 +50,7 @@ def train(
     options = options or RunOptions()
     recipe = load_recipe(recipe, plugin=options.plugin)
     spec = in_recipe(spec_for(spec, recipe, data, plugin=options.plugin, fields=options.fields), recipe)
+    graph = archlab.assemble(spec)
     if options.tensorboard:
         summary_writer()
     where = pick_device(options.device)
@@ -59,13 +61,13 @@ def train(
         with world.first_alone():
             root = ensure_data(recipe, data)
         seed = recipe.seed if options.seed is None else options.seed
-        folder = run_folder(spec, recipe, root, seed=seed, out=options.out, weights=options.weights)
+        folder = run_folder(graph, recipe, root, seed=seed, out=options.out, weights=options.weights)
         with locked(folder) if world.first else nullcontext():
             if world.first and not options.resume:
                 forget(folder)
             if not any(world.gather(world.first and is_done(folder))):
                 context = context_of(recipe, world.device(where), world)
-                _run(prepare(spec, recipe, root, seed, folder, context, options), stop)
+                _run(prepare(spec, graph, recipe, root, seed, folder, context, options), stop)
     return Run(folder, options.plugin)
 
 
@@ -87,11 +89,17 @@ def spec_for(
 
 
 def run_folder(
-    spec: Spec, recipe: Recipe, root: Path, *, seed: int, out: Path = Path("runs"), weights: Path | None = None
+    network: Spec | Graph,
+    recipe: Recipe,
+    root: Path,
+    *,
+    seed: int,
+    out: Path = Path("runs"),
+    weights: Path | None = None,
 ) -> Path:
     """Return the run's folder, which need not exist; the data set `root` must exist."""
     return out / fingerprint(
-        spec_hash=archlab.spec_hash(spec),
+        spec_hash=archlab.spec_hash(network),
         recipe_hash=recipe_hash(recipe),
         data=data_fingerprint(recipe, root),
         seed=seed,
@@ -172,7 +180,7 @@ def _initialised(run: Prepared) -> nn.Module:
     """Return the network on its device with its initial weights."""
     seed, world = run.record.seed, run.world
     torch.manual_seed(seed)
-    network: nn.Module = archlab.build(run.spec)
+    network: nn.Module = archlab.build(run.graph)
     if run.options.weights:
         note = load_for_finetuning(network, run.options.weights)
         if world.first:

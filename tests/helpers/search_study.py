@@ -171,7 +171,7 @@ def number_of(worker: str) -> int:
 def workers(study: optuna.Study) -> dict[str, str]:
     """The hash of the candidate that each worker is trying, by the worker's name."""
     running = [trial.user_attrs for trial in study.get_trials(deepcopy=False) if trial.state.name == "RUNNING"]
-    return {each["worker"]: each["candidate"]["hash"] for each in running if "candidate" in each}
+    return {each["worker"]: each["candidate"]["hash"] for each in running if {"candidate", "worker"} <= set(each)}
 
 
 def training(tiny: Tiny, study: optuna.Study) -> list[str]:

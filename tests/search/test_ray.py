@@ -94,7 +94,8 @@ def test_a_file_as_storage_is_refused_by_a_cluster_of_two_machines(
     process = start(command, around)
     told, errors = process.communicate(timeout=300)
     assert "told: " in told, errors
-    assert "--storage: 2 machines of a cluster cannot share a file: name a PostgreSQL database" in told
+    assert "--storage: " in told
+    assert "2 machines" in told
 
 
 def test_without_ray_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
