@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import sys
@@ -103,3 +104,17 @@ def test_the_first_page_is_short_and_leads_to_every_other():
     text = DOCUMENTS[0].read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150
     assert all(f"docs/{path.name}" in text for path in DOCUMENTS[1:])
+
+
+def test_the_first_page_shows_the_figures_of_the_committed_reports():
+    with (REPOSITORY / "reports" / "table6.csv").open(encoding="utf-8") as file:
+        known = {row["model"]: row for row in csv.DictReader(file)}
+    text = DOCUMENTS[0].read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if " | " in line]
+    shown = {row[0]: row[1:] for row in rows if row[0] in known}
+    assert set(shown) == set(known)
+    for name, cells in shown.items():
+        row = known[name]
+        figures = [row["coco_paper_mflops"], row["published_coco_mflops"], row["published_ap"],
+                   row["ground_truth_boxes_pck"], row["ground_truth_boxes_mean_oks"]]  # fmt: skip
+        assert cells == [f"{int(row['coco_params']):,}", *(f"{float(each):.1f}" for each in figures)]
