@@ -36,7 +36,7 @@ class RunRow:
 def list_runs(root: Path, *, plugin: Iterable[str] = ()) -> list[RunRow]:
     """Return a row for each run in the folder `root`, oldest first. Raises InputError if the folder does not exist.
 
-    A run whose record says `running`, but that no living process holds, was killed: its state is `stopped`.
+    A run with the state `running` in its record that no living process holds was killed: its state is `stopped`.
     """
     if not root.is_dir():
         raise InputError(Problem("no such folder of runs", file=str(root)))

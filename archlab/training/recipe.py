@@ -202,9 +202,9 @@ def _with_base(item: Item, path: Path) -> Item:
     named = item.entries.get("extends") if isinstance(item.value, dict) else None
     if named is None:
         return item
-    beside = path.parent / f"{named.value}.yaml"
+    sibling = path.parent / f"{named.value}.yaml"
     try:
-        found = beside if beside.is_file() and beside != path else _find(str(named.value))
+        found = sibling if sibling.is_file() and sibling != path else _find(str(named.value))
     except InputError as error:
         raise InputError(named.problem(problem.message, "extends") for problem in error.problems) from None
     base = yamlio.read(found)

@@ -36,7 +36,7 @@ from archlab.tasks.pose.predict import Kept, Keypoints, predict
 
 VAL = "val2017"
 FAR = -1e6
-"""The coordinate, in pixels, of the keypoints of a person whom no detection overlaps: all of them count as missed."""
+"""The coordinate, in pixels, of the keypoints of people without an overlapping detection: they all count as missed."""
 
 
 @dataclass(frozen=True)

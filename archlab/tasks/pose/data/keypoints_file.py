@@ -39,17 +39,17 @@ def completed(layout: KeypointLayout, path: Path) -> KeypointLayout:
     if not path.is_file():
         return layout
     item = read(path)
-    said, problems = convert(item, KeypointsFile)
+    found, problems = convert(item, KeypointsFile)
     problems += _wrong_names(item, layout.names)
     if problems:
         raise InputError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-    assert isinstance(said, KeypointsFile)
+    assert isinstance(found, KeypointsFile)
     at = {name: k for k, name in enumerate(layout.names)}
     changes: dict[str, Any] = {
-        "sigmas": None if not said.sigmas else tuple(said.sigmas[name] for name in layout.names),
-        "flip_pairs": None if said.flip_pairs is None else tuple((at[a], at[b]) for a, b in said.flip_pairs),
-        "upper_body": None if said.upper_body is None else tuple(sorted(at[name] for name in set(said.upper_body))),
-        "skeleton": None if said.skeleton is None else tuple((at[a], at[b]) for a, b in said.skeleton),
+        "sigmas": None if not found.sigmas else tuple(found.sigmas[name] for name in layout.names),
+        "flip_pairs": None if found.flip_pairs is None else tuple((at[a], at[b]) for a, b in found.flip_pairs),
+        "upper_body": None if found.upper_body is None else tuple(sorted(at[name] for name in set(found.upper_body))),
+        "skeleton": None if found.skeleton is None else tuple((at[a], at[b]) for a, b in found.skeleton),
     }
     return replace(layout, **{name: value for name, value in changes.items() if value is not None})
 
