@@ -281,6 +281,7 @@ def test_a_sampler_learns_from_a_study_of_which_all_trials_were_stopped(space: S
     assert proposals(study)[6:] != proposals(other)[6:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_scores_are_used_so_that_later_proposals_are_better_than_chance(tmp_path: Path, name: str) -> None:
     """The median distance to a target, over parameters that do not interact, of the last 20 of 60 proposals."""

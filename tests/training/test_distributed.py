@@ -156,6 +156,7 @@ def ended(folder: Path, root: Path, number: int, at: int) -> str:
     return errors
 
 
+@pytest.mark.slow
 def test_two_processes_asked_to_end_and_later_killed_go_on_to_the_bits_of_two_that_were_not_disturbed(
     root: Path, together: Path, tmp_path: Path
 ) -> None:
