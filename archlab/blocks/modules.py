@@ -40,7 +40,7 @@ def module_block(factory: Any) -> Callable[..., Any]:
 def output_shapes(factory: Callable[..., Any], arguments: Arguments, in_shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
     """Return the shapes that a module makes, by running it once, without memory for its weights where it allows that.
 
-    Raises WiringError if the module fails.
+    Raises WiringError if the module fails or returns anything but tensors.
     """
     import torch
 
@@ -55,5 +55,9 @@ def output_shapes(factory: Callable[..., Any], arguments: Arguments, in_shapes: 
                 raise WiringError(
                     f"{factory.__name__} fails on {', '.join(map(shown, in_shapes))}: {type(error).__name__}: {error}"
                 ) from error
-    tensors = (made,) if isinstance(made, torch.Tensor) else tuple(made)
+    tensors = made if isinstance(made, tuple | list) else (made,)
+    wrong = [type(each).__name__ for each in tensors if not isinstance(each, torch.Tensor)]
+    if wrong or not tensors:
+        found = f"{type(made).__name__}{f' with {wrong[0]}' if made is tensors and wrong else ''}"
+        raise WiringError(f"{factory.__name__} returns {found}; expected a tensor or a tuple of tensors")
     return tuple(tuple(t.shape[1:]) for t in tensors)

@@ -85,12 +85,14 @@ def sample(o: argparse.Namespace) -> None:
     from archlab.core.progress import progress
     from archlab.search.space import sample as sampling
     from archlab.search.space.gate import Gate
+    from archlab.search.space.uncounted import warn_uncounted
 
     shape = (3, *o.input) if o.input else None
     space = sampling.space_of(o.space, input=shape, outputs=o.outputs, plugin=tuple(o.plugin))
     lines = None if sys.stdout.isatty() else sys.stdout  # on a terminal, the bar lets through what is printed
     gate, found = Gate(sampling.limited(space, o.limit), exact=True), list[sampling.Sampled]()
     notes.note(sampling.about(gate.space))
+    warn_uncounted(gate.space, gate.space.limits)
     try:
         with progress("sample", o.count) as advance:
             for each in sampling.sample(gate, o.count, seed=o.seed):

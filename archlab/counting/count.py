@@ -1,8 +1,9 @@
-"""The cost of a graph: parameters, multiply-adds by two counters, activations. Only this file knows fvcore.
+"""The cost of a graph: parameters, multiply-adds by two counters, activations.
 
 A cost is a sum over leaf operators in evaluation mode. A leaf's cost follows from its arguments and shapes. For
-archlab's operators, `RULES` has fvcore's rule and the paper's; tests compare them with fvcore's trace of every operator
-and of whole networks, to the unit. A user's `nn.Module` is traced once and remembered; nothing else here needs torch.
+archlab's operators, `RULES` has fvcore's rule and the paper's; tests compare them with fvcore's trace and the hooks of
+the paper's counter, of every operator and of whole networks, to the unit. A user's `nn.Module` is traced once and
+remembered (`archlab.counting.modules`); nothing else here needs torch.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archlab.blocks.wiring import Arguments, Leaf, Shape
+from archlab.blocks.wiring import Arguments, Leaf, Shape, WiringError
+from archlab.core.errors import InputError, Problem
 from archlab.network.graph import Graph, Node
+
+if TYPE_CHECKING:
+    from archlab.counting.modules import ModuleCost
 
 COUNTERS = ("fvcore", "paper")
 MEBI = 2**20  # the paper's "M"
+MODULE = "module"
+"""The operator of a user's module."""
 
 
 class Count(NamedTuple):
@@ -39,7 +46,13 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class NodeCost:
-    """The cost of a node of the graph. `out_shapes`: (C, H, W) of its outputs."""
+    """The cost of a node of the graph.
+
+    out_shapes: (C, H, W) of its outputs.
+    calls: operator -> number of calls.
+    uncounted: counter -> operator inside a user's module -> number of calls that the counter gives nothing for.
+    uncalled: the layers inside a user's module that have parameters and are not called as layers.
+    """
 
     name: str
     op: str
@@ -48,6 +61,8 @@ class NodeCost:
     count: Count
     operators: Mapping[str, Count] = field(repr=False)
     calls: Mapping[str, int] = field(repr=False)
+    uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
+    uncalled: tuple[str, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -97,16 +112,37 @@ class Cost:
 
     @cached_property
     def uncounted(self) -> dict[str, dict[str, int]]:
-        """Return counter -> operator -> number of calls, for operators that the counter gives nothing for."""
+        """Return counter -> operator -> number of calls, for operators that the counter gives nothing for.
+
+        An operator inside a user's module is named with its node: `softmax in z`.
+        """
         calls: Counter[str] = Counter()
         for node in self.nodes:
-            calls.update(node.calls)
-        silent = {c: [kind for kind in calls if getattr(self.operators[kind], c) == 0] for c in COUNTERS}
-        return {counter: {kind: calls[kind] for kind in sorted(kinds)} for counter, kinds in silent.items()}
+            calls.update({kind: n for kind, n in node.calls.items() if kind != MODULE})
+        found = {}
+        for counter in COUNTERS:
+            own = {kind: calls[kind] for kind in sorted(calls) if getattr(self.operators[kind], counter) == 0}
+            inside = {
+                f"{kind} in {name}": n for name, kinds in self.passed_over(counter).items() for kind, n in kinds.items()
+            }
+            found[counter] = own | inside
+        return found
+
+    def passed_over(self, counter: str) -> dict[str, Mapping[str, int]]:
+        """Return node -> operator -> number of calls that the counter gives nothing for, inside users' modules."""
+        return {node.name: node.uncounted[counter] for node in self.nodes if node.uncounted.get(counter)}
+
+    @property
+    def uncalled(self) -> tuple[str, ...]:
+        """Return the layers of users' modules that have parameters and are not called as layers: `conv in z`."""
+        return tuple(f"{layer} in {node.name}" for node in self.nodes for layer in node.uncalled)
 
 
 def cost(graph: Graph) -> Cost:
-    """Return the cost of a graph; what its output does not need is listed in `unread` and costs nothing."""
+    """Return the cost of a graph; what its output does not need is listed in `unread` and costs nothing.
+
+    Raises InputError with the node of a user's module that cannot be counted.
+    """
     return Cost(tuple(_node_cost(graph, node) for node in graph.nodes), unread_work(graph))
 
 
@@ -121,10 +157,38 @@ def unread_work(graph: Graph) -> tuple[str, ...]:
 
 
 def _node_cost(graph: Graph, node: Node) -> NodeCost:
-    operators, calls = leaves_cost(node.leaves)
+    try:
+        operators, calls = leaves_cost(node.leaves)
+    except WiringError as error:
+        raise InputError(Problem(f"{node.block}: {error}", node.name)) from error
     inputs = tuple(dict.fromkeys(graph.source_name(ref) for _, ref in node.reads))
     whole = tuple(dict.fromkeys(name.split(":")[0] for name in inputs))
-    return NodeCost(node.name, node.block, whole, node.out_shapes, total(operators.values()), operators, calls)
+    uncounted = {counter: uncounted_inside(node, counter) for counter in COUNTERS}
+    uncalled = tuple(dict.fromkeys(layer for module in _modules(node) for layer in module.uncalled))
+    count = total(operators.values())
+    return NodeCost(node.name, node.block, whole, node.out_shapes, count, operators, calls, uncounted, uncalled)
+
+
+def uncounted_inside(node: Node, counter: str) -> dict[str, int]:
+    """Return the operators in a node's user modules that a counter gives nothing for, with their numbers of calls.
+
+    Raises WiringError if a module cannot be counted.
+    """
+    found: Counter[str] = Counter()
+    for module in _modules(node):
+        found.update(module.uncounted[counter])
+    return dict(sorted(found.items()))
+
+
+def _modules(node: Node) -> list[ModuleCost]:
+    return [module_cost(leaf.arguments, leaf.in_shapes) for leaf in node.leaves if leaf.kind == MODULE]
+
+
+def module_cost(arguments: Arguments, in_shapes: tuple[Shape, ...]) -> ModuleCost:
+    """Return the cost of a user's module. Raises WiringError if it cannot be counted."""
+    from archlab.counting import modules  # it needs torch
+
+    return modules.module_cost(arguments, in_shapes)
 
 
 @lru_cache(maxsize=65536)
@@ -146,9 +210,9 @@ def leaves_cost(leaves: tuple[Leaf, ...]) -> tuple[dict[str, Count], dict[str, i
 
 @lru_cache(maxsize=262144)
 def leaf_cost(kind: str, arguments: Arguments, in_shapes: tuple[Shape, ...], out_shapes: tuple[Shape, ...]) -> Count:
-    """Return the cost of one call of a leaf operator."""
-    if kind == "module":
-        return _traced(arguments, in_shapes)
+    """Return the cost of one call of a leaf operator. Raises WiringError if it is a module that cannot be counted."""
+    if kind == MODULE:
+        return module_cost(arguments, in_shapes).count
     return RULES[kind](dict(arguments), in_shapes[0], out_shapes[0])
 
 
@@ -215,101 +279,3 @@ def _grouped(pairs: Iterable[tuple[str, Count]]) -> dict[str, Count]:
     for name, count in pairs:
         grouped[name] = grouped.get(name, Count()) + count
     return grouped
-
-
-def _traced(arguments: Arguments, in_shapes: tuple[Shape, ...]) -> Count:
-    """Return fvcore's trace of a user's module in evaluation mode."""
-    import torch
-
-    keywords = dict(arguments)
-    module = keywords.pop("factory")(**keywords).eval()  # type: ignore[operator]
-    inputs = tuple(torch.zeros(1, *shape) for shape in in_shapes)
-    params = sum(p.numel() for p in module.parameters())
-    # One level deeper, as in a network: the paper's rules take work in the scope "" of the top for no layer's.
-    holder = torch.nn.ModuleDict({"leaf": module})
-    holder.forward = lambda *xs: holder["leaf"](*xs)
-    flops, paper, activations = trace(holder, inputs)
-    return Count(params, flops, paper, activations)
-
-
-def trace(module: Any, inputs: tuple[Any, ...]) -> tuple[int, int, int]:
-    """Trace a module at inputs; return fvcore's multiply-adds, the paper's count and fvcore's activations."""
-    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-
-    def total(analysis: Any) -> int:
-        return int(analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total())
-
-    paper = FlopCountAnalysis(module, inputs).clear_op_handles().set_op_handle(**paper_handlers())
-    return total(FlopCountAnalysis(module, inputs)), total(paper), total(ActivationCountAnalysis(module, inputs))
-
-
-def paper_handlers() -> dict[str, Callable[[list[Any], list[Any]], int]]:
-    """Return the paper's rules as fvcore operator handlers, for one analysis whose own handlers are cleared.
-
-    `analysis.clear_op_handles().set_op_handle(**paper_handlers())`
-
-    The paper's tool keeps one count per layer, so only the last call of a layer counts: each call adds its count minus
-    that of the call before. A layer is identified by its scope. Work outside any layer (scope "") counts in full,
-    except upsampling, which the paper's tool does not see there.
-    """
-    before: dict[tuple[str, str], int] = {}
-
-    def layer(operator: str, rule: Callable[[list[Any]], int], node: Any, values: list[Any]) -> int:
-        now, scope = rule(values), node.scopeName()
-        counted = now - before.get((scope, operator), 0)
-        if scope:
-            before[scope, operator] = now
-        return counted
-
-    def handler(operator: str) -> Callable[[list[Any], list[Any]], int]:
-        rule = _HANDLERS[operator]
-        return lambda inputs, outputs: layer(operator, rule, outputs[0].node(), [*inputs, *outputs])
-
-    handlers = {operator: handler(operator) for operator in _HANDLERS}
-    nearest = handlers["aten::upsample_nearest2d"]
-    handlers["aten::upsample_nearest2d"] = lambda i, o: nearest(i, o) if o[0].node().scopeName() else 0
-    return handlers
-
-
-def _size(value: Any) -> list[int]:
-    """Return the shape of a traced tensor, [] for None."""
-    from fvcore.nn.jit_handles import get_shape
-
-    return list(get_shape(value) or [])
-
-
-def _traced_conv(v: list[Any]) -> int:
-    x, weight, y = _size(v[0]), _size(v[1]), _size(v[-1])
-    positions = x[2:] if v[6].toIValue() else y[2:]
-    return prod(weight) * prod(positions) + (prod(y) if _size(v[2]) else 0)
-
-
-def _traced_pool(v: list[Any]) -> int:
-    x, y = _size(v[0]), _size(v[-1])
-    return x[1] * (x[2] + 1) * (x[3] + 1) if y[2:] == [1, 1] else 0
-
-
-def _traced_max_pool(v: list[Any]) -> int:
-    kernel: list[int] = [k.toIValue() for k in v[1].node().inputs()]
-    return prod(kernel) * prod(_size(v[-1]))
-
-
-def _traced_output(v: list[Any]) -> int:
-    return prod(_size(v[-1]))
-
-
-_HANDLERS: dict[str, Callable[[list[Any]], int]] = {
-    "aten::_convolution": _traced_conv,
-    "aten::batch_norm": lambda v: 2 * _traced_output(v),
-    "aten::relu": _traced_output,
-    "aten::relu_": _traced_output,
-    "aten::hardtanh": _traced_output,  # ReLU6
-    "aten::hardtanh_": _traced_output,
-    "aten::adaptive_avg_pool2d": _traced_pool,
-    "aten::max_pool2d": _traced_max_pool,
-    "aten::upsample_nearest2d": lambda v: prod(_size(v[-1])[2:]),
-    "aten::linear": lambda v: _traced_output(v) * _size(v[0])[-1],
-    "aten::addmm": lambda v: _traced_output(v) * _size(v[1])[-1],
-    "aten::mm": lambda v: _traced_output(v) * _size(v[0])[-1],
-    "aten::matmul": lambda v: _traced_output(v) * _size(v[0])[-1],
-}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
-from archlab.counting.count import MEBI, Cost, Count
+from archlab.counting.count import COUNTERS, MEBI, Cost, Count
 from archlab.network.graph import Graph
+
+FEW = 4
+"""The largest number of nodes that a remark lists."""
 
 
 def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
@@ -35,6 +39,7 @@ def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
             kind: {"params": count.params, "flops": count.flops} for kind, count in sorted(cost.operators.items())
         },
         "uncounted": cost.uncounted,
+        "uncalled": list(cost.uncalled),
         "unread": list(cost.unread),
     }
 
@@ -68,14 +73,37 @@ def remarks(graph: Graph, cost: Cost) -> list[str]:
     """Return the lines below the table: units, what the counters leave out, and the hash."""
     return [
         "FLOPs are multiply-adds in evaluation mode; fvcore's M is 10^6, the paper's 2^20; share is of the paper's.",
-        *(f"{counter} counts nothing for {_calls(calls)}." for counter, calls in cost.uncounted.items() if calls),
+        *(f"{counter} counts nothing for {_calls(cost, counter)}." for counter in COUNTERS if cost.uncounted[counter]),
+        *_uncalled(cost),
         *(f"unread, left out: {work}" for work in cost.unread),
         f"hash {graph.hash}",
     ]
 
 
-def _calls(calls: dict[str, int]) -> str:
-    return ", ".join(f"{kind} ({n})" for kind, n in calls.items())
+def _calls(cost: Cost, counter: str) -> str:
+    """Return `relu (2), softmax in z (1)`: operators, those inside users' modules with their nodes, and calls."""
+    inside = cost.passed_over(counter)
+    named = {f"{kind} in {name}" for name, kinds in inside.items() for kind in kinds}
+    own = {kind: n for kind, n in cost.uncounted[counter].items() if kind not in named}
+    return ", ".join(f"{kind} ({n})" for kind, n in {**own, **by_operator(inside)}.items())
+
+
+def by_operator(inside: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Return `softmax in a, b` -> number of calls for each operator, given node -> operator -> number of calls."""
+    kinds = sorted({kind for kinds in inside.values() for kind in kinds})
+    nodes = {kind: [name for name, kinds in inside.items() if kind in kinds] for kind in kinds}
+    return {f"{kind} in {_few(nodes[kind])}": sum(inside[name][kind] for name in nodes[kind]) for kind in kinds}
+
+
+def _uncalled(cost: Cost) -> list[str]:
+    if not cost.uncalled:
+        return []
+    return [f"never called as layers, so that the paper's counter does not see them: {_few(cost.uncalled)}."]
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the names, of more than FEW the first ones and how many others there are."""
+    return ", ".join(names) if len(names) <= FEW else f"{', '.join(names[: FEW - 1])} and {len(names) - FEW + 1} more"
 
 
 def _size(shape: tuple[int, ...]) -> str:

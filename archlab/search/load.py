@@ -69,6 +69,11 @@ class Search:
         return scores_of(self.recipe)
 
     @property
+    def costs(self) -> tuple[str, ...]:
+        """Return the costs and scores that the search limits or optimises, by name."""
+        return tuple(dict.fromkeys([*self.space.limits, *self.form.objectives]))
+
+    @property
     def directions(self) -> list[Direction]:
         return [objective.direction for objective in self.objectives]
 

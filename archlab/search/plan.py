@@ -13,6 +13,7 @@ from archlab.search.load import Search
 from archlab.search.options import SearchOptions
 from archlab.search.recovery import counts
 from archlab.search.space.points import size
+from archlab.search.space.uncounted import warn_uncounted
 from archlab.search.worker import mismatch
 from archlab.training.recipe import data_fingerprint, data_folder
 
@@ -72,6 +73,7 @@ def plan_search(o: SearchOptions) -> SearchPlan:
     """
     o.check()
     search = o.load()
+    warn_uncounted(search.space, search.costs)
     root = data_folder(search.recipe, o.data)
     storage = o.study_storage(search.name)
     study = storage.peek(search.name)

@@ -20,6 +20,7 @@ from archlab.search.plan import SearchPlan, plan_search
 from archlab.search.report.write import write_search
 from archlab.search.results import Result, write_result
 from archlab.search.space.gate import Gate
+from archlab.search.space.uncounted import warn_uncounted
 from archlab.search.storage import GRACE_SECONDS, database_errors
 from archlab.search.trial import Bench
 from archlab.search.worker import work
@@ -115,6 +116,7 @@ def _run(o: SearchOptions) -> Result:
     """Finish a search's trials, train its front again, write its result and its report."""
     o.check()
     active = open_search(o)
+    warn_uncounted(active.search.space, active.search.costs)
     if active.finished < active.trials:  # report a space in which nothing passes once, not from every worker
         Gate(active.search.space).sample(Random(active.search.form.seed))
     with engine(o.engine, o.device) as workers, StopRequest().caught():

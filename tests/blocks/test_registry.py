@@ -70,7 +70,7 @@ def test_wiring_functions_and_modules_of_a_plugin_are_blocks_like_any_other(fold
     assert nodes["c"].params == 2 * 2 * 9 + 2
     assert nodes["c"].flops["fvcore"] == 2 * 2 * 9 * 16 * 16
     assert nodes["d"].out_shapes == ((2, 16, 16), (2, 8, 8), (2, 4, 4))
-    from archlab.counting.count import trace
+    from archlab.counting.modules import trace
 
     assert trace(network.eval(), (torch.zeros(1, 3, 64, 64),))[:2] == (cost.flops["fvcore"], cost.flops["paper"])
     assert archlab.spec_hash(spec) == archlab.spec_hash(archlab.load("net.yaml", plugin=["my_blocks"]))

@@ -45,6 +45,48 @@ def test_build_prints_a_table_by_stage(capsys):
     assert all(word in out for word in ("stem", "stage4", "1,284,961", "551.6", "fvcore counts nothing for", "hash "))
 
 
+MODULES = """
+import torch
+from torch import nn
+
+class SquashedBlock(nn.Module):
+    def __init__(self, in_channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, in_channels, 1)
+    def forward(self, x):
+        return self.conv(x).softmax(1)
+
+class SingularBlock(nn.Module):
+    def forward(self, x):
+        return torch.linalg.inv(x)
+
+BLOCKS = {"squashed_block": SquashedBlock, "singular_block": SingularBlock}
+"""
+
+
+def test_build_names_what_the_counters_pass_over_in_a_users_module(tmp_path, capsys):
+    (tmp_path / "modules_of_build.py").write_text(MODULES)
+    net = tmp_path / "net.yaml"
+    net.write_text(
+        "version: 1\ninput: [3, 32, 32]\nnodes:\n  a: {block: conv, width: 8, stride: 4}\n  z: squashed_block\n"
+    )
+    command = ["build", str(net), "--plugin", str(tmp_path / "modules_of_build.py")]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "softmax in z (1)" in line and line.startswith(("fvcore ", "paper "))]
+    assert main([*command, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["uncounted"] == {"fvcore": {"relu": 1, "softmax in z": 1}, "paper": {"softmax in z": 1}}
+    assert made["nodes"][1]["flops"]["paper"] == (8 * 8 + 8) * 8 * 8
+    net.write_text(net.read_text().replace("squashed", "singular"))
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert out == ""
+    assert line.startswith("error: z: singular_block: SingularBlock cannot be counted on 8x8x8: ")
+    assert "linalg.inv" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

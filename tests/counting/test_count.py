@@ -14,6 +14,7 @@ from archlab.blocks import BLOCKS, registry
 from archlab.blocks.wiring import Map, Wiring, wire
 from archlab.core import builtin
 from archlab.counting import count as counting
+from archlab.counting import modules
 from archlab.network import module as network
 from archlab.network.graph import Graph, Node
 from archlab.network.spec import Initialisation
@@ -92,7 +93,7 @@ def test_fvcores_figure_of_the_released_code_is_ours_and_its_resizing_of_weights
 
 @pytest.fixture
 def traced_once(monkeypatch):
-    """fvcore traces a network once for the three figures, which it counts from the same trace."""
+    """fvcore traces a network once for its two figures, which it counts from the same trace."""
     trace, traced = jit_analysis._get_scoped_trace_graph, []
 
     def known(module, *arguments):
@@ -111,7 +112,7 @@ def test_the_sum_over_leaves_is_fvcores_trace_of_the_whole_network_to_the_unit(n
     spec = archlab.load(name, input=(3, 64, 64))
     built = archlab.build(spec).eval()
     cost = archlab.cost(spec)
-    traced = counting.trace(built, (torch.zeros(1, 3, 64, 64),))
+    traced = modules.trace(built, (torch.zeros(1, 3, 64, 64),))
     assert (cost.flops["fvcore"], cost.flops["paper"], cost.activations) == traced
     assert cost.params == sum(p.numel() for p in built.parameters())
 
@@ -146,11 +147,11 @@ def test_every_leaf_operator_has_a_rule_and_a_module_and_they_agree_with_fvcore(
         inputs = torch.zeros(1, *leaf.in_shapes[0]), *(torch.zeros(1, *s) for s in leaf.in_shapes[1:])
         if len(inputs) == 1:
             count = counting.leaf_cost(leaf.kind, leaf.arguments, leaf.in_shapes, leaf.out_shapes)
-            traced = counting.trace(alone.eval(), inputs)
+            traced = modules.trace(alone.eval(), inputs)
             assert (count.fvcore, count.paper, count.activations) == traced, leaf.kind
             assert count.params == sum(p.numel() for p in alone.parameters())
     cost = counting.cost(graph)
-    traced = counting.trace(built, (torch.zeros(1, 6, 21, 17),))
+    traced = modules.trace(built, (torch.zeros(1, 6, 21, 17),))
     assert (cost.flops["fvcore"], cost.flops["paper"], cost.activations) == traced
 
 
@@ -186,8 +187,8 @@ def test_an_unseen_spec_of_seen_leaves_costs_no_trace(tmp_path, monkeypatch):
     table = {**BLOCKS, "doubled": registry.as_block(Doubled)}
     monkeypatch.setattr(registry, "blocks", lambda plugin=(): table)
     calls = []
-    original = counting.trace
-    monkeypatch.setattr(counting, "trace", lambda *a: calls.append(a) or original(*a))
+    original = modules.call_layers
+    monkeypatch.setattr(modules, "call_layers", lambda *a: calls.append(a) or original(*a))
     once = write(tmp_path, "input: [3, 32, 32]\nnodes: {a: {block: conv, width: 7, stride: 4}, b: {block: doubled}}")
     first = archlab.cost(archlab.load(once))
     assert len(calls) == 1
@@ -201,10 +202,10 @@ def test_an_unseen_spec_of_seen_leaves_costs_no_trace(tmp_path, monkeypatch):
     assert block.params == 7 * 7 * 9 + 7
     positions = 8 * 8
     assert block.flops["fvcore"] == 2 * 7 * 7 * 9 * positions
-    # A layer called twice counts once in the paper's counter, its bias too; so does the ReLU.
-    assert block.flops["paper"] == (7 * 7 * 9 + 7 + 7) * positions
+    # A layer called twice counts once in the paper's counter, its bias too; a function counts nothing.
+    assert block.flops["paper"] == (7 * 7 * 9 + 7) * positions
     built = archlab.build(archlab.load(twice)).eval()
-    traced = original(built, (torch.zeros(1, 3, 32, 32),))
+    traced = modules.trace(built, (torch.zeros(1, 3, 32, 32),))
     assert traced == (second.flops["fvcore"], second.flops["paper"], second.activations)
 
 
@@ -212,7 +213,7 @@ def test_unread_outputs_are_pruned_listed_and_not_counted(tmp_path):
     spec = archlab.load("lite_hrnet_18", input=(3, 64, 64), head="finest")
     cost, whole = archlab.cost(spec), archlab.cost(archlab.load("lite_hrnet_18", input=(3, 64, 64)))
     built = archlab.build(spec).eval()
-    assert counting.trace(built, (torch.zeros(1, 3, 64, 64),))[:2] == (cost.flops["fvcore"], cost.flops["paper"])
+    assert modules.trace(built, (torch.zeros(1, 3, 64, 64),))[:2] == (cost.flops["fvcore"], cost.flops["paper"])
     assert cost.params == sum(p.numel() for p in built.parameters())
     assert [line for line in cost.unread if line.startswith("stage4.module1.fusion: ")]
     assert not [name for name, _ in built.named_modules() if name.startswith("stage4.module1.fusion.to1")]
@@ -222,7 +223,7 @@ def test_unread_outputs_are_pruned_listed_and_not_counted(tmp_path):
     spec = archlab.load(path)
     assert archlab.cost(spec).unread == ("idle",)
     assert [node.name for node in archlab.cost(spec).nodes] == ["a", "b", "last"]
-    traced = counting.trace(archlab.build(spec).eval(), (torch.zeros(1, 3, 256, 192),))
+    traced = modules.trace(archlab.build(spec).eval(), (torch.zeros(1, 3, 256, 192),))
     assert traced[0] == archlab.cost(spec).flops["fvcore"]
 
 

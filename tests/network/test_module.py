@@ -157,7 +157,7 @@ EXAMPLES = {
 def test_every_block_runs_has_a_gradient_and_an_exact_cost(block, tmp_path):
     import json
 
-    from archlab.counting import count as counting
+    from archlab.counting import modules
 
     uses = json.dumps({"block": block, "from": "t", **EXAMPLES.get(block, {})})
     first = json.dumps({"block": "transition", "from": "a", "widths": [8] if block == "add" else [8, 12]})
@@ -173,7 +173,7 @@ def test_every_block_runs_has_a_gradient_and_an_exact_cost(block, tmp_path):
             torch.nn.init.kaiming_normal_(parameter)
     network(torch.randn(2, 3, 32, 32)).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
-    traced = counting.trace(network.eval(), (torch.zeros(1, 3, 32, 32),))
+    traced = modules.trace(network.eval(), (torch.zeros(1, 3, 32, 32),))
     assert (cost.flops["fvcore"], cost.flops["paper"], cost.activations) == traced
 
 

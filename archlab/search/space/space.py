@@ -269,16 +269,22 @@ def _choice_problems(space: Space, item: Item) -> list[Problem]:
     if all(len(parameter.labels) == 1 for parameter in space.parameters):
         return [item.entries["vary"].key_problem("nothing varies: each parameter has one choice", "vary")]
     problems: list[Problem] = []
+    for point in each_choice(space):
+        try:
+            space.spec(point)
+        except InputError as error:
+            problems += error.problems
+    return problems
+
+
+def each_choice(space: Space) -> Iterator[Point]:
+    """Yield a point for every choice of every parameter, with the first choices of the other parameters."""
     for i, parameter in enumerate(space.parameters):
         values = [0] * len(space.parameters)
         _enable(space, parameter, values)
         for at in range(len(parameter.labels)):
             values[i] = at
-            try:
-                space.spec(space.canonical(tuple(values)))
-            except InputError as error:
-                problems += error.problems
-    return problems
+            yield space.canonical(tuple(values))
 
 
 def _enable(space: Space, parameter: Parameter, values: list[int]) -> None:
