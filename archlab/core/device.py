@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,10 +61,38 @@ def using_threads(count: int | None) -> Iterator[None]:
 
 
 def _processor() -> str:
-    """Return the processor's model from Linux's /proc/cpuinfo, else from Python's `platform`."""
+    """Return the processor's model from Linux's /proc/cpuinfo or macOS's sysctl, else what `platform` knows."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        listed = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+        listed = ""
+    return model_of(listed) or _apple_model() or platform.processor() or platform.machine()
+
+
+def model_of(cpuinfo: str) -> str:
+    """Return the model in the text of /proc/cpuinfo, empty if it names none.
+
+    x86 and MIPS state a name. Arm states the numbers of maker and part, which differ between big and little cores:
+    `Arm 0x41 0xd0c`. POWER and RISC-V state it as `cpu` and `uarch`.
+    """
+    pairs = [line.split(":", 1) for line in cpuinfo.splitlines() if ":" in line]
+    fields: dict[str, dict[str, None]] = {}
+    for name, value in ((name.strip(), value.strip()) for name, value in pairs):
+        fields.setdefault(name, {})[value] = None
+    for name in ("model name", "cpu model", "cpu", "uarch"):
+        if name in fields:
+            return next(iter(fields[name]))
+    if "CPU part" not in fields:
+        return ""
+    return " ".join(["Arm", *fields.get("CPU implementer", {}), *fields["CPU part"]])
+
+
+def _apple_model() -> str:
+    """Return the processor's name on macOS, as `Apple M2`; empty elsewhere."""
+    if sys.platform != "darwin":
+        return ""
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
