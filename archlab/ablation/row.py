@@ -35,6 +35,13 @@ class Published:
 FIGURES = tuple(each.name for each in fields(Published))
 
 
+def input_problems(item: Item, field: str) -> Iterator[Problem]:
+    """Yield a problem if a network's changed fields, in `item`, hold its input, which the recipe gives."""
+    for name, changed in item.entries.get("fields", Item({})).entries.items():
+        if name.partition(".")[0] == "input":
+            yield changed.problem("comes from the recipe", f"{field}.{name}")
+
+
 @dataclass(frozen=True)
 class Row:
     """One network of a study.
@@ -62,6 +69,7 @@ class Row:
             return
         if not self.name:
             yield item.problem("a row needs the name that is printed for it", "rows.name")
+        yield from input_problems(item, "rows.fields")
         for figure in self.notes:
             if figure not in FIGURES:
                 message = f"no published figure is called {figure!r}{nearest(figure, FIGURES)}"

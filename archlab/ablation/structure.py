@@ -31,7 +31,7 @@ Line = tuple[str, str]  # (layer, operator)
 def structure_tables(study: Structure, plugin: Sequence[str] = ()) -> TableSet:
     """Return the printed lines computed from the graphs, the work that the paper's table omits, and the totals."""
     graphs = [
-        assemble(load(row.spec, input=(3, *study.size), outputs=study.outputs, plugin=plugin, **row.fields))
+        assemble(load(row.spec, input=study.size, plugin=plugin, **{"outputs": study.outputs, **row.fields}))
         for row in study.rows
     ]
     found = [lines(graph, study.layers) for graph in graphs]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from archlab.ablation.row import CountedInput, Row, items_of, without_spec
+from archlab.ablation.row import CountedInput, Row, input_problems, items_of, without_spec
 from archlab.core.errors import Problem, nearest
 from archlab.yamlio import Above, AtLeast, Item
 
@@ -48,6 +48,10 @@ class Control:
     at_least: Annotated[float, Above(0)]
     side: Literal["above", "below"]
     fields: dict[str, Any] = field(default_factory=dict)
+
+    def problems(self, item: Item) -> Iterator[Problem]:
+        """Check that the control does not change its network's input."""
+        return input_problems(item, "controls.fields")
 
     @property
     def row(self) -> Row:

@@ -175,8 +175,8 @@ def changes(texts: list[str], option: str) -> dict[str, Item]:
 def fields(o: argparse.Namespace) -> dict[str, Item]:
     """Return the overridden fields of the network. Raises InputError for the input size, which is not one of them."""
     found = changes(o.fields, "--set")
-    if "input" in found:
-        raise InputError(Problem("comes from the recipe, and from --input in `archlab build`", "input", "--set"))
+    for name in {"input", "input.1", "input.2"} & set(found):
+        raise InputError(Problem("comes from the recipe, and from --input in `archlab build`", name, "--set"))
     return found
 
 
@@ -185,4 +185,4 @@ def spec(o: argparse.Namespace, *, input: tuple[int, int] | None, outputs: int |
     import archlab
 
     overridden: Mapping[str, Any] = {"outputs": outputs, **fields(o)}
-    return archlab.load(o.spec, input=(3, *input) if input else None, plugin=o.plugin, **overridden)
+    return archlab.load(o.spec, input=input, plugin=o.plugin, **overridden)

@@ -87,8 +87,7 @@ def sample(o: argparse.Namespace) -> None:
     from archlab.search.space.gate import Gate
     from archlab.search.space.uncounted import warn_uncounted
 
-    shape = (3, *o.input) if o.input else None
-    space = sampling.space_of(o.space, input=shape, outputs=o.outputs, plugin=tuple(o.plugin))
+    space = sampling.space_of(o.space, input=o.input, outputs=o.outputs, plugin=tuple(o.plugin))
     lines = None if sys.stdout.isatty() else sys.stdout  # on a terminal, the bar lets through what is printed
     gate, found = Gate(sampling.limited(space, o.limit), exact=True), list[sampling.Sampled]()
     notes.note(sampling.about(gate.space))

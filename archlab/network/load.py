@@ -19,6 +19,9 @@ from archlab.network.spec import LAST, Spec, SpecForm
 from archlab.network.uses import BlockReader, Uses
 from archlab.yamlio import Item
 
+RGB = 3
+"""The channels of the images that tasks read."""
+
 
 def load(
     name_or_path: str | Path,
@@ -30,7 +33,7 @@ def load(
 ) -> Spec:
     """Read a network's file, or a built-in network by name, with fields overridden.
 
-    input: (C, H, W).
+    input: (C, H, W), or (H, W) with the number of channels that the file states.
     plugin: modules or `.py` files whose BLOCKS the network may use.
     fields: values by dotted path (`**{"stages.modules": [3, 8, 3]}`), or by its last part if that is not ambiguous
       (`spatial_ratio=4`).
@@ -38,7 +41,7 @@ def load(
     """
     path = find(name_or_path)
     document = read(path)
-    return resolve(path.stem, document, _overrides(input, outputs, fields), registry.blocks(plugin))
+    return resolve(path.stem, document, _overrides(document, input, outputs, fields), registry.blocks(plugin))
 
 
 def load_text(
@@ -56,11 +59,40 @@ def load_text(
     Raises InputError with every problem of the text.
     """
     document = _extended(yamlio.read_text(text, name), Path(name), None)
-    return resolve(name, document, _overrides(input, outputs, fields), registry.blocks(plugin))
+    return resolve(name, document, _overrides(document, input, outputs, fields), registry.blocks(plugin))
 
 
-def _overrides(input: Shape | None, outputs: int | None, fields: Mapping[str, Any]) -> dict[str, Item]:
-    given = {**fields, "input": None if input is None else list(input), "outputs": outputs}
+def input_fields(document: Item, input: Shape | None) -> dict[str, int | list[int]]:
+    """Return the values, by path, that give a document an input.
+
+    (H, W) changes no number of channels that the document states; if it states none, there are 3.
+    """
+    if input is None:
+        return {}
+    stated = document.entries.get("input")
+    if len(input) == 2 and stated and isinstance(stated.value, tuple) and len(stated.value) == 3:
+        return {"input.1": input[0], "input.2": input[1]}
+    return {"input": [*input] if len(input) == 3 else [RGB, *input]}
+
+
+def check_channels(spec: Spec) -> None:
+    """Raise InputError, with the place in the network's file, unless its input has the 3 channels of RGB images."""
+    if problem := channel_problem(spec.document.entries.get("input")):
+        raise InputError(problem)
+
+
+def channel_problem(stated: Item | None) -> Problem | None:
+    """Return what is wrong for RGB images with a stated input or its number of channels; None if none is stated."""
+    if stated and isinstance(stated.value, tuple):
+        stated = next(iter(stated.value), None)
+    if stated is None or stated.value == RGB:
+        return None
+    rule = f"the data are RGB images, of {RGB} channels, but this input has {stated.shown()}"
+    return stated.problem(rule, "input")
+
+
+def _overrides(document: Item, input: Shape | None, outputs: int | None, fields: Mapping[str, Any]) -> dict[str, Item]:
+    given = {**fields, **input_fields(document, input), "outputs": outputs}
     return {
         name: yamlio.item_of(value, file="") for name, value in given.items() if name in fields or value is not None
     }

@@ -13,6 +13,7 @@ from archlab.ablation.study import KINDS
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, in_order
 from archlab.network.graph import Graph
+from archlab.network.load import check_channels
 from archlab.network.spec import Spec
 from archlab.search.config import RungForm, SearchForm, listed, objective_problems, problems_of
 from archlab.search.results import Objective
@@ -133,15 +134,16 @@ class _Loader:
         recipe = self.named("recipe", sound, load_recipe, plugin=self.plugin)
         at: dict[str, Any] = {"plugin": self.plugin}
         if recipe:
-            at |= {"input": (3, *recipe.input), "outputs": recipe.task.outputs(self.data, recipe.options)}
+            at |= {"input": recipe.input, "outputs": recipe.task.outputs(self.data, recipe.options)}
         space = self.named("space", sound, load_space, **at)
         references = tuple(str(_beside(name, self.path)) for name in sound.get("references", ()))
         for name, place in zip(references, listed(entries.get("references")), strict=False):
-            self.tried(place, "references", _shaped, name, **at)
+            self.tried(place, "references", _trainable, name, **at)
         rungs = self.rungs(recipe) if recipe else []
         if recipe:
             self.check_recipe(recipe, entries["recipe"], "recipe")
             self.problems += objective_problems(entries.get("objectives", Item({})), scores_of(recipe), _every(recipe))
+        self.problems += space.channel_problems() if space else []
         if space and "trials" in sound:
             self.check_size(space, sound["trials"])
         if self.problems:
@@ -214,9 +216,11 @@ def _every(recipe: Recipe) -> dict[str, Metric]:
     return {each.name: each for each in used(recipe.task.metrics, "objective")}
 
 
-def _shaped(name: str, **at: Any) -> Graph:
-    """Load a network and check its shapes."""
-    return archlab.assemble(archlab.load(name, **at))
+def _trainable(name: str, **at: Any) -> Graph:
+    """Load a network and check its shapes and its input channels."""
+    spec = archlab.load(name, **at)
+    check_channels(spec)
+    return archlab.assemble(spec)
 
 
 def _broken(rung: Fidelity, above: Sequence[Fidelity], recipe: Recipe) -> Iterator[str]:

@@ -14,6 +14,7 @@ from archlab.core.device import pick_device, placed
 from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
 from archlab.network.checkpoint import load_weights
+from archlab.network.load import check_channels
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Scores
 from archlab.training.recipe import Recipe, ensure_data, load_recipe
@@ -57,6 +58,7 @@ def evaluate_run(
             Problem(f"the run was trained on {record.data['root']!r}; name that data folder", "--data", str(run))
         )
     spec = archlab.load(run / "spec.yaml", plugin=plugin)
+    check_channels(spec)
     where = pick_device(device)
     network = archlab.build(spec)
     load_weights(network, run / "checkpoint.pt")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from archlab import yamlio
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem
-from archlab.network.load import plain_fusion
+from archlab.network.load import check_channels, plain_fusion
 from archlab.network.spec import Spec
 from archlab.tasks import find_task
 from archlab.tasks.base import Task
@@ -232,7 +232,11 @@ def recipe_hash(recipe: Recipe) -> str:
 
 
 def in_recipe(spec: Spec, recipe: Recipe) -> Spec:
-    """Return the network as the recipe trains it: with plain sums for `fusion: plain`. Idempotent."""
+    """Return the network as the recipe trains it: with plain sums for `fusion: plain`. Idempotent.
+
+    Raises InputError unless its input has the channels of RGB images.
+    """
+    check_channels(spec)
     return plain_fusion(spec) if recipe.fusion == "plain" else spec
 
 

@@ -158,6 +158,13 @@ class Space:
                 return i
         return None
 
+    def channel_problems(self) -> list[Problem]:
+        """Return what is wrong with the candidates' input channels for RGB images, where the files state them."""
+        ways = {path: parameter.items for parameter in self.parameters for path in parameter.paths}
+        own = self.document.entries.get("input")
+        stated = [*ways.get(("input",), ()), *ways.get(("input", "0"), ())] or [own]
+        return [problem for each in stated if (problem := specfile.channel_problem(each or own))]
+
     def plain(self) -> dict[str, Any]:
         """Return as plain data all that determines the space's networks."""
         parameters = [
@@ -193,7 +200,7 @@ def load_space(
 ) -> Space:
     """Read a space's file and try every choice in it once.
 
-    input, outputs: replace those of the base network, (C, H, W) and a number, unless they vary.
+    input, outputs: replace those of the base network, (C, H, W) or (H, W) and a number, unless they vary.
 
     Raises InputError with the problems of the file, of its base network and of the choices.
     """
@@ -205,7 +212,7 @@ def load_space(
     document = _base_document(item, partial.sound, path, problems)
     if document is None:
         raise InputError(in_order(problems))
-    document = _with_given(document, {"input": input and list(input), "outputs": outputs}, vary)
+    document = _with_given(document, {**specfile.input_fields(document, input), "outputs": outputs}, vary)
     reader = Reader(item, document, wrong=frozenset(item.entries.get("vary", Item({})).entries) - frozenset(vary))
     reader.read(vary)
     found = partial.sound
@@ -249,7 +256,7 @@ def _with_given(document: Item, given: Mapping[str, Any], vary: Mapping[str, Var
     """Return the document with the given fields, unless they vary."""
     varied = {path.split(".")[0] for each in vary.values() for path in each.paths}
     for name, value in given.items():
-        if value is not None and name not in varied:
+        if value is not None and name.split(".")[0] not in varied:
             document = yamlio.set_path(document, name, yamlio.item_of(value))
     return document
 
