@@ -14,7 +14,7 @@ from torch import nn
 import archlab
 from archlab.core import notes
 from archlab.core.device import pick_device, placed, using_threads
-from archlab.core.distributed import joined
+from archlab.core.distributed import is_first_process, joined
 from archlab.core.errors import InputError, Problem
 from archlab.core.figures import save_figure
 from archlab.core.files import write_text
@@ -66,6 +66,8 @@ def train(
             if world.first and not options.resume:
                 forget(folder)
             if not any(world.gather(world.first and is_done(folder))):
+                if world.first:
+                    _warn_of_threads(folder)
                 context = context_of(recipe, world.device(where), world)
                 _run(prepare(spec, graph, recipe, root, seed, folder, context, options), stop)
     return Run(folder, options.plugin)
@@ -83,9 +85,13 @@ def spec_for(
     if isinstance(spec, Spec):
         return spec
     changes = dict(fields or {})
-    if "outputs" not in changes:
-        changes["outputs"] = recipe.task.outputs(data, recipe.options)
-    return archlab.load(spec, input=(3, *recipe.input), plugin=plugin, **changes)
+    loaded = archlab.load(spec, input=recipe.input, plugin=plugin, **changes)
+    asked = None if "outputs" in changes else recipe.task.outputs(data, recipe.options)
+    if asked in (None, loaded.outputs):
+        return loaded
+    if is_first_process():
+        notes.note(f"{asked} outputs, as the data labels, not the network's {loaded.outputs}")
+    return archlab.load(spec, input=recipe.input, plugin=plugin, **{**changes, "outputs": asked})
 
 
 def run_folder(
@@ -116,6 +122,13 @@ def forget(folder: Path) -> None:
 def is_done(folder: Path) -> bool:
     """Return whether the run in this folder is trained and scored."""
     return (folder / "record.json").is_file() and read_record(folder).state == "done"
+
+
+def _warn_of_threads(folder: Path) -> None:
+    """Say so if a run resumes with another number of CPU threads: it rounds in another way from here on."""
+    before = read_record(folder) if (folder / "record.json").is_file() else None
+    if before and before.threads != torch.get_num_threads() and (folder / CHECKPOINT).is_file():
+        notes.note(f"{folder}: begun with {before.threads} CPU threads, resumed with {torch.get_num_threads()}")
 
 
 def _run(run: Prepared, stop: StopRequest) -> None:
@@ -170,6 +183,8 @@ def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, Me
         network, run.samples, recipe.task.loss, recipe, run.record.seed, run.folder, context.device, world
     )
     log = fit(training, exam, stop=stop, board=options.tensorboard)
+    if log.validated == training.plan.total:  # killed after this row and before its record
+        return network, log, log.scores
     scores = run.score(network)
     log.append({"validation": scores})
     log.close()
