@@ -12,6 +12,7 @@ import archlab
 from archlab.ablation.load import load_ablation
 from archlab.ablation.row import Row
 from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
+from archlab.ablation.threads import begun, set_aside
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import cost
 from archlab.training.metrics_log import read_rows
@@ -24,7 +25,7 @@ from archlab.training.recipe import (
     load_recipe,
     recipe_hash,
 )
-from archlab.training.runs import Record, fingerprint, read_record
+from archlab.training.runs import Record, fingerprint
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,18 @@ class TrainingJob:
             spec_hash=self.spec_hash, recipe_hash=self.setup.recipe_hash, data=self.setup.data, seed=self.seed
         )
 
-    def finished(self, out: Path, kept: Mapping[str, Record] | None = None) -> Record | None:
-        """Return the record of the finished run, from its folder in `out` or else from `kept`, by fingerprint."""
-        folder = out / self.fingerprint
-        if not self.fingerprint:
-            return None
-        record = read_record(folder) if (folder / "record.json").is_file() else None
-        if record is None or record.state != "done":
-            record = (kept or {}).get(self.fingerprint)
+    def finished(self, out: Path) -> Record | None:
+        """Return the record of the finished run in its folder in `out`, None without one."""
+        record = begun(out / self.fingerprint) if self.fingerprint else None
         return record if record and record.state == "done" else None
+
+    def records(self, out: Path, threads: int, kept: Mapping[str, Record]) -> list[Record]:
+        """Return the records of finished runs: in its folder, set aside with `threads` next to it, and in `kept`."""
+        if not self.fingerprint:
+            return []
+        aside = begun(set_aside(out / self.fingerprint, threads))
+        found = (self.finished(out), aside, kept.get(self.fingerprint))
+        return [record for record in found if record and record.state == "done"]
 
     def progress(self, out: Path) -> float:
         """Return the share of the training that is done, 0 to 1, by the last line of its metrics."""
@@ -173,7 +177,7 @@ def _seeds(study: Trainable, setup: TrainingSetup) -> tuple[int, ...]:
 
 
 def _job(row: Row, setup: TrainingSetup, seed: int, plugin: Sequence[str]) -> TrainingJob:
-    input = (3, *setup.recipe.input)
+    input = setup.recipe.input
     spec = archlab.load(row.spec, input=input, plugin=plugin, **row.fields)
     refitted = setup.outputs not in (None, spec.outputs) and "outputs" not in row.fields
     if refitted:

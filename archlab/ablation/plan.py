@@ -15,6 +15,7 @@ from archlab.ablation.load import load_study
 from archlab.ablation.measured import summary
 from archlab.ablation.records import COMMITTED, check_checkout, check_records, read_records
 from archlab.ablation.study import Study
+from archlab.ablation.threads import remark, rounds_alike, unlike
 from archlab.core.errors import InputError, Problem
 from archlab.core.processes import default_jobs, threads_each
 from archlab.training.runs import Record, find_runs
@@ -30,7 +31,8 @@ class AblationOptions:
     device: by default the best available. plugin: modules with blocks or tasks of the user.
     out: the folder of run folders. reports: the folder of tables, plots and records.
     reuse_records: a run whose record is in `reports`/records, or in reports/records of a clone, counts as done even if
-    its folder is not in `out`, so that an ablation can continue on another machine.
+    its folder is not in `out`, so that an ablation can continue on another machine. A run that was trained with another
+    number of threads counts too; otherwise it is trained again.
     allow_dirty: accept runs of uncommitted changes even if `reports` is under version control.
     """
 
@@ -75,7 +77,22 @@ class Trainings:
     options: AblationOptions
 
     def record(self, job: TrainingJob) -> Record | None:
-        return job.finished(self.options.out, self.kept)
+        """Return the record that stands for a job: with its number of threads, or any with `reuse_records`."""
+        threads = self.threads(job)
+        found = job.records(self.options.out, threads, self.kept)
+        alike = [each for each in found if rounds_alike(each, threads)]
+        return next(iter([*alike, *(found if self.options.reuse_records else ())]), None)
+
+    def threads(self, job: TrainingJob) -> int:
+        """Return the CPU threads that a job is trained with: the recipe's, else this machine's share of a job."""
+        return job.setup.recipe.threads or threads_each(self.at_once)
+
+    def unlike(self, job: TrainingJob) -> str:
+        """Return both numbers of threads if the run that is there has another one, else an empty text."""
+        threads, record = self.threads(job), self.record(job)
+        if record is None and job.fingerprint:
+            record = unlike(self.options.out / job.fingerprint, threads)
+        return "" if record is None or rounds_alike(record, threads) else remark(record, threads)
 
     @cached_property
     def missing(self) -> list[TrainingJob]:
@@ -114,6 +131,7 @@ class Trainings:
             "seed": job.seed,
             "action": "train" if expected else "reuse",
             "folder": str(self.options.out / job.fingerprint) if job.fingerprint else None,
+            "threads": self.threads(job),
             "seconds": expected.seconds if expected else 0.0,
         }
 
@@ -126,9 +144,10 @@ class Trainings:
         found = estimates(self)
         expected = iter(found)
         for job in self.jobs:
-            record = self.record(job)
-            done = f"  reuse  {job}: {summary(record, self.options.plugin)}" if record else ""
-            yield done or f"  train  {job}: about {spell(next(expected).seconds)}"
+            record, other = self.record(job), self.unlike(job)
+            there = f" (there with {other})" if other else ""
+            done = f"  reuse  {job}: {summary(record, self.options.plugin)}{there}" if record else ""
+            yield done or f"  train  {job}: about {spell(next(expected).seconds)}{there}"
         yield self.counted()
         if found:
             yield _total(found, self.at_once)
@@ -170,7 +189,7 @@ def estimates(planned: Trainings) -> list[Estimate]:
 
     options, jobs = planned.options, planned.missing
     records = [*find_runs(options.out), *read_records(options.records)]
-    device, threads = device_name(pick_device(options.device)), threads_each(planned.at_once, len(jobs))
+    device = device_name(pick_device(options.device))
     samples = {job.setup.name: job.samples for job in {job.setup.name: job for job in jobs}.values()}
     sizes = [
         TrainingSize(
@@ -179,7 +198,7 @@ def estimates(planned: Trainings) -> list[Estimate]:
             activations=job.activations,
             samples=samples[job.setup.name],
             device=device,
-            threads=job.setup.recipe.threads or threads,
+            threads=planned.threads(job),
         )
         for job in jobs
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from archlab.ablation.records import copy_records, keep_records, read_records
 from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
-from archlab.core.processes import CommandLine, finished, tail, tell, threads_each
+from archlab.ablation.threads import make_room
+from archlab.core.processes import CommandLine, finished, tail, tell
 from archlab.core.progress import Advance, progress
 from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import TableSet
@@ -70,7 +71,10 @@ def ablate(studies: Sequence[str | Path | Study], options: AblationOptions | Non
 def _train(planned: Trainings) -> list[TrainingJob]:
     """Train the missing runs and return those that failed."""
     options = planned.options
-    keep_records((options.out / job.fingerprint for job in planned.jobs if job.finished(options.out)), options.records)
+    for line in _settled(planned):
+        tell(line)
+    here = (job for job in planned.jobs if job.finished(options.out) and planned.record(job))
+    keep_records((options.out / job.fingerprint for job in here), options.records)
     copy_records((job.fingerprint for job in planned.jobs if planned.record(job)), options.reused, options.records)
     tell(planned.counted())
     jobs = planned.missing
@@ -95,6 +99,18 @@ def _train(planned: Trainings) -> list[TrainingJob]:
     return failed
 
 
+def _settled(planned: Trainings) -> Iterator[str]:
+    """Make room for runs of this number of threads; yield what becomes of each run of another number."""
+    for job in planned.jobs:
+        other = planned.unlike(job)
+        if other and planned.record(job):
+            yield f"{job}: the run is of {other}; it is reused as it is"
+            continue
+        moved = make_room(planned.options.out / job.fingerprint, planned.threads(job))
+        if other and moved:
+            yield f"{job}: the run is of {other}; it is kept in {moved}, and this row is trained again"
+
+
 class _Overall:
     """The progress of all jobs together, each weighted by its expected duration."""
 
@@ -113,7 +129,7 @@ class _Overall:
 
 def _command(job: TrainingJob, planned: Trainings) -> CommandLine:
     """Return the command that trains one job in a process of its own."""
-    options, threads = planned.options, threads_each(planned.at_once, len(planned.missing))
+    options, threads = planned.options, planned.threads(job)
     command = [sys.executable, "-m", "archlab.cli.worker", "train", job.row.spec, "--recipe", job.setup.name]
     command += ["--data", str(job.setup.root), "--seed", str(job.seed), "--runs", str(options.out)]
     command += [text for name, value in job.row.fields.items() for text in ("--set", f"{name}={json.dumps(value)}")]

@@ -148,9 +148,12 @@ def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
         _close(process)
 
 
-def threads_each(at_once: int, count: int) -> int:
-    """Return the CPU cores for each of `count` jobs of which `at_once` run together."""
-    return max(1, (os.cpu_count() or 1) // max(1, min(at_once, count)))
+def threads_each(at_once: int) -> int:
+    """Return the CPU threads of each of `at_once` jobs that share this machine.
+
+    How many jobs are left is no part of it: the last ones of a resumed study round as the first ones do.
+    """
+    return max(1, (os.cpu_count() or 1) // max(1, at_once))
 
 
 def default_jobs(device: str | None) -> int:

@@ -29,10 +29,20 @@ NO_USE = 3
 
 @dataclass(frozen=True)
 class Placing:
-    """How workers share this machine: `at_once` of them, on GPUs that the engine assigns if it `pins_gpus`."""
+    """How workers share this machine: `at_once` of them, on GPUs that the engine assigns if it `pins_gpus`.
+
+    threads: CPU threads of each, by the workers that the search allows and not by those that are still needed.
+    """
 
     at_once: int
+    threads: int
     pins_gpus: bool
+
+    @classmethod
+    def of(cls, active: ActiveSearch, engine: Engine, left: int) -> Placing:
+        """Return how to place the workers of a search that has `left` trials or trainings to do."""
+        jobs = active.options.jobs or engine.jobs()
+        return cls(min(jobs, left), threads_each(jobs), engine.pins_gpus)
 
 
 @dataclass
@@ -89,12 +99,13 @@ def finish_trials(active: ActiveSearch, engine: Engine) -> bool:
     if done >= active.trials:
         note(f"{name}: {done} trials are finished")
         return True
-    at_once = min(active.options.jobs or engine.jobs(), active.trials - done)
+    placing = Placing.of(active, engine, active.trials - done)
+    at_once = placing.at_once
     note(f"{name}: {done} of {active.trials} trials are finished, {at_once} at once")
     course = Course(active, deque(range(at_once)), done)
     try:
         with progress("search, trials", active.trials, done=done) as advance:
-            workers = course.workers(Placing(at_once, engine.pins_gpus))
+            workers = course.workers(placing)
             ends = engine.finished(workers, at_once=at_once, tick=lambda: course.look(advance), every_seconds=0.5)
             with closing(ends):
                 for number, code in ends:
@@ -138,7 +149,7 @@ def _command(active: ActiveSearch, arguments: list[str], log: Path, slot: int, p
     whole = [sys.executable, "-m", "archlab.cli.worker", *arguments]
     whole += ["--device", o.device] if o.device else []
     whole += [text for module in o.plugin for text in ("--plugin", module)]
-    environment = {"OMP_NUM_THREADS": str(threads_each(placing.at_once, placing.at_once))}
+    environment = {"OMP_NUM_THREADS": str(placing.threads)}
     if not placing.pins_gpus and pick_device(o.device).type == "cuda" and torch.cuda.device_count() > 1:
         environment["CUDA_VISIBLE_DEVICES"] = str(slot % torch.cuda.device_count())
     return CommandLine(tuple(whole), log, environment)
@@ -162,7 +173,7 @@ def train_front(active: ActiveSearch, engine: Engine) -> None:
 
 def _train_all(active: ActiveSearch, engine: Engine, left: list[Training]) -> list[Training]:
     """Run these trainings; return those that failed."""
-    placing = Placing(min(active.options.jobs or engine.jobs(), len(left)), engine.pins_gpus)
+    placing = Placing.of(active, engine, len(left))
     note(f"{len(left)} trainings of the references and the front, {placing.at_once} at once")
     commands = [_training(active, each, number, placing) for number, each in enumerate(left)]
     failed = []
@@ -186,6 +197,6 @@ def _training(active: ActiveSearch, each: Training, number: int, placing: Placin
     write_text(recipe, replace(each.recipe, name=active.search.recipe.name).to_yaml())
     arguments = ["train", str(spec), "--recipe", str(recipe), "--seed", str(each.seed), "--data", str(active.root)]
     arguments += ["--runs", str(folder / "runs"), "--outputs", str(each.spec.outputs)]
-    arguments += [] if each.recipe.threads else ["--threads", str(threads_each(placing.at_once, placing.at_once))]
+    arguments += [] if each.recipe.threads else ["--threads", str(placing.threads)]
     log = folder / "logs" / f"{each.spec.name}_{each.seed}.txt"
     return _command(active, arguments, log, number % placing.at_once, placing)

@@ -335,24 +335,24 @@ def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, caps
     assert "| Skips with small kernels" in table
     assert "Not trained" not in table
 
-    assert main(["ablate", "two.yaml", "--dry-run"]) == 0
+    assert main(["ablate", "two.yaml", "--jobs", "1", "--dry-run"]) == 0
     assert capsys.readouterr().out.count("  reuse  ") == 2
-    assert ablate(["two.yaml"]).exit_code == 0
+    assert ablate(["two.yaml"], AblationOptions(jobs=1)).exit_code == 0
     assert "2 runs: 2 reused, 0 to train" in capsys.readouterr().err
 
     shutil.rmtree(folder / "runs")  # as on another machine, which has the records alone
-    assert main(["ablate", "two.yaml", "--dry-run"]) == 0
+    assert main(["ablate", "two.yaml", "--jobs", "1", "--dry-run"]) == 0
     assert capsys.readouterr().out.count("  train  ") == 2
-    assert main(["ablate", "two.yaml", "--reuse-records"]) == 0
+    assert main(["ablate", "two.yaml", "--jobs", "1", "--reuse-records"]) == 0
     said = capsys.readouterr()
     assert "2 runs: 2 reused, 0 to train" in said.err
     assert "Skips with small kernels" in said.out
     assert not (folder / "runs").exists()
 
     (folder / "results").rename(folder / "reports")  # as in a clone, whose records are in reports/records
-    assert main(["ablate", "two.yaml", "--reuse-records", "--json", "--quiet"]) == 0
+    assert main(["ablate", "two.yaml", "--jobs", "1", "--reuse-records", "--json", "--quiet"]) == 0
     told = capsys.readouterr()
-    found = ablate(["two.yaml"], AblationOptions(reuse_records=True))
+    found = ablate(["two.yaml"], AblationOptions(jobs=1, reuse_records=True))
     assert (json.loads(told.out)["reports"], told.err) == ([str(path) for path in found.reports], "")
     assert [run["fingerprint"] for run in json.loads(told.out)["runs"]] == [run.fingerprint for run in found.records]
     assert [record.spec for record in found.records] == ["skip_pose_net"] * 2
