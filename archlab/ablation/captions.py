@@ -39,6 +39,7 @@ def scores_caption(rows: Sequence[Reported], setting: Setting, metrics: Iterable
     """Return data, recipe, seeds, devices and dates, the rows that are missing, and the limits of the figures."""
     runs = runs_in(rows, setting)
     lines = [data_line(setting, runs), _circumstances(runs, metrics)]
+    lines += mixture(runs)
     if missing := [row.row.name for row in rows if setting not in row.measured]:
         lines.append(f"Not trained: {sentence_list(missing)}.")
     if too_small_to_rank(setting):
@@ -85,9 +86,29 @@ def _units(metrics: Iterable[Metric]) -> str:
 
 def device_line(runs: Sequence[Record]) -> str:
     """Return the machines, the durations and the dates of some runs."""
-    devices = sentence_list(sorted({f"{run.device} ({plural(run.threads, 'thread')})" for run in runs}))
     seconds = " to ".join(dict.fromkeys(f"{f(run.seconds for run in runs):.0f} s" for f in (min, max)))
-    return f"Machine: {devices}; {seconds} per run. Date: {_span(sorted(run.date for run in runs))}."
+    dates = _span(sorted(run.date for run in runs))
+    return f"Machine: {sentence_list(machines(runs))}; {seconds} per run. Date: {dates}."
+
+
+def machines(runs: Iterable[Record]) -> list[str]:
+    """Return the machines of some runs with their numbers of CPU threads, as `cpu: Neoverse-N1 (2 threads)`."""
+    return sorted({f"{run.device} ({plural(run.threads, 'thread')})" for run in runs})
+
+
+def round_alike(runs: Iterable[Record]) -> bool:
+    """Return whether runs share a kind of processor and, on CPUs, a number of threads."""
+    return len({(run.device, run.threads if run.device.startswith("cpu") else 0) for run in runs}) < 2
+
+
+def mixture(runs: Sequence[Record]) -> list[str]:
+    """Return the line on runs that do not round alike, none if they all do."""
+    return [] if round_alike(runs) else [mixed(machines(runs))]
+
+
+def mixed(found: Sequence[str]) -> str:
+    """Return the sentence on scores from machines that round differently."""
+    return f"Measured on machines that round differently, {sentence_list(found)}: equal seeds do not give equal scores."
 
 
 def _span(ordered: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 import archlab
+from archlab.ablation.captions import machines, round_alike
 from archlab.counting.count import total
 from archlab.network.spec import Spec
 from archlab.report.pareto import non_dominated
@@ -72,11 +73,11 @@ def collect(session: Session, runs: RunFolders, *, asked: int, plugin: Sequence[
     """Return what the study has found so far; `asked` is the number of trials requested."""
     search, study = session.search, session.study
     about = study.user_attrs[ABOUT]
-    records = [record for each in members(session, runs) for record in _of_seeds(search, each, runs).values()]
+    networks = [*(network_of(session, trial) for trial in trained(study)), *references_of(search, plugin)]
+    records = [record for each in networks for record in _of_seeds(search, each, runs).values()]
     candidates = tuple(_candidate(session, trial, runs) for trial in finished(study))
     references = tuple(found for each in references_of(search, plugin) if (found := _reference(search, each, runs)))
-    devices = {record.device: record.threads for record in records} or {"": 0}
-    device, threads = next(iter(devices.items()))
+    first = records[0] if records else None
     return Result(
         study=search.name,
         title=search.form.title or search.name,
@@ -90,14 +91,15 @@ def collect(session: Session, runs: RunFolders, *, asked: int, plugin: Sequence[
         candidates=candidates,
         references=references,
         asked=asked,
-        data=records[0].data["kind"] if records else "",
-        device=device,
-        threads=threads,
+        data=first.data["kind"] if first else "",
+        device=first.device if first else "",
+        threads=first.threads if first else 0,
         versions={**about["versions"], "optuna": optuna.__version__},
         date=about["date"],
         command=about["command"],
         fingerprint=runs.data,
         scores=shown(search.recipe.task.metrics),
+        machines=() if round_alike(records) else tuple(machines(records)),
     )
 
 
@@ -153,7 +155,7 @@ def seeds_of(search: Search) -> list[int]:
 
 def references_of(search: Search, plugin: Sequence[str] = ()) -> list[Hashed]:
     """Return the networks that candidates are compared with, at the recipe's input."""
-    at: dict[str, Any] = {"input": (3, *search.recipe.input), "outputs": search.outputs, "plugin": plugin}
+    at: dict[str, Any] = {"input": search.recipe.input, "outputs": search.outputs, "plugin": plugin}
     specs = [archlab.load(name, **at) for name in search.form.references]
     return [Hashed(spec, archlab.spec_hash(spec)) for spec in specs]
 

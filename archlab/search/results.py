@@ -95,6 +95,7 @@ class Result:
     references: networks from outside the space, trained by the same recipe.
     asked: the number of trials requested.
     scores: how the scores of the recipe's task are shown; those of pose estimation are left out of a file.
+    machines: devices with their numbers of CPU threads if the trained networks differ in them; else left out of a file.
     """
 
     study: str
@@ -118,6 +119,7 @@ class Result:
     fingerprint: str
     format: int = FORMAT
     scores: tuple[ShownScore, ...] = field(default_factory=_pose)
+    machines: tuple[str, ...] = ()
 
     @property
     def complete(self) -> tuple[Candidate, ...]:
@@ -155,6 +157,8 @@ def write_result(result: Result, path: Path) -> None:
     plain = asdict(result)
     if result.scores == _pose():
         del plain["scores"]
+    if not result.machines:
+        del plain["machines"]
     write_json(path, plain)
 
 

@@ -191,3 +191,24 @@ def test_reports_never_import_torch() -> None:
 def test_the_hash_that_rows_are_matched_by_is_the_networks_own() -> None:
     count = rows.count_network("lite_hrnet_18", {}, (3, 128, 96), 17)
     assert count.hash == archlab.spec_hash(archlab.load("lite_hrnet_18", input=(3, 128, 96)))
+
+
+MIXED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
+    ({}, {}, []),
+    ({"threads": 1}, {}, ["cpu: a processor (1 thread)", "cpu: a processor (2 threads)"]),
+    ({"device": "cpu: another"}, {}, ["cpu: another (2 threads)", "cpu: a processor (2 threads)"]),
+    ({"device": "cuda: a card", "threads": 4}, {"device": "cuda: a card"}, []),
+    ({"device": "cuda: a card"}, {"device": "cuda: b card"}, ["cuda: a card (2 threads)", "cuda: b card (2 threads)"]),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "machines"), MIXED)
+def test_the_caption_names_machines_that_round_differently(
+    one: dict[str, Any], other: dict[str, Any], machines: list[str]
+) -> None:
+    runs = (record("lite", HASHES["lite"], **one), record("naive", HASHES["naive"], **other))
+    assert captions.round_alike(runs) is (not machines)
+    noted = captions.mixture(runs)
+    assert len(noted) == bool(machines)
+    assert all(machine in line for line in noted for machine in machines)
+    assert all(line in caption(*runs) for line in noted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,3 +69,17 @@ def test_a_report_written_again_from_its_result_is_the_same_to_the_byte(tmp_path
         path.unlink()
     assert {path: path.read_bytes() for path in rewrite_search(folder)} == written
     assert {path: path.read_bytes() for path in rewrite_search(folder / "result.json")} == written
+
+
+def test_a_report_names_the_machines_that_round_differently_and_a_file_holds_them_only_then(tmp_path: Path) -> None:
+    alike = make_result(5)
+    machines = ("cpu: a processor (1 thread)", "cpu: another (2 threads)")
+    for name, result in (("alike", alike), ("mixed", replace(alike, machines=machines))):
+        write_result(result, tmp_path / name / "result.json")
+        assert read_result(tmp_path / name / "result.json") == result
+        write_search(result, tmp_path / name)
+    assert "machines" not in json.loads((tmp_path / "alike" / "result.json").read_text())
+    for file in ("search.md", "search.html"):
+        text = {name: (tmp_path / name / file).read_text() for name in ("alike", "mixed")}
+        assert [text["alike"].count(machine) for machine in machines] == [0, 0]
+        assert [text["mixed"].count(machine) for machine in machines] == [2, 2]  # among the facts and the limits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archlab.ablation.campaign.text import can_judge
 from archlab.ablation.campaign.verdicts import Judged, JudgedClaim, JudgedControl, Line
-from archlab.ablation.captions import TOO_SMALL_TO_RANK, data_line, device_line
+from archlab.ablation.captions import TOO_SMALL_TO_RANK, data_line, device_line, mixture
 from archlab.ablation.rows import Reported, runs_in
 from archlab.ablation.study import Campaign
 from archlab.report.statistics import Interval
@@ -56,6 +56,7 @@ def _scores_caption(judged: Judged, rows: Sequence[Reported]) -> list[str]:
     floor = "" if guess is None else f" The mean pose of the training people, without a network: {guess:.1f}."
     lines = [f"AP, 0 to 100, in {judged.view.title}.{floor} {data_line(setting, runs)}"]
     lines.append(f"{'Seeds' if ',' in seeds else 'Seed'}: {seeds}. {device_line(runs)}")
+    lines += mixture(runs)
     if len({run.samples for run in runs}) > 1:
         lines.append("The runs differ in their number of samples, so differences are not due to the networks alone.")
     if missing := [line.row.name for line in judged.lines if not line.by_seed]:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from archlab.ablation.captions import TOO_SMALL_TO_RANK, plural
+from archlab.ablation.captions import TOO_SMALL_TO_RANK, mixed, plural
 from archlab.report.tables import sentence_list
 from archlab.search.report.analysis import Analysis
 from archlab.search.report.estimates import COUNTED, Certainty, Domination, all_known, dominations, known, vector
@@ -32,12 +32,16 @@ def facts(analysis: Analysis) -> list[tuple[str, str]]:
         ("Seeds", seeds(analysis)),
         (
             "Device",
-            f"{result.device} ({plural(result.threads, 'thread')} per worker)" if result.device else "nothing trained",
+            sentence_list(result.machines) or _device(result),
         ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())),
         ("Command", result.command),
         ("Fingerprint", result.fingerprint),
     ]
+
+
+def _device(result: Result) -> str:
+    return f"{result.device} ({plural(result.threads, 'thread')} per worker)" if result.device else "nothing trained"
 
 
 def _rung(rung: Rung) -> str:
@@ -102,6 +106,8 @@ def may_not(analysis: Analysis) -> Iterator[str]:
         yield TOO_SMALL_TO_RANK
     if "synthetic" in data:
         yield "The data is synthetic: a ranking on it is no ranking on COCO or MPII."
+    if result.machines:
+        yield mixed(result.machines)
     single = sum(len(c.seeds) < 2 for c in analysis.front)
     if single:
         yield (

@@ -438,3 +438,12 @@ def test_a_campaigns_mistakes_are_named_where_they_stand(tmp_path: Path) -> None
     assert "mine.yaml:14:" in str(caught.value)
     assert any(field == "claims.better" and "'lite_hrnet_30'?" in message for field, message in made), made
     assert any(field == "reference" and "'lite'" in message for field, message in made), made
+
+
+def test_runs_that_round_differently_are_named_below_the_scores(campaign: Path) -> None:
+    alike = [run("lite_hrnet_18", seed, 60.0) for seed in (1, 2)]
+    other = replace(run("lite_hrnet_30", 1, 62.0), threads=1)
+    before, after = page(campaign, *alike).splitlines(), page(campaign, *alike, other).splitlines()
+    both = "cpu: a processor (1 thread) and cpu: a processor (2 threads)"
+    assert not any(both in line for line in before)
+    assert sum(both in line for line in after) == 2  # with the dates, and on its own
