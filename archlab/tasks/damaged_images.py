@@ -83,7 +83,9 @@ class DamagedImages:
     def _refuse(self) -> None:
         """Raise InputError with all damaged images, also those that training has not reached yet."""
         files, known = self._files, self._known
-        rule = f"more than {MOST_SKIPPED:.0%} of the {len(files)} training images are damaged"
+        missing = sum(not file.is_file() for file in files)
+        kind = f"damaged or missing ({missing} are missing)" if missing else "damaged"
+        rule = f"more than {MOST_SKIPPED:.0%} of the {len(files)} training images are {kind}"
         problems = [Problem(rule), *(Problem(message, file=path) for path, message in known.items())]
         try:
             check_images([path for path in files if str(path) not in known])
@@ -100,6 +102,11 @@ def skipped_images(folder: Path) -> int:
 def _read(path: Path) -> dict[str, str]:
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return {}
-    return dict(found)
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict) and all(isinstance(message, str) for message in found.values()):
+        return found
+    notes.note(f"ignored {path}: it is not a JSON object of texts; damaged images are found again as they are read")
+    return {}

@@ -15,6 +15,7 @@ from helpers.refused import refused
 
 from archlab.core.errors import InputError, Problem
 from archlab.tasks.damaged_images import DamagedImages, skipped_images
+from archlab.tasks.images import read_image
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import People, load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
@@ -140,3 +141,31 @@ def test_a_training_with_a_damaged_image_goes_on_and_says_which(people: People, 
     cut(copies.image_files[4])
     with refused("1%", "112"):
         trained(PoseDataset(copies, (64, 64)), tmp_path / "again", recipe)
+
+
+def test_missing_images_are_counted_apart_from_damaged_ones(people: People, tmp_path: Path) -> None:
+    copies = many(people, tmp_path)
+    for number in (3, 50):
+        copies.image_files[number].unlink()
+    cut(copies.image_files[90])
+    images = damaged(copies, tmp_path)
+
+    def work(rows: list[int]) -> None:
+        for row in rows:
+            read_image(copies.image_files[row])
+
+    images.without(work, [3])
+    with refused("1%", "112", "2 are missing") as caught:
+        images.without(work, [50])
+    found = {problem.file: problem.message for problem in caught.value.problems[1:]}
+    assert list(found) == [str(copies.image_files[number]) for number in (3, 50, 90)]
+    assert ["image is missing" in message for message in found.values()] == [True, True, False]
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", "\\xff", '{"a": 1}', "[" * 100_000])
+def test_a_damaged_list_of_skipped_images_is_ignored_with_a_note(
+    people: People, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "skipped_images.json").write_bytes(content.encode("latin-1"))
+    assert damaged(people, tmp_path).without(lambda rows: rows, [1, 2]) == [1, 2]
+    assert str(tmp_path / "skipped_images.json") in capsys.readouterr().err
