@@ -120,6 +120,12 @@ class Task(Protocol[O, V]):
         root: the data folder; None for generated data. Raises InputError if the annotations are wrong.
         """
 
+    def output_names(self, root: Path, options: O) -> tuple[str, ...] | None:
+        """Return the names of the outputs, in order; None if they have none, or if the data's annotations are missing.
+
+        A run is only scored on data with the names of its own. Raises InputError if the annotations are wrong.
+        """
+
     def count(self, root: Path, options: O, input: tuple[int, int]) -> int:
         """Return the number of training samples at an input of (H, W). Raises InputError as `training` does."""
 

@@ -15,10 +15,13 @@ from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
 from archlab.network.checkpoint import load_weights
 from archlab.network.load import check_channels
+from archlab.network.spec import Spec
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Scores
+from archlab.tasks.output_names import different_names
+from archlab.training.prepared import wrong_outputs
 from archlab.training.recipe import Recipe, ensure_data, load_recipe
-from archlab.training.runs import read_record
+from archlab.training.runs import Record, read_record
 
 
 def context_of(recipe: Recipe, device: torch.device, world: World = ALONE) -> Context[Any]:
@@ -63,6 +66,7 @@ def evaluate_run(
     network = archlab.build(spec)
     load_weights(network, run / "checkpoint.pt")
     root = ensure_data(recipe, data_root)
+    _check_outputs(spec, recipe, root, record)
     return evaluate(placed(network, where), recipe, root, where, results=results)
 
 
@@ -74,3 +78,15 @@ def evaluate(
     validation = recipe.task.validation(data_root, context)
     scores: dict[str, Scores] = recipe.task.score(network, validation, context, results=results)
     return scores
+
+
+def _check_outputs(spec: Spec, recipe: Recipe, root: Path, record: Record) -> None:
+    """Raise InputError unless the data has the number of outputs of the run, with the same names in the same order."""
+    if problems := wrong_outputs(spec, recipe, root):
+        raise InputError(problems)
+    task = recipe.task
+    names, trained = task.output_names(root, recipe.options), record.data.get(task.outputs_are)
+    if names and trained:
+        rule = different_names(names, trained, "the data", "the run", what=task.outputs_are)
+        if rule:
+            raise InputError(Problem(rule, "--data", str(root)))

@@ -86,23 +86,31 @@ def check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
     if spec.input != (3, height, width):
         rule = f"the recipe's input is (3, {height}, {width}), but the network's is {spec.input}"
         problems.append(Problem(rule, "input", spec.name))
-    asked = recipe.task.outputs(root, recipe.options)
-    if asked is not None and spec.outputs != asked:
-        rule = f"the data set has {asked} {recipe.task.outputs_are}, but the network has {spec.outputs} outputs"
-        problems.append(Problem(rule, "outputs", spec.name))
+    problems += wrong_outputs(spec, recipe, root)
     if problems:
         raise InputError(problems)
+
+
+def wrong_outputs(spec: Spec, recipe: Recipe, root: Path) -> list[Problem]:
+    """Return the problem of a network that has not as many outputs as the data, if any."""
+    asked = recipe.task.outputs(root, recipe.options)
+    if asked is None or spec.outputs == asked:
+        return []
+    rule = f"the data set has {asked} {recipe.task.outputs_are}, but the network has {spec.outputs} outputs"
+    return [Problem(rule, "outputs", spec.name)]
 
 
 def _data_of(recipe: Recipe, root: Path, train: int, val: int) -> dict[str, Any]:
     """Return the record's entry for the data set."""
     task = recipe.task
+    names = task.output_names(root, recipe.options)
     return {
         "root": root.resolve().name,
         "kind": task.kind(root, recipe.options),
         "fingerprint": data_fingerprint(recipe, root),
         f"train_{task.unit}": train,
         f"val_{task.unit}": val,
+        **({task.outputs_are: list(names)} if names else {}),
     }
 
 

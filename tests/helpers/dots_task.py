@@ -101,6 +101,9 @@ class Dots:
     def outputs(self, root: Path | None, options: DotsOptions) -> int | None:
         return 1
 
+    def output_names(self, root: Path, options: DotsOptions) -> tuple[str, ...] | None:
+        return None
+
     def count(self, root: Path, options: DotsOptions, input: tuple[int, int]) -> int:
         return len(np.load(root / "train.npz")["counts"])
 

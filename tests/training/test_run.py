@@ -18,6 +18,7 @@ import archlab
 from archlab.core.device import using_threads
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import fingerprint as data_fingerprint
+from archlab.tasks.pose.keypoints import COCO
 from archlab.training.divergence import TrainingError
 from archlab.training.lock import locked
 from archlab.training.metrics_log import read_rows
@@ -175,7 +176,7 @@ def test_the_record_says_what_was_done_to_what(done: Path, root: Path) -> None:
     assert record.cost["params"] == cost.params == sum(p.numel() for p in archlab.build(spec).parameters())
     assert record.cost["flops"] == dict(cost.flops)
     kind = {"root": "people", "kind": "synthetic quick", "fingerprint": data_fingerprint(root)}
-    assert record.data == {**kind, "train_people": 14, "val_people": 6}
+    assert record.data == {**kind, "train_people": 14, "val_people": 6, "keypoints": list(COCO.names)}
     assert set(record.scores) == {"ground_truth_boxes", "detector_boxes"}
     assert 0 <= (record.scores["ground_truth_boxes"]["pck"] or 0) <= 100
     assert record.baseline["mean_pose"]["pck"] > 0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from archlab.core.errors import InputError, Problem
-from archlab.tasks.pose.data.annotations import read_json
 from archlab.tasks.pose.data.keypoints_file import FILE, completed
+from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import COCO, layout_from_names
 from archlab.tasks.pose.metrics.coco_ap import SIGMAS, keypoint_figures
 from archlab.tasks.pose.metrics.coco_files import read_found, read_truth
@@ -25,7 +25,7 @@ def score_coco(truth: Path, results: Path, *, sigmas: Sequence[float] | None = N
     sigmas: their spreads; by default those of keypoints.yaml in the same folder, else of `layout_from_names`.
     Raises InputError with the file, the entry and the rule that it breaks.
     """
-    document = read_json(truth)
+    document = _with_keypoints(read_json(truth))
     spreads = _spreads(document, truth) if sigmas is None else sigmas
     people = read_truth(document, joints=len(spreads), file=str(truth))
     if not len(people.images):
@@ -43,6 +43,19 @@ def score_mpii(truth: Path, predictions: Path) -> dict[str, Any]:
     """
     people = read_mat(truth)
     return pckh_figures(read_predictions(predictions, len(people)), people)
+
+
+def _with_keypoints(document: Any) -> Any:
+    """Return the document without the categories that name no keypoints, if others do, and their annotations."""
+    categories = document.get("categories") if isinstance(document, dict) else None
+    if not isinstance(categories, list) or not isinstance(document.get("annotations"), list):
+        return document
+    named = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    if not named or len(named) == len(categories):
+        return document
+    ids = [c.get("id") for c in named]
+    kept = [a for a in document["annotations"] if not isinstance(a, dict) or a.get("category_id", ids[0]) in ids]
+    return document | {"categories": named, "annotations": kept}
 
 
 def _spreads(document: Any, path: Path) -> Sequence[float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archlab.core import notes
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Metric, Scores, View
 from archlab.tasks.pose.options import EmbeddedData, PoseOptions
@@ -121,6 +122,11 @@ class Pose:
 
         return sets.labelled_keypoints(options.dataset, root)
 
+    def output_names(self, root: Path, options: PoseOptions) -> tuple[str, ...] | None:
+        from archlab.tasks.pose.data import sets
+
+        return sets.keypoint_names(options.dataset, root)
+
     def count(self, root: Path, options: PoseOptions, input: tuple[int, int]) -> int:
         return len(self._people(root, options, input))
 
@@ -130,6 +136,7 @@ class Pose:
         from archlab.tasks.pose.samples import pose_samples
 
         people = self._people(root, context.options, context.input)
+        _say(people.notes, context)
         return pose_samples(people, context, seed=seed, folder=folder, augment=augment)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
@@ -141,7 +148,9 @@ class Pose:
     def validation(self, root: Path, context: Context[PoseOptions]) -> Validation:
         from archlab.tasks.pose.score import load_validation
 
-        return load_validation(root, context.options, context.input)
+        validation = load_validation(root, context.options, context.input)
+        _say((note for people in (validation.truth, *validation.boxes.values()) for note in people.notes), context)
+        return validation
 
     def score(
         self,
@@ -177,6 +186,13 @@ class Pose:
         from archlab.tasks.pose.data import sets
 
         return sets.training_people(root, options.dataset, aspect=input[1] / input[0])
+
+
+def _say(texts: Iterable[str], context: Context[PoseOptions]) -> None:
+    """Print each text once as a note, in rank 0 only."""
+    if context.world.first:
+        for text in dict.fromkeys(texts):
+            notes.note(text)
 
 
 POSE = Pose()

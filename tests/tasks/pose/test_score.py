@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import coco_folder
 from helpers.pose_networks import Oracle, copied, small_network
 from helpers.refused import refused
 from helpers.training import load_validation, score_network
@@ -18,7 +19,8 @@ from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.metrics.coco import FIGURES, score_coco
 from archlab.tasks.pose.score import FAR, matched, score_mean_pose
 from archlab.tasks.pose.synthetic import generate
-from archlab.training.evaluate import evaluate
+from archlab.tasks.pose.task import POSE
+from archlab.training.evaluate import context_of, evaluate
 from archlab.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -109,3 +111,21 @@ def test_detector_boxes_without_a_detection_file_are_refused(tmp_path: Path) -> 
     (root / DETECTIONS).unlink()
     with refused(DETECTIONS.name, file=root):
         load_validation(root, RECIPE)
+
+
+def test_people_who_are_left_out_are_noted_once_in_training_and_in_scoring(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = coco_folder.document(4)
+    content["annotations"][1]["area"] = 0
+    content["annotations"][2]["area"] = -1
+    for split in ("train2017", "val2017"):
+        coco_folder.write(tmp_path, content, split=split)
+    context = context_of(RECIPE.changed(boxes="ground_truth"), CPU)
+    assert len(POSE.training(tmp_path, context, seed=1)) == 2
+    assert len(POSE.validation(tmp_path, context)) == 2
+    said = [line.partition(": ignored ") for line in capsys.readouterr().err.splitlines()]
+    wanted = "2 people with an area of 0 or less"
+    assert [(file, what) for file, _, what in said] == [
+        (f"person_keypoints_{split}.json", wanted) for split in ("train2017", "val2017")
+    ]

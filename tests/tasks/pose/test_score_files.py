@@ -57,6 +57,22 @@ def test_keypoints_are_those_that_the_annotations_name(tmp_path, names, count):
     assert scores["APL"] is None
 
 
+def test_categories_without_keypoints_are_left_out_if_others_name_some(tmp_path):
+    truth, results = document(["nose", "tail", "left_ear"], 3)
+    alone = score_coco(write(tmp_path / "gt.json", truth), write(tmp_path / "results.json", results))
+    truth["categories"].insert(0, {"id": 5, "name": "ball"})
+    truth["annotations"].append({"id": 9, "image_id": 7, "category_id": 5, "bbox": [1, 2, 3, 4]})
+    assert score_coco(write(tmp_path / "gt.json", truth), tmp_path / "results.json") == alone
+
+
+@pytest.mark.parametrize("value", ["0", 2, None, [0]])
+def test_a_crowd_is_0_or_1(tmp_path, value):
+    truth, results = document()
+    truth["annotations"].append(truth["annotations"][0] | {"id": 2, "iscrowd": value})
+    with refused("annotations[1]", "`iscrowd` must be 0 or 1", repr(value), file=tmp_path / "gt.json"):
+        score_coco(write(tmp_path / "gt.json", truth), write(tmp_path / "results.json", results))
+
+
 def test_spreads_that_are_given_are_used(tmp_path):
     truth, results = document(["a", "b", "c"], 3)
     results[0]["keypoints"] = [value + 5 for value in results[0]["keypoints"]]

@@ -8,8 +8,7 @@ ROOT/annotations/keypoints.yaml may add their sigmas, pairs and upper body.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,18 +18,17 @@ from numpy.typing import NDArray
 
 from archlab.core.errors import InputError, Problem, missing_file
 from archlab.tasks.pose.data.annotations import (
-    PERSON,
-    Images,
     Row,
-    category_of,
     checked_document,
     detections,
     labelled_people,
-    read_json,
 )
+from archlab.tasks.pose.data.categories import PERSON, category_of
 from archlab.tasks.pose.data.crops import PIXELS, Floats, fit_boxes
+from archlab.tasks.pose.data.image_files import find_images, has_folders, nested_sizes, sizes
 from archlab.tasks.pose.data.keypoints_file import FILE as KEYPOINTS
 from archlab.tasks.pose.data.keypoints_file import completed
+from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import KeypointLayout
 
 DETECTIONS = Path("person_detection_results") / "COCO_val2017_detections_AP_H_56_person.json"
@@ -108,21 +106,21 @@ def load_people(root: Path, split: str, *, aspect: float, boxes: Boxes = "ground
     category, named = category_of(document, path)
     layout = completed(named, root / KEYPOINTS)
     images = {image["id"]: (row, image) for row, image in enumerate(document["images"])}
-    notes: tuple[str, ...] = ()
     if boxes == "ground_truth":
-        rows = labelled_people(document["annotations"], images, category, layout, path)
-        if not rows:
-            raise InputError(Problem("no person with a labelled keypoint in the whole file", file=str(path)))
+        rows, notes = labelled_people(document["annotations"], images, category, layout, path)
     else:
         found = _detector_file(root)
         rows, notes = detections(read_json(found), images, category, layout, found)
     rows.sort(key=lambda row: images[row.image_id][0])
-    files = _image_files(root / split, rows, images, path)
+    files = find_images(root / split, {row.image_id: images[row.image_id][1] for row in rows}, path)
     return _table(rows, files, layout, category, notes, aspect)
 
 
 def fingerprint(root: Path) -> str:
-    """Return a hex digest of annotations, keypoints.yaml, detections and image names and sizes; no pixel is read."""
+    """Return a hex digest of annotations, keypoints.yaml, detections and image names and sizes; no pixel is read.
+
+    Images are all files of a split's folder, and those in folders below it that its annotations name.
+    """
     root = Path(root)
     annotations = sorted((root / "annotations").glob("person_keypoints_*.json"))
     if not annotations:
@@ -133,7 +131,8 @@ def fingerprint(root: Path) -> str:
             digest.update(f"{path.relative_to(root).as_posix()} {_file_digest(path)}\n".encode())
     for path in annotations:
         folder = root / path.stem.removeprefix("person_keypoints_")
-        for name, size in sorted(_sizes(folder)):
+        named = nested_sizes(folder, read_json(path)) if has_folders(folder) else ()
+        for name, size in sorted([*sizes(folder), *named]):
             digest.update(f"{folder.name}/{name} {size}\n".encode())
     return digest.hexdigest()
 
@@ -168,21 +167,6 @@ def _table(
     )
 
 
-def _image_files(folder: Path, rows: list[Row], images: Images, path: Path) -> dict[int, Path]:
-    """Return the image files by id, for the people's images. Raises InputError if any is missing."""
-    if rows and not folder.is_dir():
-        raise InputError(Problem(f"the image folder is missing; {path.name} names its images", file=str(folder)))
-    there = {name for name, _ in _sizes(folder)}
-    files = {row.image_id: folder / images[row.image_id][1]["file_name"] for row in rows}
-    absent = [file for file in files.values() if file.name not in there and not file.is_file()]
-    if absent:
-        first = ", ".join(file.name for file in absent[:5])
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        message = f"{len(absent)} of {len(files)} images of {path.name} are missing: {first}{more}"
-        raise InputError(Problem(message, file=str(folder)))
-    return files
-
-
 def _expect(root: Path, path: Path, split: str) -> Path:
     if not path.is_file():
         raise _layout_error(root, path, split)
@@ -209,13 +193,6 @@ def _layout_error(root: Path, path: Path, split: str) -> InputError:
     return InputError(
         Problem(f"{wanted} is missing here (COCO's layout: {layout}); the folder holds {there}", file=str(root))
     )
-
-
-def _sizes(folder: Path) -> Iterable[tuple[str, int]]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return [(entry.name, entry.stat().st_size) for entry in entries if entry.is_file()]
 
 
 def _file_digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from archlab.core import notes
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.tasks import datasets, resolved
 from archlab.tasks.pose.data.coco import load_people
@@ -36,12 +37,14 @@ def convert(name: str, source: Path, out: Path, *, plugin: Sequence[str] = ()) -
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         write(source, temporary)
-        found = {split: len(load_people(temporary, split, aspect=0.75)) for split in SPLITS}
+        people = {split: load_people(temporary, split, aspect=0.75) for split in SPLITS}
         temporary.chmod(0o755)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return found
+    for text in (text for split in SPLITS for text in people[split].notes):
+        notes.note(text)
+    return {split: len(people[split]) for split in SPLITS}
 
 
 def _writer(name: str, plugin: Sequence[str]) -> Callable[[Path, Path], Any]:

@@ -5,18 +5,29 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from archlab.core.errors import InputError, Problem
+from archlab.tasks.output_names import different_names
 from archlab.tasks.pose.data import coco, mpii
-from archlab.tasks.pose.data.annotations import category_of, checked_document, read_json
+from archlab.tasks.pose.data.annotations import checked_document
+from archlab.tasks.pose.data.categories import category_of
 from archlab.tasks.pose.data.coco import Boxes, People, annotation_file
+from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.pose.options import Dataset
 
 
 def training_people(root: Path, dataset: Dataset, *, aspect: float) -> People:
-    """Return the training people: COCO's train2017, MPII's train. Raises InputError if data is missing or wrong."""
+    """Return the training people: COCO's train2017, MPII's train.
+
+    Raises InputError if data is missing or wrong, or if the validation data names its keypoints differently.
+    """
     if dataset == "mpii":
         return mpii.load_people(root, "train", aspect=aspect)
-    return coco.load_people(root, "train2017", aspect=aspect)
+    people = coco.load_people(root, "train2017", aspect=aspect)
+    names, scored = people.layout.names, keypoint_names(dataset, root)
+    if scored is not None and (rule := different_names(names, scored, "train2017", "val2017", what="keypoints")):
+        raise InputError(Problem(rule, "keypoints", str(annotation_file(root, "train2017"))))
+    return people
 
 
 def validation_people(root: Path, dataset: Dataset, *, aspect: float, boxes: Boxes = "ground_truth") -> People:
@@ -48,7 +59,13 @@ def labelled_keypoints(dataset: Dataset, data: Path | None) -> int | None:
 
     None if the annotation file is missing: the error is raised when the data is read.
     """
-    if dataset == "mpii" or data is None:
-        return (mpii.MPII if dataset == "mpii" else COCO).count
-    path = annotation_file(data, "val2017")
-    return category_of(checked_document(read_json(path), path), path)[1].count if path.is_file() else None
+    names = COCO.names if data is None and dataset != "mpii" else keypoint_names(dataset, data or Path())
+    return None if names is None else len(names)
+
+
+def keypoint_names(dataset: Dataset, root: Path) -> tuple[str, ...] | None:
+    """Return the names of the keypoints that the validation data labels, or None if the annotation file is missing."""
+    if dataset == "mpii":
+        return mpii.MPII.names
+    path = annotation_file(root, "val2017")
+    return category_of(checked_document(read_json(path), path), path)[1].names if path.is_file() else None

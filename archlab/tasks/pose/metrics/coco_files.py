@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from archlab.core.errors import InputError, Problem
 from archlab.tasks.pose.data.crops import Floats
+from archlab.tasks.pose.data.rules import SHOWN, flag, number, numbers, short, wrong_number
 
 DETECTIONS_PER_IMAGE = 20
 """COCO's maxDets for keypoints: only the best twenty detections of an image count."""
-_SHOWN = 20
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -87,7 +87,7 @@ def read_truth(document: Any, *, joints: int, file: str = "") -> Truth:
     triples = table.column("keypoints", 3 * joints).reshape(-1, joints, 3)
     labelled = triples[:, :, 2] > 0
     counted = table.column("num_keypoints", default=labelled.sum(axis=1).tolist())
-    crowd = np.array([bool(entry.get("iscrowd", 0)) for entry in entries], dtype=bool)
+    crowd = table.flags("iscrowd")
     columns = {
         "points": triples[:, :, :2],
         "labelled": labelled,
@@ -195,9 +195,16 @@ class _Table:
     def whole(self, key: str) -> Ints:
         """Return the whole numbers under `key` as int64 (N,), not converted via floats, which would merge large ids."""
         values = self._finite(key, 0, None)
-        if len(wrong := np.flatnonzero(values != np.rint(values))):
+        if len(wrong := np.flatnonzero((values != np.rint(values)) | (np.abs(values.astype(np.float64)) >= 2.0**63))):
             raise self._error(key, wrong.tolist(), 0, kind="a whole number")
         return values.astype(np.int64)
+
+    def flags(self, key: str) -> Bools:
+        """Return (N,) the values of `key`, 0 or 1; 0 for entries that lack it."""
+        values = self._values(key, [0] * len(self.entries))
+        if wrong := [at for at, value in enumerate(values) if not flag(value)]:
+            raise self._error(key, wrong, 0, kind="0 or 1")
+        return np.array(values, dtype=bool)
 
     def _finite(self, key: str, width: int, default: list[Any] | None) -> NDArray[Any]:
         values = self._values(key, default)
@@ -209,7 +216,9 @@ class _Table:
         except ValueError:  # lists of different lengths
             array = np.zeros(())
         if array.dtype.kind not in "iuf" or array.shape != shape or not np.isfinite(array).all():
-            raise self._error(key, (at for at, value in enumerate(values) if not _fits(value, width)), width)
+            if wrong := [at for at, value in enumerate(values) if not _fits(value, width)]:
+                raise self._error(key, wrong, width)
+            array = np.asarray(values, np.float64)  # a whole number beyond 64 bits
         return array
 
     def _values(self, key: str, default: list[Any] | None) -> list[Any]:
@@ -223,28 +232,20 @@ class _Table:
             ) from None
 
     def _error(self, key: str, wrong: Iterable[int], width: int, *, kind: str = "a finite number") -> InputError:
-        """Return the error for all malformed entries, the first twenty in full; `width` -1: the key is missing."""
-        rule = f"`{key}` must be {f'{width} finite numbers' if width else kind}"
+        """Return the error for the entries with these indices, the first twenty in full; width -1: `key` is missing."""
         rows = list(wrong)
-        lines = [
-            f"{self.name}[{at}]: " + (f"lacks `{key}`" if width < 0 else f"{rule}, not {_short(self.entries[at][key])}")
-            for at in rows[:_SHOWN]
-        ]
-        lines += [f"and {len(rows) - _SHOWN} more of this kind"] if len(rows) > _SHOWN else []
-        return InputError([Problem(text, file=self.file) for text in lines])
+        said = [f"{self.name}[{at}]: {self._rule(at, key, width, kind)}" for at in rows[:SHOWN]]
+        said += [f"and {len(rows) - SHOWN} more of this kind"] if len(rows) > SHOWN else []
+        return InputError([Problem(text, file=self.file) for text in said])
+
+    def _rule(self, at: int, key: str, width: int, kind: str) -> str:
+        if width < 0:
+            return f"lacks `{key}`"
+        value = self.entries[at][key]
+        if isinstance(value, list) and len(value) == width and width:
+            return wrong_number(value, key, points=key == "keypoints")
+        return f"`{key}` must be {f'{width} finite numbers' if width else kind}, not {short(value)}"
 
 
 def _fits(value: Any, width: int) -> bool:
-    try:
-        array = np.asarray(value)
-        return (
-            array.dtype.kind in "iuf" and array.shape == ((width,) if width else ()) and bool(np.isfinite(array).all())
-        )
-    except ValueError:
-        return False
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and len(value) > 4:
-        return f"{len(value)} values, {value[:3]!r}..."
-    return repr(value)
+    return numbers(value, width) if width else number(value)

@@ -292,7 +292,13 @@ def test_every_wrong_result_is_named():
             spoilt(results, 2, keypoints=points[:-1]),
             r"results\[2\]: `keypoints` must be 51 finite numbers, not 50 values",
         ),
-        (spoilt(results, 2, keypoints=[*points[:-1], "a"]), r"results\[2\]: `keypoints` must be 51 finite numbers"),
+        (spoilt(results, 2, keypoints=[*points[:-1], "a"]), r"results\[2\]: keypoints\[50\] \(keypoint 16, v.*'a'"),
+        (
+            spoilt(results, 2, keypoints=[*points[:40], float("nan"), *points[41:]]),
+            r"results\[2\]: keypoints\[40\] \(keypoint 13, y\) .* nan",
+        ),
+        (spoilt(results, 1, score=10**400), r"results\[1\]: `score` must be a finite number"),
+        (spoilt(results, 1, image_id=10**30), r"results\[1\]: `image_id` must be a whole number"),
         ([results[0], {"image_id": 1}, 7], r"results\[1\]: lacks `keypoints`\n.*results\[2\]: lacks `keypoints`"),
         ([{**r, "segmentation": []} for r in results], "no `bbox`"),
     ]
