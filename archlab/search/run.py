@@ -141,7 +141,8 @@ def _write(result: Result, folder: Path, plugin: tuple[str, ...]) -> None:
     for reason, count in reasons.most_common(1):
         note(f"{reasons.total()} candidates could not be trained; {count} of them: {reason.splitlines()[0]}")
     if not result.complete:
-        note(f"no candidate was trained to the end; see {folder / 'result.json'}")
+        resume = "; run the same command to resume" if len(result.candidates) < result.asked else ""
+        note(f"no candidate was trained to the end; see {folder / 'result.json'}{resume}")
         return
     for path in write_search(result, folder, plugin=plugin):
         note(f"wrote {path}")
