@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,14 @@ def killed_when(due: Callable[[list[Record]], bool], runs: Path, data: Path, job
     command += ["--runs", str(runs), "--device", "cpu"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: process.poll() is not None or due(find_runs(runs)))
+    assert process.poll() is None, "the study ended before it could be killed"
+    process.send_signal(signal.SIGSTOP)  # so that it starts no other worker
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()
     process.wait()
     for child in children:
-        os.kill(int(child), signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
     wait_for(lambda: not any(held(path) for path in runs.iterdir()))
 
 
