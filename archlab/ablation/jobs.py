@@ -15,6 +15,7 @@ from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
 from archlab.ablation.threads import begun, set_aside
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import cost
+from archlab.network.load import load_at
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import (
     Recipe,
@@ -177,11 +178,10 @@ def _seeds(study: Trainable, setup: TrainingSetup) -> tuple[int, ...]:
 
 
 def _job(row: Row, setup: TrainingSetup, seed: int, plugin: Sequence[str]) -> TrainingJob:
-    input = setup.recipe.input
-    spec = archlab.load(row.spec, input=input, plugin=plugin, **row.fields)
+    spec = load_at(row.spec, setup.recipe.input, plugin=plugin, **row.fields)
     refitted = setup.outputs not in (None, spec.outputs) and "outputs" not in row.fields
     if refitted:
-        spec = archlab.load(row.spec, input=input, plugin=plugin, **{**row.fields, "outputs": setup.outputs})
+        spec = load_at(row.spec, setup.recipe.input, plugin=plugin, **{**row.fields, "outputs": setup.outputs})
     spec = in_recipe(spec, setup.recipe)
     graph = archlab.assemble(spec)
     return TrainingJob(row, setup, seed, graph.hash, cost(graph).activations, refitted)

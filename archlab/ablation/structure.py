@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archlab import load
 from archlab.ablation.study import Layer, Structure
 from archlab.blocks.wiring import Leaf
 from archlab.counting import count as counting
 from archlab.counting.count import MEBI
 from archlab.network.graph import Graph, Node, assemble
+from archlab.network.load import load_at
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet
 
 
@@ -31,7 +31,7 @@ Line = tuple[str, str]  # (layer, operator)
 def structure_tables(study: Structure, plugin: Sequence[str] = ()) -> TableSet:
     """Return the printed lines computed from the graphs, the work that the paper's table omits, and the totals."""
     graphs = [
-        assemble(load(row.spec, input=study.size, plugin=plugin, **{"outputs": study.outputs, **row.fields}))
+        assemble(load_at(row.spec, study.size, plugin=plugin, **{"outputs": study.outputs, **row.fields}))
         for row in study.rows
     ]
     found = [lines(graph, study.layers) for graph in graphs]

@@ -182,7 +182,7 @@ def fields(o: argparse.Namespace) -> dict[str, Item]:
 
 def spec(o: argparse.Namespace, *, input: tuple[int, int] | None, outputs: int | None) -> Spec:
     """Return the network that a command names, with the fields that it overrides."""
-    import archlab
+    from archlab.network.load import load_at
 
     overridden: Mapping[str, Any] = {"outputs": outputs, **fields(o)}
-    return archlab.load(o.spec, input=input, plugin=o.plugin, **overridden)
+    return load_at(o.spec, input, plugin=o.plugin, **overridden)

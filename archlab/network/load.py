@@ -33,15 +33,31 @@ def load(
 ) -> Spec:
     """Read a network's file, or a built-in network by name, with fields overridden.
 
-    input: (C, H, W), or (H, W) with the number of channels that the file states.
+    input: (C, H, W).
     plugin: modules or `.py` files whose BLOCKS the network may use.
     fields: values by dotted path (`**{"stages.modules": [3, 8, 3]}`), or by its last part if that is not ambiguous
       (`spatial_ratio=4`).
     Raises InputError with every problem of the file.
     """
     path = find(name_or_path)
+    given = {**fields, "input": None if input is None else list(input), "outputs": outputs}
+    return resolve(path.stem, read(path), _overrides(given, fields), registry.blocks(plugin))
+
+
+def load_at(
+    name_or_path: str | Path,
+    size: tuple[int, int] | None,
+    /,
+    *,
+    outputs: int | None = None,
+    plugin: Iterable[str] = (),
+    **fields: Any,
+) -> Spec:
+    """Read a network as `load` does, for inputs of a size (H, W) with as many channels as the file states."""
+    path = find(name_or_path)
     document = read(path)
-    return resolve(path.stem, document, _overrides(document, input, outputs, fields), registry.blocks(plugin))
+    given = {**fields, **input_fields(document, size), "outputs": outputs}
+    return resolve(path.stem, document, _overrides(given, fields), registry.blocks(plugin))
 
 
 def load_text(
@@ -59,7 +75,8 @@ def load_text(
     Raises InputError with every problem of the text.
     """
     document = _extended(yamlio.read_text(text, name), Path(name), None)
-    return resolve(name, document, _overrides(document, input, outputs, fields), registry.blocks(plugin))
+    given = {**fields, "input": None if input is None else list(input), "outputs": outputs}
+    return resolve(name, document, _overrides(given, fields), registry.blocks(plugin))
 
 
 def input_fields(document: Item, input: Shape | None) -> dict[str, int | list[int]]:
@@ -91,8 +108,8 @@ def channel_problem(stated: Item | None) -> Problem | None:
     return stated.problem(rule, "input")
 
 
-def _overrides(document: Item, input: Shape | None, outputs: int | None, fields: Mapping[str, Any]) -> dict[str, Item]:
-    given = {**fields, **input_fields(document, input), "outputs": outputs}
+def _overrides(given: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Item]:
+    """Return the values as items, without those that the caller left out."""
     return {
         name: yamlio.item_of(value, file="") for name, value in given.items() if name in fields or value is not None
     }

@@ -10,7 +10,7 @@ from typing import Any
 import archlab
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.network.load import load_text
+from archlab.network.load import load_at, load_text
 from archlab.network.spec import Spec
 from archlab.search.report.analysis import is_upwards
 from archlab.search.report.estimates import (
@@ -140,7 +140,7 @@ def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
         return Side(f"trial {name}", spec_of(candidate, plugin), dict(candidate.cost), candidate)
     trained = (*result.references, *result.candidates)
     outputs = spec_of(trained[0], plugin).outputs if trained else None
-    spec = archlab.load(name, input=result.rungs[-1].input, outputs=outputs, plugin=plugin)
+    spec = load_at(name, result.rungs[-1].input, outputs=outputs, plugin=plugin)
     graph = archlab.assemble(spec)
     total, key = archlab.cost(graph).total, graph.hash
     cost = {metric: value(total) for metric, value in METRICS.items()}

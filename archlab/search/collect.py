@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 import archlab
 from archlab.ablation.captions import machines, round_alike
 from archlab.counting.count import total
+from archlab.network.load import load_at
 from archlab.network.spec import Spec
 from archlab.report.pareto import non_dominated
 from archlab.search.load import Fidelity, Search, fitted
@@ -155,8 +156,8 @@ def seeds_of(search: Search) -> list[int]:
 
 def references_of(search: Search, plugin: Sequence[str] = ()) -> list[Hashed]:
     """Return the networks that candidates are compared with, at the recipe's input."""
-    at: dict[str, Any] = {"input": search.recipe.input, "outputs": search.outputs, "plugin": plugin}
-    specs = [archlab.load(name, **at) for name in search.form.references]
+    at: dict[str, Any] = {"outputs": search.outputs, "plugin": plugin}
+    specs = [load_at(name, search.recipe.input, **at) for name in search.form.references]
     return [Hashed(spec, archlab.spec_hash(spec)) for spec in specs]
 
 

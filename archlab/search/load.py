@@ -13,7 +13,7 @@ from archlab.ablation.study import KINDS
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, in_order
 from archlab.network.graph import Graph
-from archlab.network.load import check_channels
+from archlab.network.load import check_channels, load_at
 from archlab.network.spec import Spec
 from archlab.search.config import RungForm, SearchForm, listed, objective_problems, problems_of
 from archlab.search.results import Objective
@@ -216,9 +216,9 @@ def _every(recipe: Recipe) -> dict[str, Metric]:
     return {each.name: each for each in used(recipe.task.metrics, "objective")}
 
 
-def _trainable(name: str, **at: Any) -> Graph:
+def _trainable(name: str, *, input: tuple[int, int] | None = None, **at: Any) -> Graph:
     """Load a network and check its shapes and its input channels."""
-    spec = archlab.load(name, **at)
+    spec = load_at(name, input, **at)
     check_channels(spec)
     return archlab.assemble(spec)
 

@@ -21,6 +21,7 @@ from archlab.core.files import write_text
 from archlab.core.signals import Stopped, StopRequest
 from archlab.network.checkpoint import load_for_finetuning, weights_digest
 from archlab.network.graph import Graph
+from archlab.network.load import load_at
 from archlab.network.spec import Spec
 from archlab.tasks.damaged_images import SKIPPED, skipped_images
 from archlab.tasks.metrics import Scores
@@ -85,13 +86,13 @@ def spec_for(
     if isinstance(spec, Spec):
         return spec
     changes = dict(fields or {})
-    loaded = archlab.load(spec, input=recipe.input, plugin=plugin, **changes)
+    loaded = load_at(spec, recipe.input, plugin=plugin, **changes)
     asked = None if "outputs" in changes else recipe.task.outputs(data, recipe.options)
     if asked in (None, loaded.outputs):
         return loaded
     if is_first_process():
         notes.note(f"{asked} outputs, as the data labels, not the network's {loaded.outputs}")
-    return archlab.load(spec, input=recipe.input, plugin=plugin, **{**changes, "outputs": asked})
+    return load_at(spec, recipe.input, plugin=plugin, **{**changes, "outputs": asked})
 
 
 def run_folder(

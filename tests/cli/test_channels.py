@@ -15,6 +15,7 @@ from archlab.ablation.load import load_ablation
 from archlab.ablation.run import AblationOptions, ablate
 from archlab.cli.app import main
 from archlab.core.errors import InputError, Problem
+from archlab.network.load import load_at
 from archlab.search.load import load_search
 from archlab.search.space.space import load_space
 
@@ -67,13 +68,13 @@ def test_build_keeps_the_channels_that_a_file_states_also_at_another_size(
     own, three = params(capsys, name), params(capsys, "net3.yaml")
     assert own - three == (channels - 3) * 5 * 5 * 8
     assert params(capsys, name, "--input", "128x96") == own
-    assert archlab.load(name, input=(128, 96)).input == (channels, 128, 96)
+    assert load_at(name, (128, 96)).input == (channels, 128, 96)
     assert archlab.load(name, input=(3, 128, 96)).input == (3, 128, 96)
 
 
 def test_a_size_gives_three_channels_to_a_network_that_states_no_input(folder: Path) -> None:
     (folder / "own.yaml").write_text("version: 1\nextends: lite_hrnet_18\n", encoding="utf-8")
-    assert archlab.load("own.yaml", input=(64, 64)).input == (3, 64, 64)
+    assert load_at("own.yaml", (64, 64)).input == (3, 64, 64)
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
