@@ -7,7 +7,7 @@ import pytest
 import archlab
 from archlab import InputError
 from archlab.core import builtin
-from archlab.network.load import load_text
+from archlab.network.load import load_at, load_text
 
 GOOD = """\
 version: 1
@@ -182,11 +182,11 @@ def test_a_field_that_is_not_there_or_not_alone_is_refused():
     with pytest.raises(InputError, match=r"field 'kernel' is ambiguous: nodes\.stem\.kernel, "):
         archlab.load("skip_pose_net", kernel=5)
     with pytest.raises(InputError, match="input: expected"):
-        archlab.load("lite_hrnet_18", input=(256,))
+        archlab.load("lite_hrnet_18", input=(256, 192))
 
 
 def test_a_height_and_a_width_keep_the_channels_that_the_file_states():
-    assert archlab.load("lite_hrnet_18", input=(128, 96)).input == (3, 128, 96)
+    assert load_at("lite_hrnet_18", (128, 96)).input == (3, 128, 96)
 
 
 def test_a_number_written_5e_4_is_a_number(tmp_path):
