@@ -15,10 +15,10 @@ from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
 from archlab.ablation.threads import begun, set_aside
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import cost
-from archlab.network.load import load_at
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import (
     Recipe,
+    at_recipe,
     data_fingerprint,
     data_folder,
     ensure_data,
@@ -178,10 +178,7 @@ def _seeds(study: Trainable, setup: TrainingSetup) -> tuple[int, ...]:
 
 
 def _job(row: Row, setup: TrainingSetup, seed: int, plugin: Sequence[str]) -> TrainingJob:
-    spec = load_at(row.spec, setup.recipe.input, plugin=plugin, **row.fields)
-    refitted = setup.outputs not in (None, spec.outputs) and "outputs" not in row.fields
-    if refitted:
-        spec = load_at(row.spec, setup.recipe.input, plugin=plugin, **{**row.fields, "outputs": setup.outputs})
+    spec, own_outputs = at_recipe(row.spec, setup.recipe, lambda: setup.outputs, fields=row.fields, plugin=plugin)
     spec = in_recipe(spec, setup.recipe)
     graph = archlab.assemble(spec)
-    return TrainingJob(row, setup, seed, graph.hash, cost(graph).activations, refitted)
+    return TrainingJob(row, setup, seed, graph.hash, cost(graph).activations, own_outputs is not None)

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 from archlab.cli import options
 from archlab.cli.output import print_json, print_plan, print_scores, print_table
 from archlab.cli.parser import Command, Group, Parser
-from archlab.core import notes
 
 if TYPE_CHECKING:
-    from archlab.network.spec import Spec
-    from archlab.training.recipe import Recipe
+    pass
 
 
 def train(o: argparse.Namespace) -> None:
@@ -24,9 +22,11 @@ def train(o: argparse.Namespace) -> None:
     from archlab.training.options import RunOptions
     from archlab.training.plan import plan_run
     from archlab.training.recipe import load_recipe
+    from archlab.training.run import spec_for
 
     recipe = load_recipe(o.recipe, plugin=o.plugin, changes=options.recipe_changes(o))
-    spec = _fitting_spec(o, recipe)
+    outputs = {} if o.outputs is None else {"outputs": o.outputs}
+    spec = spec_for(o.spec, recipe, o.data, fields={**outputs, **options.fields(o)}, plugin=o.plugin)
     settings: dict[str, Any] = {
         "seed": o.seed, "out": o.runs, "fields": {name: value.plain() for name, value in options.fields(o).items()},
         "device": o.device, "threads": o.threads, "resume": not o.fresh, "weights": o.weights,
@@ -42,20 +42,6 @@ def train(o: argparse.Namespace) -> None:
         print_json({"folder": str(run.folder), **asdict(run.record)})
     else:
         print_scores(run.scores, str(run.folder))
-
-
-def _fitting_spec(o: argparse.Namespace, recipe: Recipe) -> Spec:
-    """Return the network with as many outputs as the data asks for, unless the user sets their number."""
-    from archlab.core.distributed import is_first_process
-
-    spec = options.spec(o, input=recipe.input, outputs=o.outputs)
-    fixed = o.outputs is not None or "outputs" in options.fields(o)
-    asked = None if fixed else recipe.task.outputs(o.data, recipe.options)
-    if asked in (None, spec.outputs):
-        return spec
-    if is_first_process():
-        notes.note(f"{asked} outputs, as the data labels, not the network's {spec.outputs}")
-    return options.spec(o, input=recipe.input, outputs=asked)
 
 
 def train_arguments(p: Parser) -> None:

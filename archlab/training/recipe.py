@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 from archlab import yamlio
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem
-from archlab.network.load import check_channels, plain_fusion
+from archlab.network.load import check_channels, load_at, plain_fusion
 from archlab.network.spec import Spec
 from archlab.tasks import find_task
 from archlab.tasks.base import Task
@@ -229,6 +229,26 @@ def recipe_hash(recipe: Recipe) -> str:
     plain, default = recipe.plain(), Recipe(task=recipe.task).plain() | {"task": DEFAULT_TASK}
     hashed = {name: value for name, value in plain.items() if name not in LATER or value != default[name]}
     return digest({name: value for name, value in hashed.items() if name not in NOT_IDENTITY})
+
+
+def at_recipe(
+    name_or_path: str | Path,
+    recipe: Recipe,
+    outputs: Callable[[], int | None],
+    *,
+    fields: Mapping[str, Any],
+    plugin: Iterable[str] = (),
+) -> tuple[Spec, int | None]:
+    """Read a network at the recipe's input and with as many outputs as the data asks for.
+
+    outputs: returns the data's number, None if unknown; it is not asked if `fields` set the number.
+    Returns the spec, and the network's own number of outputs if it was changed, else None.
+    """
+    own = load_at(name_or_path, recipe.input, plugin=plugin, **fields)
+    asked = None if "outputs" in fields else outputs()
+    if asked in (None, own.outputs):
+        return own, None
+    return load_at(name_or_path, recipe.input, plugin=plugin, **{**fields, "outputs": asked}), own.outputs
 
 
 def in_recipe(spec: Spec, recipe: Recipe) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from archlab.core.files import write_text
 from archlab.core.signals import Stopped, StopRequest
 from archlab.network.checkpoint import load_for_finetuning, weights_digest
 from archlab.network.graph import Graph
-from archlab.network.load import load_at
 from archlab.network.spec import Spec
 from archlab.tasks.damaged_images import SKIPPED, skipped_images
 from archlab.tasks.metrics import Scores
@@ -32,7 +32,15 @@ from archlab.training.loop import CHECKPOINT, Exam, Halted, Training, fit
 from archlab.training.metrics_log import MetricsLog, read_rows, summary_writer
 from archlab.training.options import RunOptions
 from archlab.training.prepared import Prepared, prepare
-from archlab.training.recipe import Recipe, data_fingerprint, ensure_data, in_recipe, load_recipe, recipe_hash
+from archlab.training.recipe import (
+    Recipe,
+    at_recipe,
+    data_fingerprint,
+    ensure_data,
+    in_recipe,
+    load_recipe,
+    recipe_hash,
+)
 from archlab.training.runs import Record, Run, fingerprint, read_record
 from archlab.training.state import previous
 
@@ -85,14 +93,11 @@ def spec_for(
     """Return the named network with the recipe's input size and the data's number of outputs."""
     if isinstance(spec, Spec):
         return spec
-    changes = dict(fields or {})
-    loaded = load_at(spec, recipe.input, plugin=plugin, **changes)
-    asked = None if "outputs" in changes else recipe.task.outputs(data, recipe.options)
-    if asked in (None, loaded.outputs):
-        return loaded
-    if is_first_process():
-        notes.note(f"{asked} outputs, as the data labels, not the network's {loaded.outputs}")
-    return load_at(spec, recipe.input, plugin=plugin, **{**changes, "outputs": asked})
+    asked = partial(recipe.task.outputs, data, recipe.options)
+    found, own = at_recipe(spec, recipe, asked, fields=fields or {}, plugin=plugin)
+    if own and is_first_process():
+        notes.note(f"{found.outputs} outputs, as the data labels, not the network's {own}")
+    return found
 
 
 def run_folder(
