@@ -17,7 +17,8 @@ from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
 from archlab.ablation.threads import make_room
-from archlab.core.processes import CommandLine, finished, tail, tell
+from archlab.core.notes import note
+from archlab.core.processes import CommandLine, finished, tail
 from archlab.core.progress import Advance, progress
 from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import TableSet
@@ -62,7 +63,7 @@ def ablate(studies: Sequence[str | Path | Study], options: AblationOptions | Non
             tables = _tables_of(planned)
             reports = _write_reports(planned)
     except Stopped as stopped:
-        tell(f"{stopped}; run the same command to resume")
+        note(f"{stopped}; run the same command to resume")
         return AblationResult(stopped=stopped.name)
     records = tuple(record for job in planned.jobs if (record := planned.record(job)))
     return AblationResult(records, tuple(map(str, failed)), tuple(reports), tuple(tables))
@@ -72,14 +73,14 @@ def _train(planned: Trainings) -> list[TrainingJob]:
     """Train the missing runs and return those that failed."""
     options = planned.options
     for line in _settled(planned):
-        tell(line)
+        note(line)
     here = (job for job in planned.jobs if job.finished(options.out) and planned.record(job))
     keep_records((options.out / job.fingerprint for job in here), options.records)
     copy_records((job.fingerprint for job in planned.jobs if planned.record(job)), options.reused, options.records)
-    tell(planned.counted())
+    note(planned.counted())
     jobs = planned.missing
     for setup in {job.setup.name: job.setup for job in jobs if job.refitted}.values():
-        tell(f"recipe {setup.recipe.name}: {setup.outputs} outputs, as the data labels")
+        note(f"recipe {setup.recipe.name}: {setup.outputs} outputs, as the data labels")
     if not jobs:
         return []
     seconds = [found.seconds or 1.0 for found in estimates(planned)]
@@ -92,10 +93,10 @@ def _train(planned: Trainings) -> list[TrainingJob]:
             record = job.finished(options.out)
             if code == 0 and record:
                 keep_records([options.out / job.fingerprint], options.records)
-                tell(f"{job}: {summary(record, options.plugin)}")
+                note(f"{job}: {summary(record, options.plugin)}")
             else:
                 failed.append(job)
-                tell(f"{job}: failed with exit code {code}; {log} ends in\n{tail(log)}")
+                note(f"{job}: failed with exit code {code}; {log} ends in\n{tail(log)}")
     return failed
 
 
@@ -157,7 +158,7 @@ def _write_reports(planned: Trainings) -> list[Path]:
             study, options.records, options.reports, plugin=options.plugin, allow_dirty=options.allow_dirty
         )
     for path in written:
-        tell(f"wrote {path}")
+        note(f"wrote {path}")
     return written
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from archlab.core.notes import note
-
 
 @dataclass(frozen=True)
 class CommandLine:
@@ -166,8 +164,3 @@ def default_jobs(device: str | None) -> int:
 def tail(log: Path, lines: int = 8) -> str:
     """Return the last lines of a log."""
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-
-def tell(text: str) -> None:
-    """Print a note on stderr, unless `--quiet`."""
-    note(text)

@@ -40,8 +40,7 @@ def load(
     Raises InputError with every problem of the file.
     """
     path = find(name_or_path)
-    given = {**fields, "input": None if input is None else list(input), "outputs": outputs}
-    return resolve(path.stem, read(path), _overrides(given, fields), registry.blocks(plugin))
+    return resolve(path.stem, read(path), _overrides(_shape(input), outputs, fields), registry.blocks(plugin))
 
 
 def load_at(
@@ -56,8 +55,8 @@ def load_at(
     """Read a network as `load` does, for inputs of a size (H, W) with as many channels as the file states."""
     path = find(name_or_path)
     document = read(path)
-    given = {**fields, **input_fields(document, size), "outputs": outputs}
-    return resolve(path.stem, document, _overrides(given, fields), registry.blocks(plugin))
+    given = _overrides(input_fields(document, size), outputs, fields)
+    return resolve(path.stem, document, given, registry.blocks(plugin))
 
 
 def load_text(
@@ -75,8 +74,7 @@ def load_text(
     Raises InputError with every problem of the text.
     """
     document = _extended(yamlio.read_text(text, name), Path(name), None)
-    given = {**fields, "input": None if input is None else list(input), "outputs": outputs}
-    return resolve(name, document, _overrides(given, fields), registry.blocks(plugin))
+    return resolve(name, document, _overrides(_shape(input), outputs, fields), registry.blocks(plugin))
 
 
 def input_fields(document: Item, input: Shape | None) -> dict[str, int | list[int]]:
@@ -108,11 +106,14 @@ def channel_problem(stated: Item | None) -> Problem | None:
     return stated.problem(rule, "input")
 
 
-def _overrides(given: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Item]:
-    """Return the values as items, without those that the caller left out."""
-    return {
-        name: yamlio.item_of(value, file="") for name, value in given.items() if name in fields or value is not None
-    }
+def _shape(input: Shape | None) -> dict[str, int | list[int]]:
+    return {} if input is None else {"input": [*input]}
+
+
+def _overrides(input: Mapping[str, int | list[int]], outputs: int | None, fields: Mapping[str, Any]) -> dict[str, Item]:
+    """Return the overridden values as items, by path."""
+    given = {**fields, **input, **({} if outputs is None else {"outputs": outputs})}
+    return {name: yamlio.item_of(value, file="") for name, value in given.items()}
 
 
 def find(name_or_path: str | Path) -> Path:
