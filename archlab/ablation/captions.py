@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from archlab.ablation.row import CountedInput
 from archlab.ablation.rows import Reported, Setting, runs_in
-from archlab.report.tables import sentence_list
+from archlab.report.machines import machines, mixture
+from archlab.report.tables import plural, sentence_list
 from archlab.tasks.metrics import Metric
 from archlab.training.runs import Record
 
@@ -91,29 +92,5 @@ def device_line(runs: Sequence[Record]) -> str:
     return f"Machine: {sentence_list(machines(runs))}; {seconds} per run. Date: {dates}."
 
 
-def machines(runs: Iterable[Record]) -> list[str]:
-    """Return the machines of some runs with their numbers of CPU threads, as `cpu: Neoverse-N1 (2 threads)`."""
-    return sorted({f"{run.device} ({plural(run.threads, 'thread')})" for run in runs})
-
-
-def round_alike(runs: Iterable[Record]) -> bool:
-    """Return whether runs share a kind of processor and, on CPUs, a number of threads."""
-    return len({(run.device, run.threads if run.device.startswith("cpu") else 0) for run in runs}) < 2
-
-
-def mixture(runs: Sequence[Record]) -> list[str]:
-    """Return the line on runs that do not round alike, none if they all do."""
-    return [] if round_alike(runs) else [mixed(machines(runs))]
-
-
-def mixed(found: Sequence[str]) -> str:
-    """Return the sentence on scores from machines that round differently."""
-    return f"Measured on machines that round differently, {sentence_list(found)}: equal seeds do not give equal scores."
-
-
 def _span(ordered: Sequence[str]) -> str:
     return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
-
-
-def plural(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"

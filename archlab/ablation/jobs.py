@@ -12,7 +12,7 @@ import archlab
 from archlab.ablation.load import load_ablation
 from archlab.ablation.row import Row
 from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
-from archlab.ablation.threads import begun, set_aside
+from archlab.ablation.threads import set_aside
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import cost
 from archlab.training.metrics_log import read_rows
@@ -26,7 +26,7 @@ from archlab.training.recipe import (
     load_recipe,
     recipe_hash,
 )
-from archlab.training.runs import Record, fingerprint
+from archlab.training.runs import Record, fingerprint, record_of
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ class TrainingJob:
 
     def finished(self, out: Path) -> Record | None:
         """Return the record of the finished run in its folder in `out`, None without one."""
-        record = begun(out / self.fingerprint) if self.fingerprint else None
+        record = record_of(out / self.fingerprint) if self.fingerprint else None
         return record if record and record.state == "done" else None
 
     def records(self, out: Path, threads: int, kept: Mapping[str, Record]) -> list[Record]:
         """Return the records of finished runs: in its folder, set aside with `threads` next to it, and in `kept`."""
         if not self.fingerprint:
             return []
-        aside = begun(set_aside(out / self.fingerprint, threads))
+        aside = record_of(set_aside(out / self.fingerprint, threads))
         found = (self.finished(out), aside, kept.get(self.fingerprint))
         return [record for record in found if record and record.state == "done"]
 

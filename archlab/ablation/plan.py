@@ -15,7 +15,7 @@ from archlab.ablation.load import load_study
 from archlab.ablation.measured import summary
 from archlab.ablation.records import COMMITTED, check_checkout, check_records, read_records
 from archlab.ablation.study import Study
-from archlab.ablation.threads import remark, rounds_alike, unlike
+from archlab.ablation.threads import remark, unlike
 from archlab.core.errors import InputError, Problem
 from archlab.core.processes import default_jobs, threads_each
 from archlab.training.runs import Record, find_runs
@@ -80,7 +80,7 @@ class Trainings:
         """Return the record that stands for a job: with its number of threads, or any with `reuse_records`."""
         threads = self.threads(job)
         found = job.records(self.options.out, threads, self.kept)
-        alike = [each for each in found if rounds_alike(each, threads)]
+        alike = [each for each in found if each.rounds_with(threads)]
         return next(iter([*alike, *(found if self.options.reuse_records else ())]), None)
 
     def threads(self, job: TrainingJob) -> int:
@@ -92,7 +92,7 @@ class Trainings:
         threads, record = self.threads(job), self.record(job)
         if record is None and job.fingerprint:
             record = unlike(self.options.out / job.fingerprint, threads)
-        return "" if record is None or rounds_alike(record, threads) else remark(record, threads)
+        return "" if record is None or record.rounds_with(threads) else remark(record, threads)
 
     @cached_property
     def missing(self) -> list[TrainingJob]:

@@ -11,15 +11,10 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from archlab.ablation.captions import plural
 from archlab.core.errors import InputError
+from archlab.report.tables import plural
 from archlab.training.lock import locked
-from archlab.training.runs import Record, read_record
-
-
-def rounds_alike(record: Record, threads: int) -> bool:
-    """Return whether a run computes as one with `threads` CPU threads does; on a GPU their number does not matter."""
-    return record.threads == threads or not record.device.startswith("cpu")
+from archlab.training.runs import Record, record_of
 
 
 def set_aside(folder: Path, threads: int) -> Path:
@@ -27,15 +22,10 @@ def set_aside(folder: Path, threads: int) -> Path:
     return folder.with_name(f"{folder.name}_threads{threads}")
 
 
-def begun(folder: Path) -> Record | None:
-    """Return the record of the run in a folder, None without one."""
-    return read_record(folder) if (folder / "record.json").is_file() else None
-
-
 def unlike(folder: Path, threads: int) -> Record | None:
     """Return the record of the run in a folder if it does not compute as one with `threads` threads does."""
-    record = begun(folder)
-    return None if record is None or rounds_alike(record, threads) else record
+    record = record_of(folder)
+    return None if record is None or record.rounds_with(threads) else record
 
 
 def make_room(folder: Path, threads: int) -> Path | None:

@@ -268,3 +268,7 @@ def number(value: float | None, digits: int) -> str:
 def sentence_list(words: Sequence[str]) -> str:
     """Return `a`, `a and b` or `a, b and c`."""
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
+
+
+def plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

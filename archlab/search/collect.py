@@ -13,10 +13,10 @@ import optuna
 from optuna.trial import FrozenTrial
 
 import archlab
-from archlab.ablation.captions import machines, round_alike
 from archlab.counting.count import total
 from archlab.network.load import load_at
 from archlab.network.spec import Spec
+from archlab.report.machines import machines, round_alike
 from archlab.report.pareto import non_dominated
 from archlab.search.load import Fidelity, Search, fitted
 from archlab.search.recovery import CANDIDATE, outcome
@@ -74,10 +74,11 @@ def collect(session: Session, runs: RunFolders, *, asked: int, plugin: Sequence[
     """Return what the study has found so far; `asked` is the number of trials requested."""
     search, study = session.search, session.study
     about = study.user_attrs[ABOUT]
-    networks = [*(network_of(session, trial) for trial in trained(study)), *references_of(search, plugin)]
+    named = references_of(search, plugin)
+    networks = [*(network_of(session, trial) for trial in trained(study)), *named]
     records = [record for each in networks for record in _of_seeds(search, each, runs).values()]
     candidates = tuple(_candidate(session, trial, runs) for trial in finished(study))
-    references = tuple(found for each in references_of(search, plugin) if (found := _reference(search, each, runs)))
+    references = tuple(found for each in named if (found := _reference(search, each, runs)))
     first = records[0] if records else None
     return Result(
         study=search.name,

@@ -41,7 +41,7 @@ from archlab.training.recipe import (
     load_recipe,
     recipe_hash,
 )
-from archlab.training.runs import Record, Run, fingerprint, read_record
+from archlab.training.runs import Record, Run, fingerprint, record_of
 from archlab.training.state import previous
 
 
@@ -127,14 +127,15 @@ def forget(folder: Path) -> None:
 
 def is_done(folder: Path) -> bool:
     """Return whether the run in this folder is trained and scored."""
-    return (folder / "record.json").is_file() and read_record(folder).state == "done"
+    record = record_of(folder)
+    return record is not None and record.state == "done"
 
 
 def _warn_of_threads(folder: Path) -> None:
-    """Say so if a run resumes with another number of CPU threads: it rounds in another way from here on."""
-    before = read_record(folder) if (folder / "record.json").is_file() else None
-    if before and before.threads != torch.get_num_threads() and (folder / CHECKPOINT).is_file():
-        notes.note(f"{folder}: begun with {before.threads} CPU threads, resumed with {torch.get_num_threads()}")
+    """Note that a run resumes with another number of CPU threads, and so rounds differently from here on."""
+    before, now = record_of(folder), torch.get_num_threads()
+    if before and not before.rounds_with(now) and (folder / CHECKPOINT).is_file():
+        notes.note(f"{folder}: begun with {before.threads} CPU threads, resumed with {now}")
 
 
 def _run(run: Prepared, stop: StopRequest) -> None:

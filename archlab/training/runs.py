@@ -81,6 +81,15 @@ class Record:
         """The record's name for samples: `people`."""
         return next(name.removeprefix("train_") for name in self.data if name.startswith("train_"))
 
+    @property
+    def rounding(self) -> tuple[str, int]:
+        """What decides how sums round: the device and, on a CPU, the number of threads. Runs that share it repeat."""
+        return self.device, self.threads if self.device.startswith("cpu") else 0
+
+    def rounds_with(self, threads: int) -> bool:
+        """Return whether the run computes as one with `threads` CPU threads on its device does."""
+        return self.rounding == replace(self, threads=threads).rounding
+
     def write(self, folder: Path) -> Record:
         """Write record.json to the run folder; return the record."""
         write_json(folder / "record.json", asdict(self))
@@ -140,6 +149,11 @@ class Run:
         network = build(assemble(load(self.folder / "spec.yaml", plugin=self.plugin)))
         load_weights(network, self.folder / "checkpoint.pt")
         return network.eval()
+
+
+def record_of(folder: Path) -> Record | None:
+    """Return the record of the run in a folder, None without one. Raises InputError if it is broken."""
+    return read_record(folder) if (folder / "record.json").is_file() else None
 
 
 def find_runs(root: Path) -> list[Record]:

@@ -14,6 +14,7 @@ from archlab.ablation import measured as ablation
 from archlab.ablation.load import distinct_rows, load_ablation
 from archlab.ablation.row import PAPER_INPUTS, Row
 from archlab.counting.count import Count
+from archlab.report import machines as machine_notes
 from archlab.tasks import find_task
 
 HASHES = {"lite": "a" * 32, "naive": "b" * 32}
@@ -207,8 +208,8 @@ def test_the_caption_names_machines_that_round_differently(
     one: dict[str, Any], other: dict[str, Any], machines: list[str]
 ) -> None:
     runs = (record("lite", HASHES["lite"], **one), record("naive", HASHES["naive"], **other))
-    assert captions.round_alike(runs) is (not machines)
-    noted = captions.mixture(runs)
+    assert machine_notes.round_alike(runs) is (not machines)
+    noted = machine_notes.mixture(runs)
     assert len(noted) == bool(machines)
     assert all(machine in line for line in noted for machine in machines)
     assert all(line in caption(*runs) for line in noted)

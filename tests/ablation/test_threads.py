@@ -20,7 +20,7 @@ from helpers.search_study import wait_for
 
 from archlab.ablation.plan import plan_ablation
 from archlab.ablation.run import AblationOptions, ablate
-from archlab.ablation.threads import make_room, rounds_alike
+from archlab.ablation.threads import make_room
 from archlab.cli.app import main
 from archlab.core.processes import threads_each
 from archlab.training.lock import held
@@ -230,4 +230,4 @@ def test_a_folder_in_which_a_process_trains_stays_where_it_is(tmp_path: Path) ->
     ("device", "threads", "alike"), [("cpu: x", 2, True), ("cpu: x", 1, False), ("cuda: y", 1, True)]
 )
 def test_only_on_a_cpu_do_threads_decide_how_a_run_rounds(device: str, threads: int, alike: bool) -> None:
-    assert rounds_alike(record("x", "a", device=device, threads=threads), 2) is alike
+    assert record("x", "a", device=device, threads=threads).rounds_with(2) is alike

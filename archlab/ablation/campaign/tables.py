@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from archlab.ablation.campaign.text import can_judge
 from archlab.ablation.campaign.verdicts import Judged, JudgedClaim, JudgedControl, Line
-from archlab.ablation.captions import TOO_SMALL_TO_RANK, data_line, device_line, mixture
+from archlab.ablation.captions import TOO_SMALL_TO_RANK, data_line, device_line
 from archlab.ablation.rows import Reported, runs_in
 from archlab.ablation.study import Campaign
+from archlab.report.machines import mixture
 from archlab.report.statistics import Interval
 from archlab.report.tables import EMPTY, Cell, Column, Table, number, signed
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from archlab.ablation.campaign import cost
 from archlab.ablation.campaign.verdicts import VERDICTS, Judged
-from archlab.ablation.captions import TOO_SMALL_TO_RANK, plural
+from archlab.ablation.captions import TOO_SMALL_TO_RANK
 from archlab.ablation.estimate import Rate, rates
 from archlab.ablation.rows import Setting
 from archlab.ablation.study import Campaign, networks
-from archlab.report.tables import sentence_list
+from archlab.report.tables import plural, sentence_list
 from archlab.training.runs import Record
 
 CONCLUSIONS = (

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from archlab.ablation.captions import TOO_SMALL_TO_RANK, mixed, plural
-from archlab.report.tables import sentence_list
+from archlab.ablation.captions import TOO_SMALL_TO_RANK
+from archlab.report.machines import mixed
+from archlab.report.tables import plural, sentence_list
 from archlab.search.report.analysis import Analysis
 from archlab.search.report.estimates import COUNTED, Certainty, Domination, all_known, dominations, known, vector
 from archlab.search.report.importance import LEAST
