@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Sequence
 
 import archlab
-from archlab.cli import candidates, completion, data, networks, options, score, studies, training
+from archlab.cli import candidates, completion, data, failure, networks, options, score, studies, training
 from archlab.cli.parser import Parser, build_parser, first_line
 from archlab.core.errors import InputError
 
@@ -16,9 +17,15 @@ GROUPS = (networks.GROUP, training.GROUP, data.GROUP, studies.GROUP, candidates.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0, 1 for a failed run, 2 for wrong input, 130 or 143 when stopped."""
+    """Run one command and return the exit code.
+
+    0; 1 for a failed run and for an error of the system; 2 for wrong input; 70 for an error of archlab; 130 or 143 when
+    stopped.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    _print_any_text()
     try:
-        return _run(parser().parse_args(arguments))
+        return _run(parser().parse_args(given))
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -28,6 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        return failure.report(error, given)
+
+
+def _print_any_text() -> None:
+    """Let the streams print characters that they cannot encode, as a lone surrogate in a name, in escaped form."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(o: argparse.Namespace) -> int:

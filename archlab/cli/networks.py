@@ -53,11 +53,20 @@ def _check_weights(graph: Graph, path: Path) -> None:
 
 
 def _draw(graph: Graph, path: Path) -> None:
-    from archlab.core.files import write_text
+    from archlab.core.files import write_bytes
     from archlab.report.drawing import draw
+    from archlab.report.drawing.png import as_png
 
-    write_text(path, draw(graph))
+    drawing = draw(graph)
+    write_bytes(path, as_png(drawing) if path.suffix == ".png" else drawing.encode())
     notes.note(f"wrote {path}")
+
+
+def _picture(text: str) -> Path:
+    """Return the path of a drawing. Raises ArgumentTypeError unless it ends in .svg or .png."""
+    if Path(text).suffix not in {".svg", ".png"}:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .svg or .png")
+    return Path(text)
 
 
 def build_arguments(p: Parser) -> None:
@@ -65,7 +74,7 @@ def build_arguments(p: Parser) -> None:
     p.add_argument("--input", type=options.size, metavar="HxW", help="input size (default: from the network)")
     p.add_argument("--outputs", type=options.whole, metavar="K", help="number of heat-maps (default: from the network)")
     p.add_argument("--weights", type=Path, metavar="FILE", help="check that a checkpoint (ours or released) fits")
-    p.add_argument("--draw", type=Path, metavar="FILE.svg", help="draw the block graph")
+    p.add_argument("--draw", type=_picture, metavar="FILE", help="draw the block graph, as .svg or .png")
     options.plugin(p)
     options.json_output(p)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archlab.cli import failure
 from archlab.cli.parser import Parser
 from archlab.core.errors import InputError, Problem
 
@@ -25,6 +26,8 @@ def common(parser: Parser) -> None:
                         help="print more notes on stderr: files read and written, and the time taken")  # fmt: skip
     volume.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS,
                         help="print no progress or notes on stderr, only errors")  # fmt: skip
+    parser.add_argument(failure.SHOW, action="store_true", default=argparse.SUPPRESS,
+                        help="after an unexpected error, print where in the code it arose")  # fmt: skip
 
 
 def plugin(parser: Parser) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 FEW = 24
 """The largest number of names that a hint lists."""
+NAME_SHOWN = 300
+"""The largest number of characters that a message repeats of a file's name."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,10 @@ def missing_file(path: Path, what: str) -> InputError:
     there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     hint = nearest(path.name, there) if len(there) > FEW or close(path.name, there) else ""
     return InputError(Problem(f"no such {what}{hint}", file=str(path)))
+
+
+def in_words(error: OSError | MemoryError) -> str:
+    """Return an error of the system in its own words, after the file that it is about: `out/a.json: Disk full`."""
+    if isinstance(error, MemoryError):
+        return "the memory is exhausted"
+    return ": ".join(str(part)[:NAME_SHOWN] for part in (error.filename, error.strerror or error) if part)

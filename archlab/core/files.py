@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -12,10 +13,36 @@ from typing import Any
 
 from archlab.core.notes import detail
 
+TORCH_WRITER = ("PytorchStreamWriter", "inline_container")
+"""Words of the RuntimeError of torch.save when it cannot write."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; it replaces `path` when the block ends without an exception."""
+    """Yield a temporary path in the same folder; it replaces `path` when the block ends without an exception.
+
+    Raises OSError with the name of `path` if it cannot be written, also for torch.save, which raises a RuntimeError.
+    """
+    try:
+        with _temporary(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno is None or not _is_of(error.filename, path):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except RuntimeError as error:
+        if not any(word in str(error) for word in TORCH_WRITER):
+            raise
+        raise OSError(errno.EIO, "the file could not be written; is the disk full?", str(path)) from error
+
+
+def _is_of(name: str | None, path: Path) -> bool:
+    """Return whether an error names no file or the temporary file of `path`."""
+    return name is None or Path(name).name.startswith(f".{path.name}.")
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -32,9 +59,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically; a lone surrogate is escaped, as JSON and YAML read it."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

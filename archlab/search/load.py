@@ -258,7 +258,7 @@ def _check_kind(item: Item) -> None:
         raise InputError(item.problem("a search's file needs `kind: search`", "kind"))
     if kind.value == "search":
         return
-    if kind.value in KINDS:
+    if isinstance(kind.value, str) and kind.value in KINDS:
         raise InputError(
             kind.problem(f"a study of kind {kind.shown()}; use `archlab ablate` or `archlab report`", "kind")
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, in_words
 from archlab.core.notes import note
 from archlab.core.ray import EngineName, engine
 from archlab.core.signals import Stopped, StopRequest
@@ -162,6 +162,6 @@ def _name(study: str | Path | Search, data: Path | None, plugin: tuple[str, ...]
 def _words(error: Exception) -> str:
     """Return an error outside of the search in the words of the system or the database."""
     if isinstance(error, OSError):
-        return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        return in_words(error)
     cause = error.__cause__ or error
     return f"the database was lost: {str(cause).strip().splitlines()[0]}"

@@ -81,17 +81,10 @@ def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, co
     except NOBODYS_FAULT:
         raise
     except Exception as error:
-        if _is_write_failure(error):
-            raise OSError(str(error).strip()) from error
         reason = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
         trial.set_user_attr(REASON, reason[:MOST_WORDS])
         traceback.print_exception(error)  # into the worker's log
         raise CandidateError(reason) from error
-
-
-def _is_write_failure(error: Exception) -> bool:
-    """Return whether torch.save raised the error because a file could not be written."""
-    return isinstance(error, RuntimeError) and ("PytorchStreamWriter" in str(error) or "inline_container" in str(error))
 
 
 @dataclass(frozen=True)

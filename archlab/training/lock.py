@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from archlab.core.errors import InputError, Problem
 
@@ -15,18 +16,41 @@ from archlab.core.errors import InputError, Problem
 def locked(folder: Path) -> Iterator[None]:
     """Lock the run folder for this process. Raises InputError if another living process holds it.
 
-    A POSIX record lock ends with its process, so no stale lock remains, and child processes do not inherit it.
+    A POSIX record lock ends with its process, so no stale lock remains, and child processes do not inherit it. A folder
+    in which nothing was written is removed at the end.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+", encoding="utf-8") as file:
-        if not _lock(file.fileno()):
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise InputError(Problem(f"{holder} is training in this folder", file=str(folder)))
+    with _opened(folder / "lock") as file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            _remove_if_empty(folder)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """Open the lock file and lock it; again if its last holder removed it meanwhile, with its empty folder."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+", encoding="utf-8") as file:
+            if not _lock(file.fileno()):
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise InputError(Problem(f"{holder} is training in this folder", file=str(path.parent)))
+            if path.is_file() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                yield file
+                return
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a run folder that holds only its lock, while this process holds it."""
+    if os.name != "posix" or [each.name for each in folder.iterdir()] != ["lock"]:
+        return
+    (folder / "lock").unlink()
+    with suppress(OSError):  # another process has put its own lock there
+        folder.rmdir()
 
 
 def _lock(handle: int) -> bool:

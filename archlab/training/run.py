@@ -16,7 +16,7 @@ import archlab
 from archlab.core import notes
 from archlab.core.device import pick_device, placed, using_threads
 from archlab.core.distributed import is_first_process, joined
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, in_words
 from archlab.core.figures import save_figure
 from archlab.core.files import write_text
 from archlab.core.signals import Stopped, StopRequest
@@ -175,7 +175,7 @@ def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scores: dict[str
         seconds=round(log.seconds, 1),
     )
     if run.world.first and run.options.pictures:
-        _draw(run, network, done)
+        _try_to_draw(run, network, done)
     if run.world.first:
         previous(folder / CHECKPOINT).unlink(missing_ok=True)
     run.write(done)
@@ -211,6 +211,14 @@ def _initialised(run: Prepared) -> nn.Module:
     if not world.first:  # same weights, different dropout
         torch.manual_seed(seed + 2**32 * world.rank)
     return network
+
+
+def _try_to_draw(run: Prepared, network: nn.Module, record: Record) -> None:
+    """Draw the run's pictures; a picture that cannot be written is noted, and the run is done without it."""
+    try:
+        _draw(run, network, record)
+    except OSError as error:
+        notes.note(f"the pictures could not be drawn: {in_words(error)}")
 
 
 def _draw(run: Prepared, network: nn.Module, record: Record) -> None:

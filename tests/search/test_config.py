@@ -145,6 +145,7 @@ def test_rungs_are_proxies_and_recipes_first_and_then_rising_lengths(tmp_path: P
         ({"recipe": "nowhere.yaml"}, 3, "recipe", "nowhere.yaml: no such recipe"),
         ({"trials": "0"}, 5, "trials", "at least 1"),
         ({"kind": "serch"}, 1, "kind", "found 'serch'"),
+        ({"kind": {"a": 1}}, 1, "kind", "found a mapping"),
         ({"kind": "ablation"}, 1, "kind", "`archlab ablate`"),
     ],
 )  # fmt: skip

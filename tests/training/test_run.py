@@ -267,7 +267,7 @@ def test_a_spec_that_fits_neither_recipe_nor_data_is_refused_with_both_reasons(r
     with pytest.raises(InputError) as caught:
         train(tiny.make_spec(tmp_path, size=32, outputs=16), tiny.RECIPE, root, out=tmp_path / "runs")
     assert [problem.field for problem in caught.value.problems] == ["input", "outputs"]
-    assert find_runs(tmp_path / "runs") == []
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_data_folder_without_annotations_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -275,6 +275,17 @@ def test_a_data_folder_without_annotations_is_refused_before_anything_is_written
     with refused("person_keypoints"):
         train(tiny.make_spec(tmp_path), tiny.RECIPE, tmp_path / "empty", out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_whose_pictures_cannot_be_written_is_done_without_them(root: Path, tmp_path: Path, monkeypatch) -> None:
+    spec = tiny.make_spec(tmp_path)
+    folder = run_folder(spec, tiny.RECIPE, root, seed=1, out=tmp_path)
+    (folder / "predictions.png").mkdir(parents=True)  # a picture cannot replace a folder
+    said = []
+    monkeypatch.setattr("archlab.core.notes.note", said.append)
+    train(spec, tiny.RECIPE, root, out=tmp_path, pictures=True)
+    assert read_record(folder).state == "done"
+    assert any(str(folder / "predictions.png") in text for text in said)
 
 
 def test_threads_are_set_inside_and_put_back_outside() -> None:

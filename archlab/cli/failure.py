@@ -1,0 +1,57 @@
+"""The lines that a command prints when it fails for a reason that no check of the input foresaw."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import archlab
+from archlab.core.errors import InputError, in_words
+
+SHOW = "--traceback"
+FAILED, UNFORESEEN = 1, 70
+"""Exit codes: of a command that the system stopped, as a full disk does, and of an error of archlab (EX_SOFTWARE)."""
+
+WRONG_PATH = frozenset({
+    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM,
+    errno.EROFS,
+})  # fmt: skip
+"""Errors of the system about a path that the user gave: wrong input."""
+
+
+def report(error: Exception, arguments: Sequence[str]) -> int:
+    """Print an error that is not one of the input, and return the exit code.
+
+    The system's errors take one line. Any other is an error of archlab: two lines, with the file of the full report.
+    """
+    if SHOW in arguments:
+        traceback.print_exception(error)
+    if isinstance(error, (OSError, MemoryError)):
+        print(f"error: {in_words(error)}", file=sys.stderr)
+        return InputError.exit_code if getattr(error, "errno", None) in WRONG_PATH else FAILED
+    print(f"error: this is a fault of archlab: {type(error).__name__}: {_first_line(error)}", file=sys.stderr)
+    if SHOW not in arguments:
+        print(f"{_saved(error, arguments)}; {SHOW} shows it here", file=sys.stderr)
+    return UNFORESEEN
+
+
+def _saved(error: Exception, arguments: Sequence[str]) -> str:
+    """Save the full report in the folder of temporary files; return a sentence that names it."""
+    lines = [f"archlab {archlab.__version__}, Python {sys.version}", f"arguments: {list(arguments)}", ""]
+    text = "\n".join(lines) + "\n" + "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="archlab-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(text)
+    except OSError as failure:
+        return f"the report could not be saved: {in_words(failure)}"
+    return f"the report is in {Path(file.name)}"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "no message")[:300]
