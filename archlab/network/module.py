@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from archlab.blocks.wiring import Leaf
 from archlab.network.graph import Graph, Node, Value, origin, output_value
+from archlab.network.pointwise import Pointwise
 from archlab.network.spec import Initialisation
 
 Operator = Callable[..., Any]
@@ -156,8 +157,9 @@ def add(xs: Sequence[Tensor], scales: Sequence[int]) -> Tensor:
 
 
 def _conv(leaf: Leaf) -> nn.Module:
-    return nn.Conv2d(leaf.in_shapes[0][0], leaf.out_shapes[0][0], leaf["kernel"], leaf["stride"], leaf["padding"],
-                     leaf["dilation"], leaf["groups"], leaf["bias"])  # fmt: skip
+    how = leaf["kernel"], leaf["stride"], leaf["padding"], leaf["dilation"], leaf["groups"]
+    layer = Pointwise if how == (1, 1, 0, 1, 1) else nn.Conv2d
+    return layer(leaf.in_shapes[0][0], leaf.out_shapes[0][0], *how, leaf["bias"])
 
 
 def _deconv(leaf: Leaf) -> nn.Module:

@@ -134,7 +134,7 @@ def test_nothing_in_an_update_waits_for_the_device_and_the_rate_is_read_from_its
         with NothingWaits() as mode:
             update(learner(trained, made, bf16=bf16), [batch(0)])
     assert mode.seen[f"aten._fused_{optimiser.split()[0]}_.tensor_lr"] == 1
-    assert mode.seen["aten.convolution_backward.default"] > 50
+    assert mode.seen["aten.convolution_backward.default"] > 20
 
 
 def test_a_rate_is_the_same_number_as_a_tensor_and_as_a_float() -> None:
