@@ -117,7 +117,7 @@ def _listing(prog: str, groups: Sequence[Group]) -> str:
 def _commands(prog: str, commands: Iterable[Command]) -> str:
     lines = []
     for each in commands:
-        lines += textwrap.wrap(each.about, 78, initial_indent=f"  {each.name:14}", subsequent_indent=" " * 16)
+        lines += textwrap.wrap(each.about, 78, initial_indent=f"  {each.name:13} ", subsequent_indent=" " * 16)
         lines.append(f"{'':16}{prog} {each.example}")
     return "\n".join(lines)
 

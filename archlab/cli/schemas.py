@@ -12,8 +12,8 @@ from archlab.blocks import registry
 from archlab.network.spec import NodeForm, SpecForm
 from archlab.search.config import SearchForm
 from archlab.search.space.space import SpaceForm
-from archlab.tasks import find_task
-from archlab.training.recipe import DEFAULT_TASK, form_of
+from archlab.tasks import find_task, tasks
+from archlab.training.recipe import form_of
 
 Kind = Literal["network", "space", "recipe", "study", "search"]
 
@@ -21,16 +21,19 @@ Kind = Literal["network", "space", "recipe", "study", "search"]
 def schema(kind: Kind, *, plugin: Iterable[str] = ()) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a kind of file.
 
-    A network's holds the blocks of plug-ins. A study's also accepts a search, which has a schema of its own too.
+    A network's holds the blocks of plug-ins, a recipe's accepts those of every task. A study's also accepts a search,
+    which has a schema of its own too.
     """
     if kind in FORMS:
         return yamlio.json_schema(FORMS[kind])
+    if kind == "recipe":
+        return _any_of(yamlio.json_schema(form_of(find_task(name, plugin))) for name in tasks(plugin))
     if kind == "study":
         return _any_of(yamlio.json_schema(each) for each in (*study.KINDS.values(), SearchForm))
     return _network(registry.blocks(plugin))
 
 
-FORMS: dict[str, type] = {"recipe": form_of(find_task(DEFAULT_TASK)), "space": SpaceForm, "search": SearchForm}
+FORMS: dict[str, type] = {"space": SpaceForm, "search": SearchForm}
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

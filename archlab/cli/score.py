@@ -40,6 +40,29 @@ def mpii_arguments(p: Parser) -> None:
     options.json_output(p)
 
 
+def score_segmentation(o: argparse.Namespace) -> None:
+    """Score label pictures: IoU by class and its mean, 0-100.
+
+    The mean is over the classes in the ground truth, from one confusion matrix."""
+    from archlab.tasks.segmentation.score_files import score_folders
+
+    _print(score_folders(o.truth, o.predictions, classes=o.classes, label_ids=o.label_ids), o.json)
+
+
+def segmentation_arguments(p: Parser) -> None:
+    p.add_argument("truth", type=Path, metavar="GT_DIR", help="a folder of label pictures, .png")
+    p.add_argument("predictions", type=Path, metavar="PRED_DIR", help="a folder of predictions with the same stems")
+    p.add_argument(
+        "--label-ids",
+        action="store_true",
+        help="values are label ids, as Cityscapes' server takes",
+    )
+    p.add_argument("--classes", metavar="NAME", help="cityscapes, camvid or a classes.yaml (default: cityscapes with "
+                   "--label-ids, else numbers)")  # fmt: skip
+    options.plugin(p)
+    options.json_output(p)
+
+
 def _print(figures: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(figures)
@@ -52,5 +75,11 @@ GROUP = Group(
     (
         Command("score coco", score_coco, coco_arguments, "score coco person_keypoints_val2017.json results.json"),
         Command("score mpii", score_mpii, mpii_arguments, "score mpii gt_valid.mat predictions.mat"),
+        Command(
+            "score segmentation",
+            score_segmentation,
+            segmentation_arguments,
+            "score segmentation gtFine/val found",
+        ),
     ),
 )

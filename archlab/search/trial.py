@@ -177,7 +177,7 @@ class Evaluation:
         samples = recipe.task.training(root, context, seed=recipe.seed, augment=False)
         batch = proxies.proxy_batch(samples, min(PROXY_SAMPLES, len(samples)), recipe.seed)
         device = pick_device(self.bench.device)
-        found = proxies.measure(self.spec, list(wanted), batch, recipe.task.loss, device=device)
+        found = proxies.measure(self.spec, list(wanted), batch, recipe.loss, device=device)
         finite = {name: value for name, value in found.items() if abs(value) < float("inf")}
         self.trial.set_user_attr("proxies", finite)
 

@@ -9,7 +9,10 @@ from typing import Any
 from archlab.core import plugins
 from archlab.core.errors import InputError, nearest
 
-TASKS = {"pose": "archlab.tasks.pose.task:POSE"}
+TASKS = {
+    "pose": "archlab.tasks.pose.task:POSE",
+    "segmentation": "archlab.tasks.segmentation.task:SEGMENTATION",
+}
 """Built-in tasks by name, as `module:object`; `find_task` imports them."""
 
 

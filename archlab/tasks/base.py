@@ -138,7 +138,7 @@ class Task(Protocol[O, V]):
         augment: False crops samples as in scoring. Raises InputError if the data is missing or wrong.
         """
 
-    def loss(self, output: Any, batch: Batch) -> Tensor:
+    def loss(self, output: Any, batch: Batch, options: O) -> Tensor:
         """Return the scalar loss of the network's output for a batch. The output may be bf16."""
 
     def validation(self, root: Path, context: Context[O]) -> V:

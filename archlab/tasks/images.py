@@ -30,7 +30,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises InputError if the file is missing, truncated, unreadable or larger than MOST_PIXELS.
     """
-    data = _bytes_of(path)
+    data = bytes_of(path)
     try:
         found = _checked(data)
         image = _decoded(data)
@@ -73,7 +73,7 @@ def check_images(paths: Sequence[Path]) -> None:
 
 def _problem_of(path: Path) -> str:
     try:
-        _checked(_bytes_of(path))
+        _checked(bytes_of(path))
     except InputError as error:
         return error.problems[0].message
     except FormatError as error:
@@ -81,13 +81,14 @@ def _problem_of(path: Path) -> str:
     return ""
 
 
-def _bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path, what: str = "image") -> bytes:
+    """Return a file's bytes. Raises InputError if it is missing or unreadable; `what`: its name in the error."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(Problem("the image is missing", file=str(path))) from error
+        raise InputError(Problem(f"the {what} is missing", file=str(path))) from error
     except OSError as error:
-        raise InputError(Problem(f"the image cannot be read: {error.strerror}", file=str(path))) from error
+        raise InputError(Problem(f"the {what} cannot be read: {error.strerror}", file=str(path))) from error
 
 
 def _checked(data: bytes) -> Picture:

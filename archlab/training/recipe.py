@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from archlab import yamlio
 from archlab.core import builtin
@@ -20,6 +20,11 @@ from archlab.tasks.base import Task
 from archlab.training.runs import digest
 from archlab.training.schedule import Optimiser, Schedule
 from archlab.yamlio import Above, AtLeast, AtMost, Item, MultipleOf
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from archlab.tasks.base import Batch
 
 Side = Annotated[int, AtLeast(32), MultipleOf(32)]
 
@@ -108,6 +113,10 @@ class Recipe:
         """Return the recipe with common or task fields changed."""
         own = {name: fields.pop(name) for name in _names(self.task.options) & set(fields)}
         return replace(self, options=replace(self.options, **own), **fields)
+
+    def loss(self, output: Any, batch: Batch) -> Tensor:
+        """Return the task's scalar loss of the network's output for a batch."""
+        return self.task.loss(output, batch, self.options)  # type: ignore[no-any-return]
 
     def plain(self) -> dict[str, Any]:
         """Return the flat fields as JSON-able values."""

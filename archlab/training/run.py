@@ -186,9 +186,7 @@ def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, Me
     recipe, context, world, options = run.recipe, run.context, run.world, run.options
     network = _initialised(run)
     exam = Exam(lambda trained: run.score(trained, first_view=True), tuple(options.rungs), options.judge)
-    training = Training(
-        network, run.samples, recipe.task.loss, recipe, run.record.seed, run.folder, context.device, world
-    )
+    training = Training(network, run.samples, recipe.loss, recipe, run.record.seed, run.folder, context.device, world)
     log = fit(training, exam, stop=stop, board=options.tensorboard)
     if log.validated == training.plan.total:  # killed after this row and before its record
         return network, log, log.scores

@@ -58,7 +58,7 @@ def test_zsh_gets_the_same_names(capsys, tmp_path):
     text = capsys.readouterr().out
     assert text.startswith("#compdef archlab")
     assert "_archlab_networks() { _alternative 'names:networks:(lite_hrnet_18 " in text
-    assert "_archlab_recipes() { _alternative 'names:recipes:(coco_256x192 " in text
+    assert "_archlab_recipes() { _alternative 'names:recipes:(camvid_384x480 " in text
     if shutil.which("zsh"):
         (tmp_path / "archlab.zsh").write_text(text)
         subprocess.run(["zsh", "-n", tmp_path / "archlab.zsh"], check=True)

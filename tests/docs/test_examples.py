@@ -42,6 +42,7 @@ def load(path: Path, plugin: tuple[str, ...]) -> object:
     from archlab.ablation.load import load_study
     from archlab.search.load import load_search
     from archlab.search.space.space import load_space
+    from archlab.tasks.segmentation.classes import read_file
     from archlab.training.recipe import load_recipe
 
     entries = yamlio.read(path).entries
@@ -49,6 +50,8 @@ def load(path: Path, plugin: tuple[str, ...]) -> object:
         return load_search(path) if entries["kind"].value == "search" else load_study(path)
     if "vary" in entries:
         return load_space(path)
+    if "names" in entries:
+        return read_file(path)
     if "version" in entries:
         return archlab.cost(archlab.load(path, plugin=plugin))
     return load_recipe(path)

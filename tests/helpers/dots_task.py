@@ -112,7 +112,7 @@ class Dots:
     ) -> DotsSamples:
         return DotsSamples(root, "train", context)
 
-    def loss(self, output: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def loss(self, output: Tensor, batch: dict[str, Tensor], options: DotsOptions) -> Tensor:
         return nn.functional.mse_loss(output.float(), batch["target"])
 
     def validation(self, root: Path, context: Context[DotsOptions]) -> DotsSamples:

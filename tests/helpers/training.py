@@ -55,12 +55,12 @@ def fit(
     judge: loop.Judge | None = None,
 ) -> MetricsLog:
     samples = samples_of(dataset, recipe, folder, device, world)
-    training = loop.Training(network, samples, POSE.loss, recipe, seed, folder, device, world)
+    training = loop.Training(network, samples, recipe.loss, recipe, seed, folder, device, world)
     return loop.fit(training, loop.Exam(validate, tuple(rungs), judge), stop=stop, board=board)
 
 
 def learner(network: nn.Module, optimiser: torch.optim.Optimizer, *, bf16: bool = False) -> stepping.Learner:
-    return stepping.Learner(network, optimiser, POSE.loss, bf16)
+    return stepping.Learner(network, optimiser, Recipe.of(epochs=1).loss, bf16)
 
 
 def step(

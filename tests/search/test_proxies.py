@@ -14,15 +14,15 @@ from archlab import Spec
 from archlab.core.errors import InputError
 from archlab.network.module import Network
 from archlab.search.proxies import PROXIES, gaussian, kaiming, measure, proxy_batch, weights
-from archlab.tasks import find_task
 from archlab.tasks.loading import Batch
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
+from archlab.training.recipe import Recipe
 
 SHIPPED = ("lite_hrnet_18", "small_hrnet_w16", "mobilenet_v2")
 CHAIN = "{block: conv, width: %d, kernel: 1, norm: %s, act: %s}"
 
-LOSS = find_task("pose").loss
+LOSS = Recipe.of(epochs=1).loss
 
 
 def make_batch(n: int = 4, size: int = 64, *, joints: int = 17, stride: int = 4, seed: int = 1) -> Batch:

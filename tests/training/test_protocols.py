@@ -50,7 +50,10 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return roots
 
 
-@pytest.mark.parametrize("name", sorted(builtin.names("studies", "recipes/*.yaml")))
+RECIPES = sorted(builtin.names("studies", "recipes/*.yaml"))
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if load_recipe(name).task.name == "pose"])
 def test_every_shipped_recipe_trains_a_few_steps_and_is_scored(
     name: str, roots: dict[str, Path], tmp_path: Path
 ) -> None:

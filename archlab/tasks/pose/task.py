@@ -139,7 +139,7 @@ class Pose:
         _say(people.notes, context)
         return pose_samples(people, context, seed=seed, folder=folder, augment=augment)
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: Batch, options: PoseOptions) -> Tensor:
         """Return the mean square of weighted heat-map differences (`joints_mse`)."""
         from archlab.tasks.pose.targets import joints_mse
 

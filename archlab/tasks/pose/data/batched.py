@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archlab.tasks.pose.data.crops import Placement, crop_matrix, map_joints, normalise
+from archlab.tasks.pixels import normalise
+from archlab.tasks.pose.data.crops import Placement, crop_matrix, map_joints
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.data.regions import Region, Size, reachable, whole_crop
 from archlab.tasks.pose.data.store import CropStore, Patch

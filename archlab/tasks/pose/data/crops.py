@@ -1,4 +1,4 @@
-"""The steps from a person in an image to the network's input: box, augmentation, affine crop, normalisation."""
+"""The steps from a person in an image to the network's input: box, augmentation, affine crop."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archlab.tasks.pixels import Image, sample_generator
 from archlab.tasks.pose.keypoints import KeypointLayout
 from archlab.tasks.pose.options import Augmentation, Crops
 
 Floats = NDArray[np.floating[Any]]
-Image = NDArray[np.uint8]
 
 PADDING = 1.25
 """The size of a person's crop, as a factor of the box (released code)."""
 PIXELS = 200.0
 """The unit of scales in pixels: MPII's, which all HRNet code uses."""
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -51,19 +49,10 @@ def fit_boxes(boxes: Floats, aspect: float, *, padding: float = PADDING) -> tupl
 
 def shift_centers(centers: Floats, boxes: Floats, augmentation: Augmentation, seed: int) -> Floats:
     """Return centres (N, 2), a share of them moved by `shift * (U - 0.5) * [w, h]` of their box (N, 4)."""
-    random = _generator(seed)
+    random = sample_generator(seed)
     chosen = random.random(len(centers)) < augmentation.shift_probability
     moves = augmentation.shift * (random.random((len(centers), 2)) - 0.5) * boxes[:, 2:]
     return (centers + np.where(chosen[:, None], moves, 0.0)).astype(np.float32)
-
-
-def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Return the generator of one sample. It depends only on the arguments, not on workers or restarts."""
-    return _generator(seed, epoch, index)
-
-
-def _generator(*key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def augment(
@@ -180,20 +169,3 @@ def map_joints(joints: Floats, visible: NDArray[Any], matrix: Floats) -> Floats:
     """Return joints (K, 2) in crop pixels, float32; unlabelled ones are unchanged."""
     mapped = joints @ matrix[:, :2].T + matrix[:, 2]
     return np.where((visible > 0)[:, None], mapped, joints).astype(np.float32)
-
-
-def normalise(image: Image) -> NDArray[np.float32]:
-    """Return an RGB crop (H, W, 3) as (3, H, W) float32: (value / 255 - mean) / std per channel."""
-    out = np.empty((3, *image.shape[:2]), dtype=np.float32)
-    for channel in range(3):
-        np.take(_NORMALISED[channel], image[:, :, channel], out=out[channel], mode="clip")
-    return out
-
-
-def _normalisation_table() -> NDArray[np.float32]:
-    values = np.arange(256, dtype=np.float32) / np.float32(255)
-    mean, std = np.array(MEAN, np.float32), np.array(STD, np.float32)
-    return (values[None, :] - mean[:, None]) / std[:, None]
-
-
-_NORMALISED = _normalisation_table()

@@ -10,17 +10,15 @@ from torch.utils.data import Dataset
 
 from archlab.core.progress import progress
 from archlab.tasks.images import read_image
+from archlab.tasks.pixels import Image, normalise, sample_generator
 from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.crops import (
-    Image,
     Placement,
     augment,
     crop,
     crop_matrix,
     map_joints,
     mirror,
-    normalise,
-    sample_generator,
     shift_centers,
 )
 from archlab.tasks.pose.options import Augmentation, Crops, Targets

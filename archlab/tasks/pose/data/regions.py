@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from archlab.tasks.pixels import Image
 from archlab.tasks.pose.data.crops import (
     PIXELS,
     Floats,
-    Image,
     Placement,
     crop,
     crop_matrix,

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from archlab.core.progress import progress
 from archlab.tasks.images import read_image
+from archlab.tasks.pixels import Image
 from archlab.tasks.pose.data.coco import People
-from archlab.tasks.pose.data.crops import Image
 from archlab.tasks.pose.data.regions import Region, Size
 
 RegionOf = Callable[[int, Size], Region]

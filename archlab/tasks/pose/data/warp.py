@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from archlab.tasks.pose.data.crops import MEAN, STD
+from archlab.tasks.pixels import MEAN, STD
 from archlab.tasks.pose.options import Targets
 from archlab.tasks.pose.targets import STRIDE
 

@@ -10,9 +10,10 @@ from helpers.coco_folder import SIDES, document, write
 from helpers.refused import refused
 from torch.utils.data import default_collate
 
+from archlab.tasks.pixels import MEAN, STD, sample_generator
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import load_people
-from archlab.tasks.pose.data.crops import MEAN, STD, Placement, affine, augment, sample_generator
+from archlab.tasks.pose.data.crops import Placement, affine, augment
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.data.regions import reachable, whole_crop
 from archlab.tasks.pose.data.warp import gaussian_targets_batch, sample_crops

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from archlab.tasks.images import read_image
+from archlab.tasks.pixels import normalise, sample_generator
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.data.crops import (
     Placement,
@@ -23,8 +24,6 @@ from archlab.tasks.pose.data.crops import (
     half_body,
     map_joints,
     mirror,
-    normalise,
-    sample_generator,
     shift_centers,
 )
 from archlab.tasks.pose.data.dataset import PoseDataset

@@ -1,0 +1,159 @@
+"""Semantic segmentation as a task: a class for every pixel, scored by mean intersection over union."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archlab.core.errors import InputError, Problem
+from archlab.tasks.base import Context
+from archlab.tasks.metrics import Metric, Scores, View
+from archlab.tasks.segmentation.options import SegmentationOptions, StreetsData
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from archlab.tasks.base import Batch
+    from archlab.tasks.segmentation.classes import Classes
+    from archlab.tasks.segmentation.data.layout import Pictures
+    from archlab.tasks.segmentation.samples import PictureSamples
+
+METRICS = (
+    Metric(
+        "miou",
+        "miou",
+        "mIoU",
+        meaning="the mean over classes of intersection over union, from one confusion matrix over the set",
+    ),
+    Metric(
+        "pixel_accuracy",
+        "pixel_accuracy",
+        "pixel accuracy",
+        "pixels",
+        colour="#2a9d5c",
+        meaning="the share of labelled pixels whose class is right",
+    ),
+    Metric("frequency_weighted_iou", "frequency_weighted_iou", "frequency-weighted IoU", uses=frozenset()),
+)
+
+
+class Segmentation:
+    """Classes of pixels: a picture's window in training, whole pictures in scoring, one map of logits a class."""
+
+    name = "segmentation"
+    unit = "pictures"
+    outputs_are = "classes"
+    options = SegmentationOptions
+    metrics = METRICS
+    views = (View("pictures"),)
+    baselines: Mapping[str, str] = {"mean_layout": "the most frequent class at each place"}
+
+    def generate(self, data: StreetsData, folder: Path) -> Path:
+        raise InputError("synthetic streets come later")
+
+    def kind(self, root: Path, options: SegmentationOptions) -> str:
+        return options.dataset
+
+    def fingerprint(self, root: Path, options: SegmentationOptions) -> str:
+        from archlab.tasks.segmentation.data.layout import fingerprint
+
+        return fingerprint(root)
+
+    def outputs(self, root: Path | None, options: SegmentationOptions) -> int | None:
+        return len(_classes(root, options))
+
+    def output_names(self, root: Path, options: SegmentationOptions) -> tuple[str, ...] | None:
+        return _classes(root, options).names
+
+    def count(self, root: Path, options: SegmentationOptions, input: tuple[int, int]) -> int:
+        return len(_pictures(root, "train", options))
+
+    def training(
+        self,
+        root: Path,
+        context: Context[SegmentationOptions],
+        *,
+        seed: int,
+        folder: Path | None = None,
+        augment: bool = True,
+    ) -> PictureSamples:
+        from archlab.tasks.segmentation.data.layout import check_labels
+        from archlab.tasks.segmentation.samples import PictureSamples
+
+        pictures = _pictures(root, "train", context.options)
+        check_labels(pictures)
+        return PictureSamples(pictures, context, seed=seed, folder=folder, augment=augment)
+
+    def loss(self, output: Any, batch: Batch, options: SegmentationOptions) -> Tensor:
+        """Return the cross-entropy (`segmentation_loss`)."""
+        from archlab.tasks.segmentation.loss import segmentation_loss
+
+        return segmentation_loss(output, batch["label"], batch["class_weight"][0], options)
+
+    def validation(self, root: Path, context: Context[SegmentationOptions]) -> Pictures:
+        from archlab.tasks.segmentation.data.layout import check_labels
+
+        pictures = _pictures(root, context.options.split, context.options)
+        check_labels(pictures)
+        return pictures
+
+    def score(
+        self,
+        network: nn.Module,
+        validation: Pictures,
+        context: Context[SegmentationOptions],
+        *,
+        results: Path | None = None,
+        first_view: bool = False,
+    ) -> dict[str, Scores]:
+        from archlab.tasks.segmentation.score import score_network
+
+        return score_network(network, validation, context, results=results)
+
+    def baseline(self, samples: PictureSamples, validation: Pictures) -> dict[str, Scores]:
+        from archlab.tasks.segmentation.score import score_layout
+
+        return {"mean_layout": score_layout(samples.pictures, validation)}
+
+    def draw(
+        self,
+        network: nn.Module,
+        validation: Pictures,
+        context: Context[SegmentationOptions],
+        title: str,
+        path: Path,
+    ) -> None:
+        from archlab.core.distributed import ALONE
+        from archlab.core.figures import save_figure
+        from archlab.tasks.segmentation import pictures
+        from archlab.tasks.segmentation.predict import predict
+
+        some = pictures.spread(validation)
+        found = {
+            int(index): classes.cpu().numpy().astype("uint8")
+            for batch in predict(network, some, replace(context, world=ALONE))
+            for index, classes in zip(batch.index, batch.found, strict=True)
+        }
+        save_figure(pictures.predictions(some, [found[i] for i in range(len(some))], title), path)
+
+
+def _classes(root: Path | None, options: SegmentationOptions) -> Classes:
+    """Return the classes of the data. Raises InputError if the recipe has another number of class weights."""
+    from archlab.tasks.segmentation.classes import read_classes
+
+    classes = read_classes(root, options.dataset)
+    if options.class_weights and len(options.class_weights) != len(classes):
+        rule = f"has {len(options.class_weights)} entries for {len(classes)} classes"
+        raise InputError(Problem(rule, "class_weights"))
+    return classes
+
+
+def _pictures(root: Path, split: str, options: SegmentationOptions) -> Pictures:
+    from archlab.tasks.segmentation.data.layout import load_pictures
+
+    return load_pictures(root, split, options.dataset)
+
+
+SEGMENTATION = Segmentation()
