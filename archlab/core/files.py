@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from archlab.core.errors import InputError, Problem, missing_file
 from archlab.core.notes import detail
 
 TORCH_WRITER = ("PytorchStreamWriter", "inline_container")
@@ -56,6 +57,27 @@ def _temporary(path: Path) -> Iterator[Path]:
         detail(f"wrote {path}")
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path, what: str = "file") -> Any:
+    """Return the content of a JSON file. Raises InputError, with line and column, if it is missing or malformed.
+
+    what: its kind, for the error of a missing file.
+    """
+    if not path.is_file():
+        raise missing_file(path, what)
+    try:
+        return json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise InputError(Problem(f"not JSON: {error.msg}", "", str(path), error.lineno, error.colno)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(f"not UTF-8 text at byte {error.start}", file=str(path))) from error
+    except RecursionError as error:
+        raise InputError(Problem("lists and objects are nested too deeply", file=str(path))) from error
+    except OSError as error:
+        raise InputError(Problem(f"cannot be read: {error.strerror}", file=str(path))) from error
+    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
+        raise InputError(Problem("a number has too many digits", file=str(path))) from error
 
 
 def write_text(path: Path, text: str) -> None:

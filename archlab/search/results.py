@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from archlab import yamlio
-from archlab.core.errors import InputError, Problem, missing_file
-from archlab.core.files import write_json
+from archlab.core.errors import InputError, Problem
+from archlab.core.files import read_json, write_json
 from archlab.tasks import find_task
 from archlab.tasks.metrics import Direction, Metric, used
 
@@ -164,12 +163,7 @@ def write_result(result: Result, path: Path) -> None:
 
 def read_result(path: Path) -> Result:
     """Read a result's file. Raises InputError if it is missing, broken or of another format."""
-    if not path.is_file():
-        raise missing_file(path, "search result")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(Problem(f"not a search result: {error}", file=str(path))) from None
+    values = read_json(path, "search result")
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(Problem(f"not a search result of format {FORMAT}", file=str(path)))
     return yamlio.parse(yamlio.item_of(values, file=str(path)), Result)

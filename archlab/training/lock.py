@@ -46,7 +46,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
 
 def _remove_if_empty(folder: Path) -> None:
     """Remove a run folder that holds only its lock, while this process holds it."""
-    if os.name != "posix" or [each.name for each in folder.iterdir()] != ["lock"]:
+    if os.name != "posix" or not folder.is_dir() or [each.name for each in folder.iterdir()] != ["lock"]:
         return
     (folder / "lock").unlink()
     with suppress(OSError):  # another process has put its own lock there

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from archlab.core import notes
 from archlab.core.errors import InputError
 from archlab.core.files import write_text
 
@@ -135,8 +136,24 @@ def flat(row: Row, prefix: str = "") -> Iterator[tuple[str, float]]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a metrics.jsonl without an incomplete last row; none if the file does not exist."""
+    """Return the rows of a metrics.jsonl; none if the file does not exist.
+
+    An incomplete last row, which a killed process leaves, is dropped. Damaged rows are noted and left out.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    rows = [_row(line) for line in lines]
+    if damaged := [number for number, row in enumerate(rows, start=1) if row is None]:
+        notes.note(f"{path}: left out {len(damaged)} damaged rows, the first in line {damaged[0]}")
+    return [row for row in rows if row is not None]
+
+
+def _row(line: str) -> Row | None:
+    """Return the row of a line, None if it is damaged."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    whole = isinstance(found, dict) and isinstance(found.get("iteration"), int)
+    return found if whole and isinstance(found.get("validation", {}), dict) else None

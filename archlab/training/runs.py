@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from archlab.core.errors import InputError, Problem, missing_file
-from archlab.core.files import write_json
+from archlab import yamlio
+from archlab.core import notes
+from archlab.core.errors import InputError, Problem
+from archlab.core.files import read_json, write_json
 from archlab.tasks import find_task
 from archlab.tasks.metrics import Scores
+from archlab.yamlio import Item
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,6 +95,13 @@ class Record:
         """Return whether the run computes as one with `threads` CPU threads on its device does."""
         return self.rounding == replace(self, threads=threads).rounding
 
+    def problems(self, item: Item) -> Iterator[Problem]:
+        """Yield the rules that a damaged or foreign record breaks; its fingerprint names a file, and is no path."""
+        if not re.fullmatch(r"[\w-]*", self.fingerprint, re.ASCII):
+            yield item.problem(f"must be letters, digits, - and _, not {self.fingerprint!r}", "fingerprint")
+        if not any(name.startswith("train_") for name in self.data):
+            yield item.problem("lacks the number of training samples, `train_...`", "data")
+
     def write(self, folder: Path) -> Record:
         """Write record.json to the run folder; return the record."""
         write_json(folder / "record.json", asdict(self))
@@ -97,22 +109,20 @@ class Record:
 
 
 def read_record(path: Path) -> Record:
-    """Read a record by its file or its run folder. Raises InputError if it is missing, broken or of another format."""
+    """Read a record by its file or its run folder.
+
+    Raises InputError with every problem if it is missing, broken or of another format.
+    """
     path = path / "record.json" if path.is_dir() else path
-    if not path.is_file():
-        raise missing_file(path, "run record")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InputError(Problem(f"not a run record: {error}", file=str(path))) from None
+    values = read_json(path, "run record")
     known = {field.name for field in fields(Record)}
     absent = sorted(known - LATER - (set(values) if isinstance(values, dict) else set()))
     if absent:
         raise InputError(Problem(f"not a run record: it lacks {', '.join(absent)}", file=str(path)))
     if values["format"] != FORMAT:
-        raise InputError(Problem(f"record format {values['format']}; this archlab reads {FORMAT}", file=str(path)))
-    record = Record(**{name: value for name, value in values.items() if name in known})
-    return replace(record, input=tuple(record.input))
+        raise InputError(Problem(f"record format {values['format']!r}; this archlab reads {FORMAT}", file=str(path)))
+    item = yamlio.item_of({name: value for name, value in values.items() if name in known}, file=str(path))
+    return yamlio.parse(item, Record)
 
 
 @dataclass(frozen=True)
@@ -157,7 +167,7 @@ def record_of(folder: Path) -> Record | None:
 
 
 def find_runs(root: Path) -> list[Record]:
-    """Return the records of all runs in the folder `root`, oldest first; skip what is not a readable run.
+    """Return the records of all runs in the folder `root`, oldest first; a record that cannot be read is noted.
 
     Unfinished runs (running, failed or killed) are included, with their state.
     """
@@ -166,12 +176,17 @@ def find_runs(root: Path) -> list[Record]:
 
 def runs_in(root: Path) -> list[tuple[Record, Path]]:
     """Return the record and its file of all runs in the folder `root`, oldest first."""
+    return sound_records(root.glob("*/record.json"))
+
+
+def sound_records(files: Iterable[Path]) -> list[tuple[Record, Path]]:
+    """Return the records that can be read and their files, oldest first; note each that cannot, with the reason."""
     found = []
-    for path in root.glob("*/record.json"):
+    for path in files:
         try:
             found.append((read_record(path), path))
-        except InputError:
-            continue
+        except InputError as error:
+            notes.note(f"left out: {error.problems[0]}")
     return sorted(found, key=lambda pair: (pair[0].date, pair[0].spec, pair[0].seed, pair[0].fingerprint))
 
 

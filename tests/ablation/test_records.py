@@ -27,19 +27,26 @@ def test_no_folder_of_records_is_no_records(tmp_path: Path) -> None:
     assert read_records(tmp_path / "none") == []
 
 
-def test_every_file_that_is_no_record_is_named(tmp_path: Path) -> None:
+def test_every_file_that_is_no_record_is_named_and_the_others_are_read(tmp_path: Path, monkeypatch) -> None:
     write_records(tmp_path, record("lite", "a"))
-    (tmp_path / "cut.json").write_text('{"format": 1', encoding="utf-8")
-    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
-    future = json.loads(next(tmp_path.glob("lite*.json")).read_text(encoding="utf-8")) | {"format": 99}
-    (tmp_path / "future.json").write_text(json.dumps(future), encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        read_records(tmp_path)
-    assert sorted(Path(problem.file).name for problem in caught.value.problems) == [
-        "cut.json",
-        "future.json",
-        "list.json",
-    ]
+    sound = json.loads(next(tmp_path.glob("lite*.json")).read_text(encoding="utf-8"))
+    broken = {
+        "cut": '{"format": 1',
+        "deep": "[" * 100_000,
+        "list": "[1]",
+        "future": json.dumps(sound | {"format": 99}),
+        "seed": json.dumps(sound | {"seed": "one"}),
+        "scores": json.dumps(sound | {"scores": [1]}),
+        "path": json.dumps(sound | {"fingerprint": "../../elsewhere"}),
+    }
+    for name, text in broken.items():
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
+    said: list[str] = []
+    monkeypatch.setattr("archlab.core.notes.note", said.append)
+    assert [each.spec for each in read_records(tmp_path)] == ["lite"]
+    assert len(said) == len(broken)
+    for name in broken:
+        assert sum(str(tmp_path / f"{name}.json") in text for text in said) == 1
 
 
 # Reports in version control

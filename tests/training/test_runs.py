@@ -62,7 +62,10 @@ def test_a_record_from_before_a_field_was_there_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("{", "column 2"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "nested"),
+        (json.dumps({**asdict(RECORD), "seed": "x"}), "x"),
+        (json.dumps({**asdict(RECORD), "fingerprint": "../x"}), "../x"),
         ("[]", "fingerprint"),
         (json.dumps({k: v for k, v in asdict(RECORD).items() if k != "scores"}), " scores"),
         (json.dumps({**asdict(RECORD), "format": 99}), "99"),

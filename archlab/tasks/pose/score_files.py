@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from archlab.core.errors import InputError, Problem
+from archlab.core.files import read_json
 from archlab.tasks.pose.data.keypoints_file import FILE, completed
-from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import COCO, layout_from_names
 from archlab.tasks.pose.metrics.coco_ap import SIGMAS, keypoint_figures
 from archlab.tasks.pose.metrics.coco_files import read_found, read_truth

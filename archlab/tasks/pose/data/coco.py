@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.files import read_json
 from archlab.tasks.pose.data.annotations import (
     Row,
     checked_document,
@@ -28,7 +29,6 @@ from archlab.tasks.pose.data.crops import PIXELS, Floats, fit_boxes
 from archlab.tasks.pose.data.image_files import find_images, has_folders, nested_sizes, sizes
 from archlab.tasks.pose.data.keypoints_file import FILE as KEYPOINTS
 from archlab.tasks.pose.data.keypoints_file import completed
-from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import KeypointLayout
 
 DETECTIONS = Path("person_detection_results") / "COCO_val2017_detections_AP_H_56_person.json"

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.files import read_json
 from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.crops import PADDING, PIXELS
-from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import KeypointLayout
 
 MPII = KeypointLayout(

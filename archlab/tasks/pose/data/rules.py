@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.errors import InputError, Problem
 
 SHOWN = 20
 """The number of problems of one kind that an error lists in full."""
 _MOST = 2**63
 _COORDINATES = ("x", "y", "visibility")
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file. Raises InputError, with line and column, if it is malformed."""
-    if not path.is_file():
-        raise missing_file(path, "file")
-    try:
-        return json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise InputError(Problem(f"not JSON: {error.msg}", "", str(path), error.lineno, error.colno)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(f"not UTF-8 text at byte {error.start}", file=str(path))) from error
-    except RecursionError as error:
-        raise InputError(Problem("lists and objects are nested too deeply", file=str(path))) from error
-    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
-        raise InputError(Problem("a number has too many digits", file=str(path))) from error
 
 
 def refuse(problems: list[str], path: Path) -> None:

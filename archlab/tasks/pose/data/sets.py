@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from archlab.core.errors import InputError, Problem
+from archlab.core.files import read_json
 from archlab.tasks.output_names import different_names
 from archlab.tasks.pose.data import coco, mpii
 from archlab.tasks.pose.data.annotations import checked_document
 from archlab.tasks.pose.data.categories import category_of
 from archlab.tasks.pose.data.coco import Boxes, People, annotation_file
-from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.pose.options import Dataset
 
@@ -51,7 +50,10 @@ def kind(root: Path, dataset: Dataset = "coco") -> str:
     request = root / "synthetic.json"
     if not request.is_file():
         return dataset
-    return f"synthetic {json.loads(request.read_text(encoding='utf-8'))['level']}"
+    found = read_json(request)
+    if not isinstance(found, dict) or not isinstance(found.get("level"), str):
+        raise InputError(Problem("not the request of a synthetic data set: it lacks a level", file=str(request)))
+    return f"synthetic {found['level']}"
 
 
 def labelled_keypoints(dataset: Dataset, data: Path | None) -> int | None:

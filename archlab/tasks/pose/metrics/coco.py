@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from archlab.core.files import read_json
 from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.crops import Floats
-from archlab.tasks.pose.data.rules import read_json
 from archlab.tasks.pose.metrics.coco_ap import FIGURES, SIGMAS, keypoint_figures
 from archlab.tasks.pose.metrics.coco_files import Ints, Truth, read_found, read_truth
 from archlab.tasks.pose.metrics.nms import suppress_doubles

@@ -22,6 +22,7 @@ import numpy as np
 
 from archlab.core import files
 from archlab.core.errors import InputError, Problem
+from archlab.core.files import read_json
 from archlab.core.progress import progress
 from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.pose.synthetic.detector import detect
@@ -133,8 +134,8 @@ def _holds(out: Path, request: dict[str, Any]) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        found = json.loads((out / REQUEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(out / REQUEST)
+    except InputError:
         raise InputError(Problem(f"exists and is not a synthetic data set ({REQUEST} is missing or broken); "
                                  "choose another folder; nothing was changed", file=str(out))) from None  # fmt: skip
     if found != request:
