@@ -74,7 +74,7 @@ class TrainingJob:
     def finished(self, out: Path) -> Record | None:
         """Return the record of the finished run in its folder in `out`, None without one."""
         record = record_of(out / self.fingerprint) if self.fingerprint else None
-        return record if record and record.state == "done" else None
+        return record if record and record.is_done(self.setup.recipe.budgets) else None
 
     def records(self, out: Path, threads: int, kept: Mapping[str, Record]) -> list[Record]:
         """Return the records of finished runs: in its folder, set aside with `threads` next to it, and in `kept`."""
@@ -82,27 +82,29 @@ class TrainingJob:
             return []
         aside = record_of(set_aside(out / self.fingerprint, threads))
         found = (self.finished(out), aside, kept.get(self.fingerprint))
-        return [record for record in found if record and record.state == "done"]
+        return [record for record in found if record and record.is_done(self.setup.recipe.budgets)]
 
     def progress(self, out: Path) -> float:
         """Return the share of the training that is done, 0 to 1, by the last line of its metrics."""
         rows = [row for row in read_rows(out / self.fingerprint / "metrics.jsonl") if "loss" in row]
         if not rows:
             return 0.0
-        epochs, iterations = self.setup.recipe.epochs, self.setup.recipe.iterations
-        return float(rows[-1]["epoch"] / epochs if epochs else rows[-1]["iteration"] / (iterations or 1))
+        recipe = self.setup.recipe
+        if recipe.epochs:
+            return float(rows[-1]["epoch"] / recipe.epochs)
+        return float(min(1.0, rows[-1]["iteration"] * recipe.batch / recipe.samples(0)))
 
     @property
     def samples(self) -> int:
         """The number of training samples that the run will see."""
         recipe = self.setup.recipe
-        if recipe.iterations:
-            return recipe.iterations * recipe.batch
+        if not recipe.epochs:
+            return recipe.samples(0)
         if not self.setup.data and recipe.options.data:
             count = recipe.options.data.train
         else:
             count = recipe.task.count(self.setup.root, recipe.options, recipe.input)
-        return int((recipe.epochs or 0) * count)
+        return recipe.samples(count)
 
 
 def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
@@ -174,10 +174,9 @@ def rungs_of(search: Search, session: Session) -> tuple[Rung, ...]:
 
 def _samples(recipe: Recipe, at: Fidelity | None) -> int:
     """Return the training crops up to a rung, or of the whole recipe; 0 for epochs of data that it does not make."""
-    iterations, epochs = (at.iterations, at.epochs) if at and at.length else (recipe.iterations, recipe.epochs)
-    if iterations:
-        return iterations * recipe.batch
-    return (epochs or 0) * (recipe.options.data.train if recipe.options.data else 0)
+    if at and at.length:
+        recipe = replace(recipe, iterations=at.iterations, epochs=at.epochs, budgets=())
+    return recipe.samples(recipe.options.data.train if recipe.options.data else 0)
 
 
 def _wanted(search: Search, network: Hashed) -> list[Training]:

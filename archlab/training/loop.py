@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,11 @@ from torch import Tensor, nn
 from archlab.core import notes
 from archlab.core.distributed import ALONE, World
 from archlab.core.errors import InputError, Problem
+from archlab.core.progress import Advance
 from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.base import Samples
 from archlab.tasks.metrics import Scores
+from archlab.training.budgets import Budget, budgets_in_steps, falling
 from archlab.training.divergence import TrainingError, save_nan_batch
 from archlab.training.memory import within_memory
 from archlab.training.metrics_log import MetricsLog
@@ -37,6 +40,7 @@ class Plan:
 
     samples: in the data set. batch: samples per step. steps: per epoch. total: steps in all.
     unit: steps per unit of the recipe's length and milestones. parts: equal micro-batches per step, over all processes.
+    budgets: those of the recipe; `total` then ends at the last one's fork.
     """
 
     samples: int
@@ -45,6 +49,7 @@ class Plan:
     total: int
     unit: int
     parts: int = 1
+    budgets: tuple[Budget, ...] = ()
 
 
 def plan(recipe: Recipe, samples: int, processes: int = 1) -> Plan:
@@ -61,17 +66,21 @@ def plan(recipe: Recipe, samples: int, processes: int = 1) -> Plan:
         raise InputError(Problem(rule, "batch"))
     steps = samples // batch
     unit = steps if recipe.epochs else 1
-    return Plan(samples, batch, steps, (recipe.epochs or recipe.iterations or 0) * unit, unit, parts)
+    budgets = budgets_in_steps(recipe.budgets, batch, recipe.cooldown)
+    total = budgets[-1].fork if budgets else (recipe.epochs or recipe.iterations or 0) * unit
+    return Plan(samples, batch, steps, total, unit, parts, budgets)
 
 
 @dataclass(frozen=True)
 class Exam:
-    """When a network is scored during training: as often as the recipe requires, and at each rung.
+    """When a network is scored during training: as often as the recipe requires, and at each rung and budget.
 
+    validate: scores at a rung or during training. score: scores at a budget.
     rungs: iterations. judge: `judge(i, scores)` returns whether training continues at rung number i, from 0.
     """
 
     validate: Validate | None = None
+    score: Validate | None = None
     rungs: tuple[int, ...] = ()
     judge: Judge | None = None
 
@@ -110,8 +119,8 @@ def fit(
 ) -> MetricsLog:
     """Train the network in place, from the checkpoint in the run folder if there is one; return the metrics log.
 
-    With `ema` the averaged weights are scored, and the network has them at the end. `board`: also write rows to
-    TensorBoard.
+    With `ema` the averaged weights are scored, and the network has them at the end. With `budgets` it has those of the
+    last budget that was reached. `board`: also write rows to TensorBoard.
 
     When training reaches a rung, the network is scored and rank 0's judge decides whether it continues. A training
     that resumes at a rung is judged again by the scores in its log; a training that resumes beyond it is not.
@@ -125,6 +134,7 @@ def fit(
     state = _restored(training, course)
     if board:
         state.log.open_board(training.folder)
+    _refuse_passed(state, training, course)
     try:
         _train(state, training, course, exam, stop or StopRequest())
     except Stopped:
@@ -136,8 +146,8 @@ def fit(
     finally:
         state.log.close()
     scored = state.scored()
-    if scored is not training.network:
-        training.network.load_state_dict(scored.state_dict())
+    if state.at_budget or scored is not training.network:
+        training.network.load_state_dict(state.at_budget or scored.state_dict())
     return state.log
 
 
@@ -153,32 +163,115 @@ def _restored(training: Training, course: Plan) -> State:
     return state
 
 
+def _refuse_passed(state: State, training: Training, course: Plan) -> None:
+    """Raise InputError for budgets that were added too late: the main line is past their forks."""
+    reached = {*state.log.budgets, state.budget}
+    passed = [each.asked for each in course.budgets if each.asked not in reached and each.fork < state.log.iteration]
+    if passed:
+        rule = f"the run in {training.folder} is past {', '.join(map(str, passed))} samples; start over to add them"
+        raise InputError(Problem(rule, "budgets", training.recipe.name))
+
+
 def _train(state: State, training: Training, course: Plan, exam: Exam, stop: StopRequest) -> None:
-    """Take all remaining steps."""
-    log, world, recipe, folder = state.log, state.world, training.recipe, training.folder
-    update = _update(state, training)
-    loaded = log.waiting(batches(training.samples, course, training.seed, start=log.iteration, world=world))
-    with stop.deferring(), world.progress("training", course.total, done=log.iteration) as advance:
-        while log.iteration < course.total:
-            _examine(state, exam, folder, stop, due=_due(log.iteration, recipe.validate_every, course.unit))
-            micro = [next(loaded) for _ in range(recipe.accumulate)]
-            lr = recipe.optimiser.lr * recipe.schedule.at(log.iteration, total=course.total, unit=course.unit)
-            loss = within_memory(partial(update, lr=lr), micro, trial=world.size == 1)
-            state.count(loss, lr, torch.cat([batch["index"] for batch in micro]))
-            last, row = log.iteration == course.total, log.iteration % recipe.log_every == 0
+    """Take all remaining steps, and score the network at the budgets."""
+    branches = sum(each.steps - each.fork for each in course.budgets if each.asked not in state.log.budgets)
+    work = max(course.total, state.log.iteration) + branches
+    with stop.deferring(), state.world.progress("training", work, done=state.log.iteration) as advance:
+        walk = _Walk(state, training, course, exam, stop, _update(state, training), advance)
+        for budget in course.budgets:
+            if budget.asked not in state.log.budgets:
+                walk.to(budget.fork)
+                walk.score_at(budget)
+        walk.to(course.total)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A training that takes its steps: the main line, and the branches that lead to the budgets."""
+
+    state: State
+    training: Training
+    course: Plan
+    exam: Exam
+    stop: StopRequest
+    update: Callable[..., Tensor]
+    advance: Advance
+
+    def to(self, end: int) -> None:
+        """Train the main line to the step `end`; a row and a checkpoint follow the last step."""
+        log, world, recipe, checkpoint = self.state.log, self.state.world, self.training.recipe, self._checkpoint
+        loaded = self._loaded(end)
+        while log.iteration < end:
+            _examine(self.state, self.exam, checkpoint, self.stop, self._is_due())
+            self._step(loaded)
+            last, row = log.iteration == end, log.iteration % recipe.log_every == 0
             if last or row:
-                state.write_row()
+                self.state.write_row()
             agree = last or row or world.size == 1  # several processes agree rarely: it makes a GPU wait
-            old = agree and world.any(state.older_than(recipe.checkpoint_seconds))
+            old = agree and world.any(self.state.older_than(recipe.checkpoint_seconds))
             if last or old or _due(log.iteration, recipe.checkpoint_every):
-                state.save(folder / CHECKPOINT)
-            advance(1, log.note)
+                self.state.save(checkpoint)
+            self.advance(1, log.note)
             if agree and not last:
-                stop.number = max(world.gather(stop.number))
-                stop.check()
+                self._stop_if_asked()
+
+    def score_at(self, budget: Budget) -> None:
+        """Reach a budget from its fork, keep its weights in the checkpoint, score them and write the row."""
+        state, log = self.state, self.state.log
+        if state.budget != budget.asked:  # else it was killed after the checkpoint and before the row
+            self._branch(budget)
+            state.save(self._checkpoint)
+        network = copy.deepcopy(self.training.network)
+        network.load_state_dict(state.at_budget)
+        assert self.exam.score, "a budget needs scores"
+        with self.stop.deferring(state.world.size > 1):  # several processes must stop together
+            scores = self.exam.score(network)
+            seen = budget.steps * self.course.batch
+            log.append({"budget": {"budget": budget.asked, "samples": seen, "scores": scores}})
+
+    def _branch(self, budget: Budget) -> None:
+        """Train from the fork to the budget with the rate falling to 0, and return to the fork."""
+        state, log = self.state, self.state.log
+        with state.apart():
+            loaded = self._loaded(budget.steps)
+            for share in falling(budget.steps - budget.fork):
+                self._step(loaded, share)
+                row = log.iteration % self.training.recipe.log_every == 0
+                if row:
+                    state.numbers()
+                self.advance(1, f"cooling down to {budget.asked} samples")
+                if (row or state.world.size == 1) and log.iteration < budget.steps:
+                    self._stop_if_asked()
+            state.reach(budget.asked)
+
+    def _step(self, loaded: Iterator[Batch], share: float = 1.0) -> None:
+        """Take a step of this share of the schedule's rate."""
+        recipe, course, iteration = self.training.recipe, self.course, self.state.log.iteration
+        micro = [next(loaded) for _ in range(recipe.accumulate)]
+        lr = share * recipe.optimiser.lr * recipe.schedule.at(iteration, total=course.total, unit=course.unit)
+        loss = within_memory(partial(self.update, lr=lr), micro, trial=self.state.world.size == 1)
+        self.state.count(loss, lr, torch.cat([batch["index"] for batch in micro]))
+
+    def _loaded(self, end: int) -> Iterator[Batch]:
+        """Return the micro-batches from here to the step `end`."""
+        log, training, world = self.state.log, self.training, self.state.world
+        return log.waiting(
+            batches(training.samples, self.course, training.seed, start=log.iteration, end=end, world=world)
+        )
+
+    def _is_due(self) -> bool:
+        return _due(self.state.log.iteration, self.training.recipe.validate_every, self.course.unit)
+
+    def _stop_if_asked(self) -> None:
+        self.stop.number = max(self.state.world.gather(self.stop.number))
+        self.stop.check()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.training.folder / CHECKPOINT
 
 
-def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: bool) -> None:
+def _examine(state: State, exam: Exam, checkpoint: Path, stop: StopRequest, due: bool) -> None:
     """Score the network if the recipe (`due`) or a rung asks for it. Raises Halted if the judge ends the training."""
     log, world = state.log, state.world
     here = log.iteration
@@ -186,7 +279,7 @@ def _examine(state: State, exam: Exam, folder: Path, stop: StopRequest, *, due: 
     if exam.validate is None or here == 0 or not (due or at_rung):
         return
     if at_rung and state.saved_at != here:  # a run killed after this point resumes at the rung
-        state.save(folder / CHECKPOINT)
+        state.save(checkpoint)
     if log.validated < here:
         with stop.deferring(world.size > 1):  # several processes must stop together
             log.append({"validation": exam.validate(state.scored())})
@@ -212,18 +305,21 @@ def _update(state: State, training: Training) -> Callable[..., Tensor]:
     return partial(step, learner, device=device)
 
 
-def batches(samples: Samples, course: Plan, seed: int, *, start: int, world: World = ALONE) -> Iterator[Batch]:
-    """Yield this process's micro-batches from iteration `start` to the end of training.
+def batches(
+    samples: Samples, course: Plan, seed: int, *, start: int, end: int | None = None, world: World = ALONE
+) -> Iterator[Batch]:
+    """Yield this process's micro-batches from iteration `start` to `end`, or to the end of training.
 
     The order of an epoch follows from (seed, epoch) and the augmentation of a sample from (seed, epoch, index) alone,
     so neither a restart nor the number of workers changes it. A step's samples are split into `parts`, which the
     processes take in turn: what a step sees does not depend on the number of processes.
     """
-    while start < course.total:
+    end = course.total if end is None else end
+    while start < end:
         epoch, done = divmod(start, course.steps)
         samples.set_epoch(epoch)
         order = np.random.default_rng((seed, epoch)).permutation(course.samples)[: course.steps * course.batch]
-        steps = order.reshape(course.steps, course.parts, -1)[done : done + course.total - start]
+        steps = order.reshape(course.steps, course.parts, -1)[done : done + end - start]
         yield from samples.batches(steps[:, world.rank :: world.size].reshape(-1, steps.shape[-1]).tolist())
         start += len(steps)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,10 +24,12 @@ class MetricsLog:
 
     A training row is {iteration, epoch, loss (mean since the last row), lr, images_per_second, data_wait (share of the
     time spent waiting for data), memory_mib (peak so far, of the GPU or else of the process)}; a validation row is
-    {iteration, epoch, validation}.
+    {iteration, epoch, validation}; a row of a budget is {iteration, epoch, budget: {budget, samples, scores}}, at the
+    iteration of the main line.
 
     batch: samples per step. steps: per epoch. writes: whether this process writes the file; only one does.
     validated: the iteration of the last validation, -1 before the first. scores: its result.
+    budgets: the results at budgets, by budget.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class MetricsLog:
     waited: float = 0.0
     validated: int = -1
     scores: dict[str, Any] = field(default_factory=dict)
+    budgets: dict[int, dict[str, Any]] = field(default_factory=dict)
     writes: bool = True
     board: Any = None
 
@@ -82,10 +86,22 @@ class MetricsLog:
                 self.waited += time.monotonic() - began
             yield batch
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Return to this iteration after the block, and leave its time out of the speed of the next row."""
+        iteration, waited, began = self.iteration, self.waited, time.monotonic()
+        try:
+            yield
+        finally:
+            self.iteration, self.waited = iteration, waited
+            self.row_began += time.monotonic() - began
+
     def append(self, row: Row) -> None:
         """Write a row with the current iteration and epoch, also to TensorBoard if it is open."""
         if "validation" in row:
             self.validated, self.scores = self.iteration, row["validation"]
+        if "budget" in row:
+            self.budgets[row["budget"]["budget"]] = row["budget"]
         if not self.writes:
             return
         place = {"iteration": self.iteration, "epoch": round(self.iteration / self.steps, 4)}
@@ -112,6 +128,7 @@ class MetricsLog:
             write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         scored = [(row["iteration"], row["validation"]) for row in kept if "validation" in row]
         self.validated, self.scores = scored[-1] if scored else (-1, {})
+        self.budgets = {row["budget"]["budget"]: row["budget"] for row in kept if "budget" in row}
         now = time.monotonic()
         self.iteration = self.row_from = iteration
         self.began, self.row_began = now - seconds, now

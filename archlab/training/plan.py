@@ -61,11 +61,11 @@ def plan_run(
     if root.is_dir():
         check_fit(spec, recipe, root)
         folder = run_folder(spec, recipe, root, seed=seed, out=options.out, weights=options.weights)
-    action = _action(folder) if options.resume else "train"
+    action = _action(folder, recipe) if options.resume else "train"
     return RunPlan(spec, recipe, seed, root, root.is_dir(), device_name(pick_device(options.device)), folder, action)
 
 
-def _action(folder: Path | None) -> Literal["train", "resume", "reuse"]:
+def _action(folder: Path | None, recipe: Recipe) -> Literal["train", "resume", "reuse"]:
     if folder is None or not folder.is_dir():
         return "train"
-    return "reuse" if is_done(folder) else "resume" if (folder / CHECKPOINT).is_file() else "train"
+    return "reuse" if is_done(folder, recipe) else "resume" if (folder / CHECKPOINT).is_file() else "train"

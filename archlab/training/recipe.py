@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -17,6 +18,7 @@ from archlab.network.load import check_channels, load_at, plain_fusion
 from archlab.network.spec import Spec
 from archlab.tasks import find_task
 from archlab.tasks.base import Task
+from archlab.training.budgets import Samples, samples_of
 from archlab.training.runs import digest
 from archlab.training.schedule import Optimiser, Schedule
 from archlab.yamlio import Above, AtLeast, AtMost, Item, MultipleOf
@@ -37,14 +39,14 @@ DATA = Path("data")
 DEFAULT_TASK = "pose"
 NOT_IDENTITY = (
     "name", "data", "seed", "eval_batch", "keep_gigabytes", "workers", "threads", "checkpoint_every",
-    "checkpoint_seconds", "log_every", "execution",
+    "checkpoint_seconds", "log_every", "execution", "budgets",
 )  # fmt: skip
 """Fields that are not part of a run's identity. Data and seed are separate parts of a run's fingerprint; `execution`,
-like `threads`, changes at most the rounding.
+like `threads`, changes at most the rounding; a run can be extended to more `budgets`.
 """
 LATER = (
     "task", "dataset", "crops", "targets", "decoding", "post_gaussian", "nms", "accumulate", "ema", "pipeline",
-    "fusion",
+    "fusion", "cooldown",
 )  # fmt: skip
 """Fields newer than recorded runs. The hash omits them at their defaults, so recorded hashes stay valid."""
 
@@ -56,8 +58,18 @@ class Recipe:
     name: Annotated[str, "Defaults to the file's name."] = ""
     task: Annotated[Any, _TASK] = field(default_factory=lambda: find_task(DEFAULT_TASK))
     input: Annotated[tuple[Side, Side], "Height and width of the network's input, pixels."] = (256, 192)
-    epochs: Annotated[int | None, AtLeast(1), "The length of training; exclusive with `iterations`."] = None
-    iterations: Annotated[int | None, AtLeast(1), "The length of training; exclusive with `epochs`."] = None
+    epochs: Annotated[int | None, AtLeast(1), "The length of training; a recipe states one of the three."] = None
+    iterations: Annotated[int | None, AtLeast(1), "The length of training; a recipe states one of the three."] = None
+    budgets: Annotated[
+        tuple[Samples, ...],
+        "Numbers of samples, as 8000 or 8k, at which one training is scored; the last is its length.",
+    ] = ()
+    cooldown: Annotated[
+        float | None,
+        Above(0),
+        AtMost(0.9),
+        "Share of each budget that a copy of the network trains with the rate falling to 0, to be scored; null: none.",
+    ] = None
     batch: Annotated[int, AtLeast(1), "Samples per step; an incomplete last batch of an epoch is dropped."] = 32
     accumulate: Annotated[
         int, AtLeast(1), "Micro-batches per step and process; the learning rate is for the whole batch."
@@ -101,6 +113,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.options is None:
             object.__setattr__(self, "options", self.task.options())
+        object.__setattr__(self, "budgets", tuple(samples_of(each) for each in self.budgets))
 
     @classmethod
     def of(cls, *, task: Task[Any, Any] | None = None, **fields: Any) -> Recipe:
@@ -123,19 +136,49 @@ class Recipe:
         common = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "options"}
         return {**yamlio.to_plain({**common, "task": self.task.name}), **yamlio.to_plain(self.options)}
 
+    def samples(self, epoch: int) -> int:
+        """Return the number of training samples of the whole training; epoch: of one epoch."""
+        if self.budgets:
+            return samples_of(self.budgets[-1])
+        return self.iterations * self.batch if self.iterations else (self.epochs or 0) * epoch
+
     def to_yaml(self) -> str:
         """Return the recipe as a YAML file with every field."""
         return yamlio.dump(self.plain())
 
     def problems(self, item: Item) -> Iterator[Problem]:
-        if (self.epochs is None) == (self.iterations is None):
-            yield item.problem("a recipe needs exactly one of `epochs` and `iterations`", "epochs")
+        lengths = [name for name in ("epochs", "iterations", "budgets") if getattr(self, name)]
+        if len(lengths) != 1:
+            rule = "a recipe needs exactly one of `epochs`, `iterations` and `budgets`"
+            yield _at(item, (*lengths, "epochs")[0], rule)
         length = self.epochs or self.iterations or 0
         if self.batch % self.accumulate:
             rule = f"a batch of {self.batch} cannot be split into {self.accumulate} equal parts"
             yield item.problem(rule, "accumulate")
-        if any(milestone >= length for milestone in self.schedule.milestones):
+        if self.budgets:
+            yield from self._budget_problems(item)
+        elif self.cooldown:
+            yield _at(item, "cooldown", "only a recipe with `budgets` takes it")
+        elif any(milestone >= length for milestone in self.schedule.milestones):
             yield item.problem(f"must lie before the end, {length}", "schedule.milestones")
+
+    def _budget_problems(self, item: Item) -> Iterator[Problem]:
+        steps = [budget // self.batch for budget in self.budgets]
+        if any(now <= before for before, now in pairwise([0, *steps])):
+            yield _at(item, "budgets", f"must increase, each by at least a step of {self.batch} samples")
+        if self.schedule.decay != "constant":
+            rule = "a training with `budgets` has a schedule without an end: a warm-up and a constant rate"
+            yield _at(item, "schedule.decay", rule)
+        if self.validate_every:
+            yield _at(item, "validate_every", "a training with `budgets` is scored at each of them instead")
+
+
+def _at(item: Item, place: str, rule: str) -> Problem:
+    """Return a recipe's problem at the line of its field, or at the file's first without one."""
+    here = item
+    for name in place.split("."):
+        here = here.entries.get(name, here) if isinstance(here.value, dict) else here
+    return here.problem(rule, place)
 
 
 @cache

@@ -41,7 +41,7 @@ from archlab.training.recipe import (
     load_recipe,
     recipe_hash,
 )
-from archlab.training.runs import Record, Run, fingerprint, record_of
+from archlab.training.runs import Record, Run, State, fingerprint, record_of
 from archlab.training.state import previous
 
 
@@ -74,7 +74,7 @@ def train(
         with locked(folder) if world.first else nullcontext():
             if world.first and not options.resume:
                 forget(folder)
-            if not any(world.gather(world.first and is_done(folder))):
+            if not any(world.gather(world.first and is_done(folder, recipe))):
                 if world.first:
                     _warn_of_threads(folder)
                 context = context_of(recipe, world.device(where), world)
@@ -125,10 +125,10 @@ def forget(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def is_done(folder: Path) -> bool:
-    """Return whether the run in this folder is trained and scored."""
+def is_done(folder: Path, recipe: Recipe) -> bool:
+    """Return whether the run in this folder is trained and scored, at each budget of the recipe."""
     record = record_of(folder)
-    return record is not None and record.state == "done"
+    return record is not None and record.is_done(recipe.budgets)
 
 
 def _warn_of_threads(folder: Path) -> None:
@@ -139,24 +139,34 @@ def _warn_of_threads(folder: Path) -> None:
 
 
 def _run(run: Prepared, stop: StopRequest) -> None:
-    """Train, score and draw; write the run's state to its record."""
+    """Train, score and draw; write the run's state to its record.
+
+    The record of a run that is extended to more budgets stays as it is until all are scored.
+    """
     folder, world, record = run.folder, run.world, run.record
-    run.write(record)
+    before = record_of(folder)
+    extended = world.any(before is not None and before.is_done())
+
+    def write(state: State, reason: str = "") -> None:
+        if not extended:
+            run.write(replace(record, state=state, reason=reason))
+
+    write("running")
     if world.first:
         write_text(folder / "spec.yaml", run.spec.to_yaml())
         write_text(folder / "recipe.yaml", run.recipe.to_yaml())
     try:
         network, log, scores = _trained_and_scored(run, stop)
     except Halted as halted:
-        run.write(replace(record, state="stopped", reason=str(halted)))
+        write("stopped", str(halted))
         return
     except Stopped as stopped:
-        run.write(replace(record, state="stopped", reason=f"{stopped}; run the same command to resume"))
+        write("stopped", f"{stopped}; run the same command to resume")
         if world.first:
             notes.note(f"{stopped}; saved in {folder}; run the same command to resume")
         raise
     except Exception as error:
-        run.write(replace(record, state="failed", reason=f"{type(error).__name__}: {error}"))
+        write("failed", f"{type(error).__name__}: {error}")
         raise
     _finish(run, network, log, scores)
 
@@ -164,6 +174,7 @@ def _run(run: Prepared, stop: StopRequest) -> None:
 def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scores: dict[str, Scores]) -> None:
     """Draw the run's pictures and write its record as done."""
     folder, record = run.folder, run.record
+    budgets = [log.budgets[each] for each in sorted(log.budgets)]
     skipped = skipped_images(folder)
     done = replace(
         record,
@@ -171,8 +182,9 @@ def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scores: dict[str
         data={**record.data, **({"skipped_images": skipped} if skipped else {})},
         scores=scores,
         baseline=run.recipe.task.baseline(run.samples, run.validation),
-        samples=log.samples,
+        samples=budgets[-1]["samples"] if budgets else log.samples,
         seconds=round(log.seconds, 1),
+        budgets=budgets,
     )
     if run.world.first and run.options.pictures:
         _try_to_draw(run, network, done)
@@ -185,9 +197,11 @@ def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, Me
     """Return the trained network, its metrics log and its scores."""
     recipe, context, world, options = run.recipe, run.context, run.world, run.options
     network = _initialised(run)
-    exam = Exam(lambda trained: run.score(trained, first_view=True), tuple(options.rungs), options.judge)
+    exam = Exam(partial(run.score, first_view=True), run.score, tuple(options.rungs), options.judge)
     training = Training(network, run.samples, recipe.loss, recipe, run.record.seed, run.folder, context.device, world)
     log = fit(training, exam, stop=stop, board=options.tensorboard)
+    if recipe.budgets:
+        return network, log, log.budgets[max(log.budgets)]["scores"]
     if log.validated == training.plan.total:  # killed after this row and before its record
         return network, log, log.scores
     scores = run.score(network)

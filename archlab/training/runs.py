@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from archlab.network.module import Network
 
 FORMAT = 1
-LATER = {"reason", "weights", "fusion", "processes", "task"}
+LATER = {"reason", "weights", "fusion", "processes", "task", "budgets"}
 """Fields newer than the format; a record may lack them."""
 
 State = Literal["running", "stopped", "done", "failed"]
@@ -36,7 +36,7 @@ class Record:
 
     scores: figures by view and metric key, as `{"ground_truth_boxes": {"AP": 61.2, "pck": None}}`; None if undefined.
     baseline: likewise for guesses that use no network.
-    samples: training samples seen. seconds: spent training and scoring. Both are over all restarts.
+    samples: seen in training by the scored weights. seconds: spent training and scoring. Both are over all restarts.
     """
 
     fingerprint: str
@@ -69,6 +69,8 @@ class Record:
     processes: int = 1
     """The number of processes that trained together, as of the last start."""
     task: str = "pose"
+    budgets: list[dict[str, Any]] = field(default_factory=list)
+    """For each budget, increasing: `budget` (the recipe's), `samples` (seen, in whole steps) and its `scores`."""
     format: int = FORMAT
 
     @property
@@ -85,6 +87,10 @@ class Record:
     def unit(self) -> str:
         """The record's name for samples: `people`."""
         return next(name.removeprefix("train_") for name in self.data if name.startswith("train_"))
+
+    def is_done(self, budgets: Iterable[int] = ()) -> bool:
+        """Return whether the run is trained and scored, at each of the recipe's `budgets` if it has any."""
+        return self.state == "done" and set(budgets) <= {each["budget"] for each in self.budgets}
 
     @property
     def rounding(self) -> tuple[str, int]:
@@ -115,7 +121,7 @@ def read_record(path: Path) -> Record:
     """
     path = path / "record.json" if path.is_dir() else path
     values = read_json(path, "run record")
-    known = {field.name for field in fields(Record)}
+    known = {each.name for each in fields(Record)}
     absent = sorted(known - LATER - (set(values) if isinstance(values, dict) else set()))
     if absent:
         raise InputError(Problem(f"not a run record: it lacks {', '.join(absent)}", file=str(path)))

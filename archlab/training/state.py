@@ -7,7 +7,8 @@ import math
 import sys
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from archlab.core.files import replacing
 from archlab.network.checkpoint import load_file
 from archlab.training.divergence import TrainingError
 from archlab.training.metrics_log import MetricsLog
+from archlab.training.step import put_back
 
 FORMAT = 1
 
@@ -54,6 +56,7 @@ class State:
 
     losses, rates, rows: of the steps since the last row of metrics; `rows` maps iterations to sample numbers.
     saved: the time of the last checkpoint. saved_at: its iteration.
+    budget: the last budget that was reached, 0 before the first. at_budget: the weights to score there.
     """
 
     network: nn.Module
@@ -66,6 +69,8 @@ class State:
     rows: dict[int, Tensor] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
     saved_at: int = -1
+    budget: int = 0
+    at_budget: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +81,29 @@ class State:
         network = self.average.network if self.average else self.network
         self.world.agree(network)
         return network
+
+    def reach(self, budget: int) -> None:
+        """Keep a copy of the weights to score at a budget."""
+        self.numbers()
+        self.budget = budget
+        self.at_budget = {name: value.clone() for name, value in self.scored().state_dict().items()}
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Train apart from the main line: restore everything after the block but the weights kept by `reach`.
+
+        The block starts right after a row. If a loss becomes NaN, `rows` keeps its samples.
+        """
+        averages = [self.average.network] if self.average else []
+        with put_back(self.network, self.optimiser, *averages), self.log.aside():
+            try:
+                yield
+            except TrainingError:
+                raise
+            except BaseException:
+                self._forget_steps()
+                raise
+        self._forget_steps()
 
     def older_than(self, seconds: float | None) -> bool:
         """Return whether the last checkpoint is older than `seconds`; False for None."""
@@ -100,6 +128,9 @@ class State:
     def write_row(self) -> None:
         """Write the metrics of the steps since the last row."""
         self.log.write_losses(self.numbers(), self.rates[-1], memory_mib=peak_memory_mib(self.device))
+        self._forget_steps()
+
+    def _forget_steps(self) -> None:
         self.losses, self.rates, self.rows = [], [], {}
 
     def numbers(self) -> list[float]:
@@ -113,15 +144,23 @@ class State:
         return losses
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint and keep the last one as `previous(path)`. `state_dict` holds the weights to score."""
+        """Write a checkpoint and keep the last one as `previous(path)`.
+
+        `state_dict` holds the weights to score; once a budget is reached, those of the last one. `trained` and
+        `average` hold the main line's, where they differ.
+        """
+        scored = self.scored().state_dict()
+        average = scored if self.average and self.at_budget else None
         values = {
             "format": FORMAT,
             "iteration": self.log.iteration,
             "seconds": self.log.seconds,
             "losses": self.numbers(),
             "rates": self.rates,
-            "state_dict": self.scored().state_dict(),
-            "trained": self.network.state_dict() if self.average else None,
+            "state_dict": self.at_budget or scored,
+            "budget": self.budget,
+            "trained": self.network.state_dict() if self.average or self.at_budget else None,
+            "average": average,
             "optimiser": self.optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "random_ranks": self.world.gather(torch.get_rng_state()),
@@ -144,10 +183,12 @@ class State:
         device = self.device
         self.network.load_state_dict(values.get("trained") or values["state_dict"])
         if self.average:
-            self.average.network.load_state_dict(values["state_dict"])
+            self.average.network.load_state_dict(values.get("average") or values["state_dict"])
         _load_moments(self.optimiser, values["optimiser"])
         self.losses = [torch.tensor(loss, device=device) for loss in values["losses"]]
         self.rates = values["rates"]
+        if values.get("budget"):
+            self.budget, self.at_budget = values["budget"], _placed(values["state_dict"], device)
         ranks = values.get("random_ranks") or [values["random"]]
         torch.set_rng_state(ranks[self.world.rank] if self.world.rank < len(ranks) else values["random"])
         if values["random_cuda"] and device.type == "cuda":
@@ -218,6 +259,10 @@ def _load_moments(optimiser: torch.optim.Optimizer, values: dict[str, Any]) -> N
     optimiser.load_state_dict(values)
     for group, settings in zip(optimiser.param_groups, own, strict=True):
         group.update(settings)
+
+
+def _placed(values: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in values.items()}
 
 
 def _tensors(network: nn.Module) -> Iterable[Tensor]:

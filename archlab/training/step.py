@@ -142,27 +142,29 @@ def _shapes(batch: Batch) -> list[tuple[torch.Size, torch.dtype]]:
 
 
 @contextmanager
-def put_back(network: nn.Module, optimiser: torch.optim.Optimizer) -> Iterator[None]:
+def put_back(network: nn.Module, optimiser: torch.optim.Optimizer, *others: nn.Module) -> Iterator[None]:
     """Restore weights, running statistics, the optimiser's state and random numbers after the block.
 
-    Tensors are restored in place, so a later recording has the same addresses. State that the optimiser created in the
+    Tensors are restored in place, so a recording has the same addresses. State that the optimiser created in the
     block is set to 0, the initial value of Adam and SGD: a first step with momentum gives b = mu * 0 + g = g.
     """
-    tensors = [*network.parameters(), *network.buffers()]
+    tensors = [tensor for each in (network, *others) for tensor in (*each.parameters(), *each.buffers())]
     values = [tensor.detach().clone() for tensor in tensors]
     moments = {id(tensor): tensor.clone() for tensor in _moments(optimiser)}
     device = tensors[0].device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
-    optimiser.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        for tensor, value in zip(tensors, values, strict=True):
-            tensor.copy_(value)
-        for tensor in _moments(optimiser):
-            if id(tensor) in moments:
-                tensor.copy_(moments[id(tensor)])
-            else:
-                tensor.zero_()
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        optimiser.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for tensor, value in zip(tensors, values, strict=True):
+                tensor.copy_(value)
+            for tensor in _moments(optimiser):
+                if id(tensor) in moments:
+                    tensor.copy_(moments[id(tensor)])
+                else:
+                    tensor.zero_()
 
 
 def _moments(optimiser: torch.optim.Optimizer) -> list[Tensor]:

@@ -56,7 +56,7 @@ def fit(
 ) -> MetricsLog:
     samples = samples_of(dataset, recipe, folder, device, world)
     training = loop.Training(network, samples, recipe.loss, recipe, seed, folder, device, world)
-    return loop.fit(training, loop.Exam(validate, tuple(rungs), judge), stop=stop, board=board)
+    return loop.fit(training, loop.Exam(validate, validate, tuple(rungs), judge), stop=stop, board=board)
 
 
 def learner(network: nn.Module, optimiser: torch.optim.Optimizer, *, bf16: bool = False) -> stepping.Learner:

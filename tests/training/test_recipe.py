@@ -157,7 +157,7 @@ def test_the_hash_follows_what_decides_the_result_and_nothing_else() -> None:
         "decoding": "dark", "post_gaussian": 11, "nms": "soft", "input": (64, 64), "epochs": 3, "iterations": 11, "batch": 8, "optimiser": Optimiser(lr=1.0),
         "schedule": Schedule(warm_up=1), "sigma": 3.0, "augmentation": Augmentation(), "precision": "bf16",
         "flip_test": False, "boxes": "both", "validate_every": 2, "seed": 9, "data": EmbeddedData("quick", 1, 1), "pipeline": "batched", "keep_gigabytes": 1.0,
-        "execution": "graph", "fusion": "plain",
+        "execution": "graph", "fusion": "plain", "budgets": (64,), "cooldown": 0.2,
         "accumulate": 2, "ema": 0.9, "eval_batch": 2, "workers": 1, "threads": 1, "checkpoint_every": 2, "checkpoint_seconds": 1.0, "log_every": 3,
     }  # fmt: skip
     assert set(other) == set(recipe.plain()) - {"task"}
@@ -210,7 +210,7 @@ def test_a_recipe_states_its_differences_from_the_one_that_it_extends(tmp_path: 
         ("extends: qick\nbatch: 2\n", "one.yaml:1:10: extends: "),
         ("batch: 2\nextends: two\n", "one.yaml:2:10: extends: "),
         ("extends: quick\nbathc: 2\n", "one.yaml:2:1: bathc: "),
-        ("extends: quick\nepochs: 2\n", "one.yaml:1:1: epochs: "),
+        ("extends: quick\nepochs: 2\n", "one.yaml:2:9: epochs: "),
     ],
 )
 def test_what_a_recipe_cannot_extend_is_refused_where_it_stands(tmp_path: Path, text: str, place: str) -> None:

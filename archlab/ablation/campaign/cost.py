@@ -58,7 +58,7 @@ def wanted(study: Campaign, counter: Counter = count_network) -> Wanted:
         recipe_hash(recipe),
         tuple((each.hash, seed) for seed in study.seeds for each in counted),
         {each.hash: each.count.activations for each in counted},
-        recipe.iterations * recipe.batch if recipe.iterations else None,
+        None if recipe.epochs else recipe.samples(0),
     )
 
 
