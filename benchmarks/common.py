@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 import archlab
 from archlab.core.files import write_json
 from archlab.network.module import build
+from archlab.network.pointwise import Pointwise
 from archlab.training.step import recorded, warm_up
 
 Step = Callable[[], Any]
@@ -29,23 +32,29 @@ Step = Callable[[], Any]
 class Variant:
     """One way to execute a network.
 
-    `doubled`: how f_i0 is evaluated; `join`: shuffles in one copy; `fused`: the optimiser's form; `graph`: captured as
-    a CUDA graph.
+    `doubled`: how f_i0 is evaluated; `join`: shuffles in one copy; `fused`: the optimiser's form; `products`: 1x1
+    convolutions as products of matrices where the memory allows; `graph`: captured as a CUDA graph.
     """
 
     name: str
     doubled: str = "once"
     join: bool = True
     fused: bool = True
+    products: bool = True
     channels_last: bool = False
     bf16: bool = False
     graph: bool = False
 
 
-RELEASED = Variant("released execution", doubled="twice", join=False, fused=False)
-CPU = (RELEASED, Variant("ours, contiguous"), Variant("ours, channels last", channels_last=True))
+RELEASED = Variant("released execution", doubled="twice", join=False, fused=False, products=False)
+COMMON = (
+    RELEASED,
+    Variant("ours, contiguous", products=False),
+    Variant("ours, channels last", products=False, channels_last=True),
+)
+CPU = (*COMMON, Variant("ours, channels last, 1x1 as products", channels_last=True))
 CUDA = (
-    *CPU,
+    *COMMON,
     Variant("ours, channels last, bf16", channels_last=True, bf16=True),
     Variant("CUDA graph, float32", channels_last=True, graph=True),
     Variant("CUDA graph, bf16", channels_last=True, bf16=True, graph=True),
@@ -79,6 +88,8 @@ class Case:
         torch.manual_seed(0)
         spec = archlab.load(self.network, input=(3, *self.size), doubled=variant.doubled)
         network: nn.Module = build(archlab.assemble(spec), join=variant.join).to(self.device)
+        for layer in (m for m in network.modules() if isinstance(m, Pointwise) and not variant.products):
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]
         images = torch.randn(self.batch, 3, *self.size, device=self.device)
         if variant.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,13 +125,18 @@ def measure(case: Case, make_step: Callable[[Case, Variant], Step], turns: int, 
 
 
 def seconds(step: Step, steps: int, device: torch.device) -> float:
-    """Mean seconds of a step over one turn."""
+    """Mean seconds of a step over one turn: of the processor with one CPU thread, else of the wall clock."""
+    clock = time.process_time if on_one_core(device) else time.perf_counter
     synchronise(device)
-    start = time.perf_counter()
+    start = clock()
     for _ in range(steps):
         step()
     synchronise(device)
-    return (time.perf_counter() - start) / steps
+    return (clock() - start) / steps
+
+
+def on_one_core(device: torch.device) -> bool:
+    return device.type == "cpu" and torch.get_num_threads() == 1
 
 
 def synchronise(device: torch.device) -> None:
@@ -164,11 +180,13 @@ def run(
     *batches, steps = cuda if device.type == "cuda" else cpu
     cases = [Case(network, batch, tuple(o.size), device) for network in o.networks for batch in o.batches or batches]
     rows = [row for case in cases for row in measure(case, make_step, o.turns, o.steps or steps)]
-    result = {**describe(name, device), "size": list(o.size), "turns": o.turns, "rows": [asdict(row) for row in rows]}
+    asked = {"asked": " ".join(sys.argv[1:]), "load_average": round(os.getloadavg()[0], 1)}
+    figures = {"size": list(o.size), "turns": o.turns, "rows": [asdict(row) for row in rows]}
+    result = {**describe(name, device), **asked, **figures}
     table = Table("network", "batch", "variant", "ms", "images/s", "ratio", title=result["device"])
     for row in rows:
-        figures = (f"{1e3 * row.seconds:.1f}", f"{row.images_per_second:.1f}", f"{row.ratio:.2f}")
-        table.add_row(row.network, str(row.batch), row.variant, *figures)
+        shown = (f"{1e3 * row.seconds:.1f}", f"{row.images_per_second:.1f}", f"{row.ratio:.2f}")
+        table.add_row(row.network, str(row.batch), row.variant, *shown)
     Console().print(table)
     if o.out:
         write_json(o.out, result)

@@ -79,7 +79,7 @@ def traced(space: Space, seed: int) -> dict[str, list[float]]:
     import torch
 
     import archlab
-    from archlab.counting.count import trace
+    from archlab.counting.modules import trace
 
     torch.set_num_threads(1)
     found = list(islice((each for each in looked(space, seed) if each), TRACED + 1))

@@ -17,7 +17,8 @@ from __future__ import annotations
 import torch
 from common import Case, Step, Variant, captured, run
 
-from archlab.training.step import update
+from archlab.tasks.pose.targets import joints_mse
+from archlab.training.step import Batch, Learner, update
 
 
 def training_step(case: Case, variant: Variant) -> Step:
@@ -32,10 +33,17 @@ def training_step(case: Case, variant: Variant) -> Step:
     looped = {} if variant.fused else {"foreach": False}
     adam = torch.optim.Adam(network.parameters(), 2e-3, fused=variant.fused, capturable=variant.graph, **looped)
 
+    learner = Learner(network, adam, joints_loss, variant.bf16)
+
     def step() -> torch.Tensor:
-        return update(network, adam, [batch], bf16=variant.bf16)
+        return update(learner, [batch])
 
     return captured(step) if variant.graph else step
+
+
+def joints_loss(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The pose task's loss."""
+    return joints_mse(output.float(), batch["target"], batch["weight"])
 
 
 if __name__ == "__main__":
