@@ -38,7 +38,7 @@ class StreetsData:
 
     train: Annotated[int, AtLeast(1), "The number of training pictures."]
     val: Annotated[int, AtLeast(1), "The number of validation pictures."]
-    height: Annotated[int, AtLeast(64), AtMost(1024), "Pixels; a picture is twice as wide."] = 192
+    height: Annotated[int, AtLeast(64), AtMost(448), "Pixels; a picture is twice as wide."] = 192
     seed: Annotated[int, AtLeast(0), "Determines each picture, together with its index."] = 1
 
     @property

@@ -51,10 +51,14 @@ class Segmentation:
     baselines: Mapping[str, str] = {"mean_layout": "the most frequent class at each place"}
 
     def generate(self, data: StreetsData, folder: Path) -> Path:
-        raise InputError("synthetic streets come later")
+        from archlab.tasks.segmentation.streets import generate
+
+        return generate(folder, train=data.train, val=data.val, height=data.height, seed=data.seed)
 
     def kind(self, root: Path, options: SegmentationOptions) -> str:
-        return options.dataset
+        from archlab.tasks.generated import REQUEST
+
+        return "synthetic streets" if (root / REQUEST).is_file() else options.dataset
 
     def fingerprint(self, root: Path, options: SegmentationOptions) -> str:
         from archlab.tasks.segmentation.data.layout import fingerprint

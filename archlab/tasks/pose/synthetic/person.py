@@ -55,8 +55,12 @@ _TO_CAMERA = np.diag((1.0, -1.0, -1.0))  # facing the camera: the person's left 
 def draw_figure(rng: np.random.Generator, level: Level) -> Figure:
     build = body.draw_build(rng)
     pose = body.FAMILIES[_family(rng, level)](rng)
+    return draw_shape(rng, build, pose, _view(rng, level))
+
+
+def draw_shape(rng: np.random.Generator, build: body.Build, pose: body.Pose, turn: Array) -> Figure:
+    """Draw the clothes of a body in a pose; `turn` (3, 3): from the body's frame to the camera's axes."""
     points, head_frame = body.joints(build, pose)
-    turn = _view(rng, level)
     surface = parts.surface(build, parts.draw_dress(rng), points, head_frame)
     if pose.seat:
         surface += parts.seat(rng, build)
@@ -83,7 +87,11 @@ def _view(rng: np.random.Generator, level: Level) -> Array:
     """Draw a rotation (3, 3): yaw, then the camera's small pitch, then roll in the picture."""
     yaw = rng.uniform(-180, 180) if rng.random() < level.any_yaw else rng.uniform(-level.facing, level.facing)
     roll = rng.uniform(-180, 180) if rng.random() < level.any_roll else rng.normal(0, level.roll_sigma)
-    pitch = np.clip(rng.normal(6, 7), -10, 30)
+    return view(yaw, pitch=float(np.clip(rng.normal(6, 7), -10, 30)), roll=roll)
+
+
+def view(yaw: float, *, pitch: float, roll: float = 0.0) -> Array:
+    """Return the rotation (3, 3) from the body's frame to the camera's axes; degrees. yaw: 0 faces the camera."""
     return np.asarray(body.rotation(2, roll) @ body.rotation(0, -pitch) @ _TO_CAMERA @ body.rotation(1, yaw))
 
 
