@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from archlab.tasks.metrics import Metric, Scores, View
+from archlab.tasks.terms import Scored
 
 if TYPE_CHECKING:
     import torch
@@ -155,8 +156,10 @@ class Task(Protocol[O, V]):
         *,
         results: Path | None = None,
         first_view: bool = False,
-    ) -> dict[str, Scores]:
+    ) -> Scored:
         """Return the network's figures by view and metric key; the network is left in evaluation mode.
+
+        Figures that are ratios of sums over the samples may come with their terms, by which runs are compared.
 
         results: a file for the predictions. first_view: score in the first view only.
         All processes call it, and each returns the same figures. Raises InputError if an image is damaged.

@@ -76,7 +76,7 @@ def evaluate(
     """Return the network's figures by view, as the recipe's task scores them; `results`: also write predictions."""
     context = context_of(recipe, device)
     validation = recipe.task.validation(data_root, context)
-    scores: dict[str, Scores] = recipe.task.score(network, validation, context, results=results)
+    scores: dict[str, Scores] = recipe.task.score(network, validation, context, results=results).figures
     return scores
 
 

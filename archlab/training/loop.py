@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from archlab.core.progress import Advance
 from archlab.core.signals import Stopped, StopRequest
 from archlab.tasks.base import Samples
 from archlab.tasks.metrics import Scores
+from archlab.tasks.terms import Scored
 from archlab.training.budgets import Budget, budgets_in_steps, falling
 from archlab.training.divergence import TrainingError, save_nan_batch
 from archlab.training.memory import within_memory
@@ -29,7 +30,7 @@ from archlab.training.schedule import Optimiser
 from archlab.training.state import Average, State
 from archlab.training.step import Batch, FixedStep, Learner, Loss, step
 
-Validate = Callable[[nn.Module], dict[str, Any]]
+Validate = Callable[[nn.Module], Scored]
 Judge = Callable[[int, dict[str, Scores]], bool]
 CHECKPOINT = "checkpoint.pt"
 
@@ -225,9 +226,10 @@ class _Walk:
         network.load_state_dict(state.at_budget)
         assert self.exam.score, "a budget needs scores"
         with self.stop.deferring(state.world.size > 1):  # several processes must stop together
-            scores = self.exam.score(network)
+            scored = self.exam.score(network)
             seen = budget.steps * self.course.batch
-            log.append({"budget": {"budget": budget.asked, "samples": seen, "scores": scores}})
+            found = {"scores": scored.figures, **scored.with_terms()}
+            log.append({"budget": {"budget": budget.asked, "samples": seen, **found}})
 
     def _branch(self, budget: Budget) -> None:
         """Train from the fork to the budget with the rate falling to 0, and return to the fork."""
@@ -282,7 +284,7 @@ def _examine(state: State, exam: Exam, checkpoint: Path, stop: StopRequest, due:
         state.save(checkpoint)
     if log.validated < here:
         with stop.deferring(world.size > 1):  # several processes must stop together
-            log.append({"validation": exam.validate(state.scored())})
+            log.append({"validation": exam.validate(state.scored()).figures})
         state.network.train()
     if at_rung and exam.judge:
         rung = exam.rungs.index(here)

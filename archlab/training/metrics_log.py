@@ -28,7 +28,8 @@ class MetricsLog:
     iteration of the main line.
 
     batch: samples per step. steps: per epoch. writes: whether this process writes the file; only one does.
-    validated: the iteration of the last validation, -1 before the first. scores: its result.
+    validated: the iteration of the last validation, -1 before the first. scores: its result. terms: its samples' terms,
+    which only the last validation has.
     budgets: the results at budgets, by budget.
     """
 
@@ -43,6 +44,7 @@ class MetricsLog:
     waited: float = 0.0
     validated: int = -1
     scores: dict[str, Any] = field(default_factory=dict)
+    terms: dict[str, Any] = field(default_factory=dict)
     budgets: dict[int, dict[str, Any]] = field(default_factory=dict)
     writes: bool = True
     board: Any = None
@@ -99,7 +101,7 @@ class MetricsLog:
     def append(self, row: Row) -> None:
         """Write a row with the current iteration and epoch, also to TensorBoard if it is open."""
         if "validation" in row:
-            self.validated, self.scores = self.iteration, row["validation"]
+            self.validated, self.scores, self.terms = self.iteration, row["validation"], row.get("terms", {})
         if "budget" in row:
             self.budgets[row["budget"]["budget"]] = row["budget"]
         if not self.writes:
@@ -126,8 +128,8 @@ class MetricsLog:
         kept = [row for row in read_rows(self.path) if row["iteration"] <= iteration]
         if self.writes:
             write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
-        scored = [(row["iteration"], row["validation"]) for row in kept if "validation" in row]
-        self.validated, self.scores = scored[-1] if scored else (-1, {})
+        scored = [(row["iteration"], row["validation"], row.get("terms", {})) for row in kept if "validation" in row]
+        self.validated, self.scores, self.terms = scored[-1] if scored else (-1, {}, {})
         self.budgets = {row["budget"]["budget"]: row["budget"] for row in kept if "budget" in row}
         now = time.monotonic()
         self.iteration = self.row_from = iteration

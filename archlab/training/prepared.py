@@ -17,7 +17,7 @@ from archlab.network.checkpoint import weights_digest
 from archlab.network.graph import Graph
 from archlab.network.spec import Spec
 from archlab.tasks.base import Context, Samples
-from archlab.tasks.metrics import Scores
+from archlab.tasks.terms import Scored
 from archlab.training.circumstances import circumstances
 from archlab.training.options import RunOptions
 from archlab.training.recipe import Recipe, data_fingerprint, recipe_hash
@@ -47,12 +47,10 @@ class Prepared:
         if self.world.first:
             record.write(self.folder)
 
-    def score(self, network: nn.Module, *, first_view: bool = False) -> dict[str, Scores]:
-        """Return the network's figures by view; `first_view`: only in the first view."""
-        scores: dict[str, Scores] = self.recipe.task.score(
-            network, self.validation, self.context, first_view=first_view
-        )
-        return scores
+    def score(self, network: nn.Module, *, first_view: bool = False) -> Scored:
+        """Return the network's figures by view and their terms; `first_view`: only in the first view."""
+        scored: Scored = self.recipe.task.score(network, self.validation, self.context, first_view=first_view)
+        return scored
 
 
 def prepare(

@@ -24,12 +24,11 @@ from archlab.network.checkpoint import load_for_finetuning, weights_digest
 from archlab.network.graph import Graph
 from archlab.network.spec import Spec
 from archlab.tasks.damaged_images import SKIPPED, skipped_images
-from archlab.tasks.metrics import Scores
 from archlab.training.divergence import NAN_BATCH
 from archlab.training.evaluate import context_of
 from archlab.training.lock import locked
 from archlab.training.loop import CHECKPOINT, Exam, Halted, Training, fit
-from archlab.training.metrics_log import MetricsLog, read_rows, summary_writer
+from archlab.training.metrics_log import MetricsLog, Row, read_rows, summary_writer
 from archlab.training.options import RunOptions
 from archlab.training.prepared import Prepared, prepare
 from archlab.training.recipe import (
@@ -156,7 +155,7 @@ def _run(run: Prepared, stop: StopRequest) -> None:
         write_text(folder / "spec.yaml", run.spec.to_yaml())
         write_text(folder / "recipe.yaml", run.recipe.to_yaml())
     try:
-        network, log, scores = _trained_and_scored(run, stop)
+        network, log, scored = _trained_and_scored(run, stop)
     except Halted as halted:
         write("stopped", str(halted))
         return
@@ -168,11 +167,11 @@ def _run(run: Prepared, stop: StopRequest) -> None:
     except Exception as error:
         write("failed", f"{type(error).__name__}: {error}")
         raise
-    _finish(run, network, log, scores)
+    _finish(run, network, log, scored)
 
 
-def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scores: dict[str, Scores]) -> None:
-    """Draw the run's pictures and write its record as done."""
+def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scored: Row) -> None:
+    """Draw the run's pictures and write its record as done. scored: its `scores` and `terms`."""
     folder, record = run.folder, run.record
     budgets = [log.budgets[each] for each in sorted(log.budgets)]
     skipped = skipped_images(folder)
@@ -180,7 +179,8 @@ def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scores: dict[str
         record,
         state="done",
         data={**record.data, **({"skipped_images": skipped} if skipped else {})},
-        scores=scores,
+        scores=scored["scores"],
+        terms={} if budgets else scored["terms"],
         baseline=run.recipe.task.baseline(run.samples, run.validation),
         samples=budgets[-1]["samples"] if budgets else log.samples,
         seconds=round(log.seconds, 1),
@@ -193,21 +193,20 @@ def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scores: dict[str
     run.write(done)
 
 
-def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, MetricsLog, dict[str, Scores]]:
-    """Return the trained network, its metrics log and its scores."""
+def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, MetricsLog, Row]:
+    """Return the trained network, its metrics log, and its `scores` and `terms`."""
     recipe, context, world, options = run.recipe, run.context, run.world, run.options
     network = _initialised(run)
     exam = Exam(partial(run.score, first_view=True), run.score, tuple(options.rungs), options.judge)
     training = Training(network, run.samples, recipe.loss, recipe, run.record.seed, run.folder, context.device, world)
     log = fit(training, exam, stop=stop, board=options.tensorboard)
     if recipe.budgets:
-        return network, log, log.budgets[max(log.budgets)]["scores"]
-    if log.validated == training.plan.total:  # killed after this row and before its record
-        return network, log, log.scores
-    scores = run.score(network)
-    log.append({"validation": scores})
-    log.close()
-    return network, log, scores
+        return network, log, log.budgets[max(log.budgets)]
+    if log.validated < training.plan.total:  # else it was killed after this row and before its record
+        scored = run.score(network)
+        log.append({"validation": scored.figures, **scored.with_terms()})
+        log.close()
+    return network, log, {"scores": log.scores, "terms": log.terms}
 
 
 def _initialised(run: Prepared) -> nn.Module:

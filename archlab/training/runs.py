@@ -16,6 +16,7 @@ from archlab.core.errors import InputError, Problem
 from archlab.core.files import read_json, write_json
 from archlab.tasks import find_task
 from archlab.tasks.metrics import Scores
+from archlab.tasks.terms import Terms, terms_of
 from archlab.yamlio import Item
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from archlab.network.module import Network
 
 FORMAT = 1
-LATER = {"reason", "weights", "fusion", "processes", "task", "budgets"}
+LATER = {"reason", "weights", "fusion", "processes", "task", "budgets", "terms"}
 """Fields newer than the format; a record may lack them."""
 
 State = Literal["running", "stopped", "done", "failed"]
@@ -70,7 +71,9 @@ class Record:
     """The number of processes that trained together, as of the last start."""
     task: str = "pose"
     budgets: list[dict[str, Any]] = field(default_factory=list)
-    """For each budget, increasing: `budget` (the recipe's), `samples` (seen, in whole steps) and its `scores`."""
+    """For each budget, increasing: `budget` (the recipe's), `samples` (seen, in whole steps), `scores` and `terms`."""
+    terms: dict[str, Any] = field(default_factory=dict)
+    """By view, what each validation sample adds to the figures; with budgets each has its own. Read by `terms_of`."""
     format: int = FORMAT
 
     @property
@@ -107,6 +110,15 @@ class Record:
             yield item.problem(f"must be letters, digits, - and _, not {self.fingerprint!r}", "fingerprint")
         if not any(name.startswith("train_") for name in self.data):
             yield item.problem("lacks the number of training samples, `train_...`", "data")
+
+    def terms_of(self, view: str, budget: int | None = None) -> Terms | None:
+        """Return what each validation sample adds to a view's figures, at a budget or at the end; None if not recorded.
+
+        Raises InputError if it is damaged.
+        """
+        last = self.budgets[-1:] if budget is None else [each for each in self.budgets if each["budget"] == budget]
+        found = last[0].get("terms", {}) if last else {} if budget else self.terms
+        return terms_of(found, view, file=self.fingerprint)
 
     def write(self, folder: Path) -> Record:
         """Write record.json to the run folder; return the record."""

@@ -17,6 +17,7 @@ from archlab.core.figures import new_figure, save_figure
 from archlab.core.files import write_text
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Metric, Scores, View
+from archlab.tasks.terms import Ratio, Scored, Terms, digest_of
 from archlab.yamlio import Above, AtLeast
 
 MOST = 4
@@ -128,11 +129,13 @@ class Dots:
         *,
         results: Path | None = None,
         first_view: bool = False,
-    ) -> dict[str, Scores]:
+    ) -> Scored:
         counts = self._counted(network, validation, context)
         if results:
             write_text(results, json.dumps(counts.tolist()))
-        return {"pictures": _figures(counts, validation.counts)}
+        exact = Ratio.of(np.abs(counts - validation.counts) < 0.5)
+        terms = Terms(digest_of(range(len(validation))), {"exact": exact})
+        return Scored({"pictures": _figures(counts, validation.counts)}, {"pictures": terms})
 
     def baseline(self, samples: DotsSamples, validation: DotsSamples) -> dict[str, Scores]:
         guesses = np.full(len(validation), samples.counts.mean())

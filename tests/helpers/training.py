@@ -98,4 +98,4 @@ def score_network(
     results: Path | None = None,
     world: World = ALONE,
 ) -> dict[str, Scores]:
-    return scoring.score_network(network, validation, context_of(recipe, device, world), results=results)
+    return scoring.score_network(network, validation, context_of(recipe, device, world), results=results).figures

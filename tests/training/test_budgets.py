@@ -146,6 +146,15 @@ def test_the_record_holds_each_budget_with_its_true_samples_and_the_last_ones_we
     assert [(each["budget"], each["samples"]) for each in record.budgets] == [(18, 16), (32, 32), (40, 40)]
     assert (record.state, record.samples) == ("done", 40)
     assert evaluate_run(whole[1], root, device="cpu") == record.scores == record.budgets[-1]["scores"]
+    assert record.terms == {}
+    for each in record.budgets:
+        terms = record.terms_of("ground_truth_boxes", each["budget"])
+        assert terms is not None
+        assert terms.ratios["pck"].figure == each["scores"]["ground_truth_boxes"]["pck"]
+    last = record.terms_of("ground_truth_boxes")
+    assert last is not None
+    assert last.plain() == record.budgets[-1]["terms"]["ground_truth_boxes"]
+    assert record.terms_of("ground_truth_boxes", 17) is None
 
 
 def test_a_branch_is_a_training_that_decays_to_the_budget_from_its_fork(root: Path, tmp_path: Path) -> None:

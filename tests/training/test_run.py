@@ -18,7 +18,9 @@ import archlab
 from archlab.core.device import using_threads
 from archlab.core.errors import InputError
 from archlab.tasks.pose.data.coco import fingerprint as data_fingerprint
+from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.keypoints import COCO
+from archlab.tasks.terms import digest_of
 from archlab.training.divergence import TrainingError
 from archlab.training.lock import locked
 from archlab.training.metrics_log import read_rows
@@ -179,6 +181,15 @@ def test_the_record_says_what_was_done_to_what(done: Path, root: Path) -> None:
     assert record.data == {**kind, "train_people": 14, "val_people": 6, "keypoints": list(COCO.names)}
     assert set(record.scores) == {"ground_truth_boxes", "detector_boxes"}
     assert 0 <= (record.scores["ground_truth_boxes"]["pck"] or 0) <= 100
+    people = load_people(root, "val2017", aspect=1.0)
+    for view, scores in record.scores.items():
+        terms = record.terms_of(view)
+        assert terms is not None
+        assert terms.samples == digest_of(people.annotation_ids)
+        assert {key: ratio.figure for key, ratio in terms.ratios.items()} == {
+            "pck": scores["pck"],
+            "mean_oks": pytest.approx(scores["mean_oks"], abs=1e-3),
+        }
     assert record.baseline["mean_pose"]["pck"] > 0
     assert (record.samples, record.threads) == (40, 1)
     assert record.seconds > 0

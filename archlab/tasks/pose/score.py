@@ -33,8 +33,13 @@ from archlab.tasks.pose.metrics.pckh import HeadTruth, pckh_figures, read_truth,
 from archlab.tasks.pose.metrics.torso import ENDS, torso_lengths, torso_pck
 from archlab.tasks.pose.options import Boxes, PoseOptions
 from archlab.tasks.pose.predict import Kept, Keypoints, predict
+from archlab.tasks.terms import Ratio, Scored, Terms, digest_of
 
 VAL = "val2017"
+COMPARED = frozenset({"mean_oks", "pck_torso", "pck"})
+"""The figures whose terms a record keeps."""
+Figures = tuple[Scores, dict[str, Ratio]]
+"""Figures by metric key, and the terms of those that are ratios of sums over people."""
 FAR = -1e6
 """The coordinate, in pixels, of the keypoints of people without an overlapping detection: they all count as missed."""
 
@@ -105,13 +110,14 @@ def score_network(
     *,
     results: Path | None = None,
     first_view: bool = False,
-) -> dict[str, Scores]:
-    """Return the network's figures by view, as `ground_truth_boxes`.
+) -> Scored:
+    """Return the network's figures by view, as `ground_truth_boxes`, and each person's part in PCK and mean OKS.
 
     results: a file for the predictions; with two kinds of boxes, each gets a file with its name added.
     first_view: score only in the first kind of boxes.
     """
-    scores = {}
+    figures, terms = {}, {}
+    people_digest = digest_of(validation.truth.annotation_ids)
     first = next(iter(validation.boxes))  # training scores this kind repeatedly, the others once at the end
     for kind, people in validation.boxes.items():
         if first_view and kind != first:
@@ -120,13 +126,15 @@ def score_network(
         keypoints = predict(network, people, context, kept=kept)
         alone = len(validation.boxes) == 1
         file = results if alone or results is None else results.with_stem(f"{results.stem}_{kind}")
-        scores[f"{kind}_boxes"] = _score(validation, context.options, kind, keypoints, file)
-    return scores
+        view = f"{kind}_boxes"
+        figures[view], ratios = _score(validation, context.options, kind, keypoints, file)
+        terms[view] = Terms(people_digest, {key: ratio for key, ratio in ratios.items() if key in COMPARED})
+    return Scored(figures, terms)
 
 
 def _score(
     validation: Validation, options: PoseOptions, kind: Boxes, keypoints: Keypoints, file: Path | None
-) -> Scores:
+) -> Figures:
     if options.dataset == "mpii":
         if file is not None:
             write_predictions(file, keypoints.points)
@@ -143,28 +151,30 @@ def score_mean_pose(train: People, validation: Validation) -> Scores:
     """Return the figures of the training people's mean pose, placed into each ground-truth box: the baseline."""
     points = predict_mean_pose(validation.truth, mean_pose(train))
     if validation.truth.layout == mpii.MPII:
-        return _mpii_figures(validation, points)
+        return _mpii_figures(validation, points)[0]
     found = results_from(validation.truth, points, np.ones(points.shape[:2]))
-    return _coco_figures(validation, found, points)
+    return _coco_figures(validation, found, points)[0]
 
 
-def _coco_figures(validation: Validation, results: list[dict[str, Any]], points: NDArray[Any]) -> Scores:
+def _coco_figures(validation: Validation, results: list[dict[str, Any]], points: NDArray[Any]) -> Figures:
     truth = validation.truth
     assert isinstance(validation.answers, Truth)
     sigmas = None if truth.layout == COCO else truth.layout.sigmas
     scores = score_coco(validation.answers, results, sigmas=sigmas)
     torso = torso_pck(truth, points) if truth.layout.names == lsp.JOINTS else {}
-    return {**scores, "mean_oks": mean_oks(truth, points), **torso, "pck": pck(truth, points)}
+    ratios = {"mean_oks": mean_oks(truth, points), **torso, "pck": pck(truth, points)}
+    return {**scores, **{key: ratio.figure for key, ratio in ratios.items()}}, ratios
 
 
-def _mpii_figures(validation: Validation, points: NDArray[Any]) -> Scores:
+def _mpii_figures(validation: Validation, points: NDArray[Any]) -> Figures:
     """Return PCKh if there is a .mat, and PCK of the square that MPII's scale spans. MPII has no spreads for OKS."""
     figures: Scores = {}
     if validation.answers is not None:
         assert isinstance(validation.answers, HeadTruth)
         # The .mat's pixels count from 1.
         figures = {name: v for name, v in pckh_figures(points + 1.0, validation.answers).items() if name != "joints"}
-    return {**figures, "pck": pck(validation.truth, points)}
+    ratio = pck(validation.truth, points)
+    return {**figures, "pck": ratio.figure}, {"pck": ratio}
 
 
 def matched(truth: People, found: People, points: NDArray[Any]) -> NDArray[Any]:

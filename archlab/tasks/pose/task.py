@@ -11,6 +11,7 @@ from archlab.core import notes
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Metric, Scores, View
 from archlab.tasks.pose.options import EmbeddedData, PoseOptions
+from archlab.tasks.terms import Scored
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -160,7 +161,7 @@ class Pose:
         *,
         results: Path | None = None,
         first_view: bool = False,
-    ) -> dict[str, Scores]:
+    ) -> Scored:
         from archlab.tasks.pose.score import score_network
 
         return score_network(network, validation, context, results=results, first_view=first_view)

@@ -11,6 +11,7 @@ from archlab.core.errors import InputError, Problem
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Metric, Scores, View
 from archlab.tasks.segmentation.options import SegmentationOptions, StreetsData
+from archlab.tasks.terms import Scored
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -111,10 +112,10 @@ class Segmentation:
         *,
         results: Path | None = None,
         first_view: bool = False,
-    ) -> dict[str, Scores]:
+    ) -> Scored:
         from archlab.tasks.segmentation.score import score_network
 
-        return score_network(network, validation, context, results=results)
+        return Scored(score_network(network, validation, context, results=results))
 
     def baseline(self, samples: PictureSamples, validation: Pictures) -> dict[str, Scores]:
         from archlab.tasks.segmentation.score import score_layout

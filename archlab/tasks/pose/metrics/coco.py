@@ -15,6 +15,7 @@ from archlab.tasks.pose.metrics.coco_ap import FIGURES, SIGMAS, keypoint_figures
 from archlab.tasks.pose.metrics.coco_files import Ints, Truth, read_found, read_truth
 from archlab.tasks.pose.metrics.nms import suppress_doubles
 from archlab.tasks.pose.metrics.oks import oks, oks_nms, rescore
+from archlab.tasks.terms import Ratio
 
 __all__ = [
     "FIGURES",
@@ -122,20 +123,21 @@ def _document(annotations: Path | dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def mean_oks(people: People, keypoints: Floats) -> float:
-    """Return the mean over ground-truth people of the OKS of keypoints (N, K, 2), on labelled joints, in 0-100."""
+def mean_oks(people: People, keypoints: Floats) -> Ratio:
+    """Return the mean over ground-truth people of the OKS of keypoints (N, K, 2), on labelled joints."""
     assert (people.visible > 0).any(axis=1).all(), "mean OKS is over people with labelled joints"
-    return 100.0 * float(oks(keypoints, people.joints, people.areas, people.layout.sigmas, people.visible).mean())
+    return Ratio.of(oks(keypoints, people.joints, people.areas, people.layout.sigmas, people.visible))
 
 
-def pck(people: People, keypoints: Floats, *, threshold: float = 0.1) -> float:
-    """Return the share of labelled joints found within `threshold` times the longer side of the box, in 0-100.
+def pck(people: People, keypoints: Floats, *, threshold: float = 0.1) -> Ratio:
+    """Return each person's labelled joints, and those found within `threshold` times the longer side of the box.
 
     The box is the ground truth's, clipped and not padded.
     """
     errors = np.linalg.norm(np.asarray(keypoints, np.float64) - people.joints, axis=2)
     hits = errors <= threshold * people.boxes[:, 2:].max(axis=1, keepdims=True)
-    return 100.0 * float(hits[people.visible > 0].mean())
+    labelled = people.visible > 0
+    return Ratio.of((hits & labelled).sum(axis=1), labelled.sum(axis=1))
 
 
 def mean_pose(people: People) -> Floats:

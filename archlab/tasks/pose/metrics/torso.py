@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archlab.tasks.metrics import Scores
 from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.crops import Floats
+from archlab.tasks.terms import Ratio
 
 THRESHOLD = 0.2
 ENDS = ("right_hip", "left_shoulder")
@@ -24,19 +24,15 @@ def torso_lengths(people: People) -> Floats:
     return np.where(known, lengths, np.nan)
 
 
-def torso_pck(people: People, keypoints: NDArray[Any], *, threshold: float = THRESHOLD) -> Scores:
-    """Return the share of labelled joints found within `threshold` of the torso's length, 0-100.
+def torso_pck(people: People, keypoints: NDArray[Any], *, threshold: float = THRESHOLD) -> dict[str, Ratio]:
+    """Return each person's labelled joints, and those found within `threshold` of the torso's length.
 
     keypoints: (N, K, 2) in image pixels. `pck_torso` is over all labelled joints of all people with a torso,
-    `pck_torso_JOINT` over those of one joint; None where there are none.
+    `pck_torso_JOINT` over those of one joint. People without a torso count nothing.
     """
     lengths = torso_lengths(people)
     errors = np.linalg.norm(np.asarray(keypoints, np.float64) - people.joints, axis=2)
     counted = (people.visible > 0) & np.isfinite(lengths)[:, None]
     hits = counted & (errors <= threshold * np.nan_to_num(lengths)[:, None])
-    joints = {name: _share(hits[:, k], counted[:, k]) for k, name in enumerate(people.layout.names)}
-    return {"pck_torso": _share(hits, counted), **{f"pck_torso_{name}": share for name, share in joints.items()}}
-
-
-def _share(hits: NDArray[np.bool_], counted: NDArray[np.bool_]) -> float | None:
-    return 100.0 * float(hits.sum()) / float(counted.sum()) if counted.any() else None
+    joints = {f"pck_torso_{name}": Ratio.of(hits[:, k], counted[:, k]) for k, name in enumerate(people.layout.names)}
+    return {"pck_torso": Ratio.of(hits.sum(axis=1), counted.sum(axis=1)), **joints}
