@@ -10,7 +10,7 @@ from archlab.ablation.row import Row, items_of
 from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Study, UnitComplexity
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.yamlio import Item, parse, read
+from archlab.yamlio import Item, overlay, parse, read
 
 
 def load_study(study: str | Path | Study) -> Study:
@@ -62,8 +62,24 @@ def distinct_rows(studies: Iterable[Ablation]) -> list[Row]:
 
 def _read(path: Path) -> tuple[Study, Item]:
     """Return a study as its file has it, and the file's item."""
-    item = read(path)
+    item = _with_base(read(path), path)
     return replace(parse(item, _kind(item)), name=path.stem), item
+
+
+def _with_base(item: Item, path: Path) -> Item:
+    """Return a study's document laid over the one that it extends. Raises InputError if that extends another."""
+    named = item.entries.get("extends")
+    if named is None:
+        return item
+    base = path.parent / f"{named.value}.yaml"
+    if not isinstance(named.value, str) or base == path or not base.is_file():
+        known = sorted(other.stem for other in path.parent.glob("*.yaml") if other != path)
+        hint = nearest(str(named.value), known)
+        raise InputError(named.problem(f"{named.shown()} is not a study in the same folder{hint}", "extends"))
+    below = read(base)
+    if "extends" in below.entries:
+        raise InputError(named.problem(f"{base.name} extends a study itself; one level is the most", "extends"))
+    return overlay(below, item)
 
 
 def _kind(item: Item) -> type[Study]:

@@ -39,8 +39,8 @@ class Ablation:
 class Control:
     """A network outside the paper's tables that is clearly better or worse than the reference.
 
-    Its measured AP must differ from the reference by at least `at_least` AP. Data that does not show this cannot judge
-    an ablation.
+    Its score must differ from the reference's by at least `at_least` points of the campaign's metric. Data that does
+    not show this cannot judge an ablation.
     """
 
     name: str
@@ -63,8 +63,8 @@ class Control:
 class Claim:
     """A statement of the paper that one row of the study is better than another; both are named by their specs.
 
-    within: instead, the two are comparable, meaning that they differ by at most this many AP points. The paper gives no
-    limit, so the study sets it.
+    within: instead, the two are comparable: they differ by at most this many points of the campaign's metric. The paper
+    gives no limit, so the study sets it.
     sentence: as printed. place: its section and table.
     """
 
@@ -79,6 +79,8 @@ class Claim:
 class Campaign:
     """The rows of several ablations, measured in one setting and judged: controls, intervals and claims.
 
+    extends: another campaign, by its name in the same folder, whose fields this one changes; one level.
+    metric: the name of the figure that is judged, as in a search's objectives.
     recipe, seeds: the defaults of `archlab ablate`.
     val_people: the smallest number of people to score on for a judgement.
     reference: the spec of the row that all differences are taken from.
@@ -97,6 +99,8 @@ class Campaign:
     seeds: tuple[Annotated[int, AtLeast(0)], ...] = (1, 2, 3)
     val_people: Annotated[int, AtLeast(1)] = 4000
     reference_ap: tuple[float, float] | None = None
+    metric: str = "ap"
+    extends: str = ""
     notes: tuple[str, ...] = ()
     name: str = ""
 

@@ -180,3 +180,35 @@ def test_only_an_ablation_is_trained() -> None:
 def test_an_unknown_study_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InputError, match="did you mean 'table6'"):
         load_study("tabel6")
+
+
+# Extending a campaign
+
+
+def test_the_campaign_on_photographs_judges_the_rows_and_claims_of_the_campaign() -> None:
+    base, made = load_study("campaign"), load_study("campaign_lsp")
+    assert isinstance(base, study.Campaign)
+    assert isinstance(made, study.Campaign)
+    assert (made.rows, made.claims, made.reference) == (base.rows, base.claims, base.reference)
+    assert [each.spec for each in made.controls] == [each.spec for each in base.controls]
+    assert (made.recipe, made.metric, made.reference_ap) == ("lsp_96", "pck", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("kind: campaign\nextends: campain\n", 2),
+        ("kind: campaign\nextends: [campaign]\n", 2),
+        ("extends: mine\nkind: campaign\n", 1),
+        ("extends: second\nkind: campaign\n", 1),
+    ],
+    ids=["unknown", "a list", "itself", "two levels"],
+)
+def test_a_campaign_extends_one_other_in_its_folder(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "campaign.yaml").write_text("kind: campaign\n", encoding="utf-8")
+    (tmp_path / "second.yaml").write_text("extends: campaign\nkind: campaign\n", encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(tmp_path / "mine.yaml")
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.field) == (str(tmp_path / "mine.yaml"), line, "extends")

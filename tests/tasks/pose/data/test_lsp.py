@@ -98,7 +98,7 @@ def test_all_missing_and_damaged_images_are_named_and_nothing_is_left(
 
 def test_a_run_on_it_is_scored_by_the_torso_too(tmp_path: Path) -> None:
     lsp.write_lspet(source(tmp_path, "lspet"), tmp_path / "out")
-    recipe = load_recipe("lsp_96").changed(iterations=2, batch=4, eval_batch=4, threads=1)
+    recipe = load_recipe("lsp_96").changed(budgets=(4, 8), batch=4, eval_batch=4)
     spec = tiny.make_spec(tmp_path, size=96, outputs=14)
     record = read_record(train(spec, recipe, tmp_path / "out", out=tmp_path / "runs"))
     assert record.data["kind"] == "lsp"
