@@ -102,7 +102,7 @@ def scores(rows: Sequence[Reported], setting: Setting, plugin: Sequence[str] = (
         for row in rows
     ]
     body += _baselines(rows, setting, shown, task)
-    heading = f"Scores: recipe {setting.recipe}, {setting.data}"
+    heading = f"Scores: {setting.heading}"
     caption = scores_caption(rows, setting, (metric for _, metric in shown))
     caption += (PUBLISHED,) if _printed_scores(rows) else ()
     return Table(heading, (*columns, *_published_columns(rows)), tuple(body), caption)

@@ -48,7 +48,10 @@ def count_network(
 
 @dataclass(frozen=True)
 class Setting:
-    """What two runs must have in common for their scores to share a column. unit: the name of samples, as `people`."""
+    """What two runs must have in common for their scores to share a column.
+
+    unit: the name of samples, as `people`. budget: the largest of a run with budgets, else 0.
+    """
 
     task: str
     recipe: str
@@ -60,6 +63,13 @@ class Setting:
     unit: str
     input: tuple[int, ...]
     outputs: int
+    budget: int = 0
+
+    @property
+    def heading(self) -> str:
+        """The recipe, the data and the budget, for a heading."""
+        at = f", {self.budget:,} samples" if self.budget else ""
+        return f"recipe {self.recipe}, {self.data}{at}"
 
     @classmethod
     def of(cls, record: Record) -> Setting:
@@ -75,6 +85,7 @@ class Setting:
             unit=record.unit,
             input=record.input,
             outputs=record.outputs,
+            budget=record.budgets[-1].budget if record.budgets else 0,
         )
 
 

@@ -67,7 +67,7 @@ class RunFolders:
         """Return the record of a training that is done, else None."""
         path = self.path(run) / "record.json"
         record = read_record(path) if path.is_file() else None
-        return record if record and record.state == "done" else None
+        return record if record and record.is_done(run.recipe.budgets) else None
 
 
 def collect(session: Session, runs: RunFolders, *, asked: int, plugin: Sequence[str] = ()) -> Result:

@@ -21,7 +21,8 @@ from archlab.search.space.document import Point
 from archlab.search.space.points import size
 from archlab.search.space.space import Space, load_space
 from archlab.tasks.metrics import Direction, Metric, used
-from archlab.training.recipe import Recipe, load_recipe, recipe_hash
+from archlab.training.budgets import budgets_in_steps
+from archlab.training.recipe import Recipe, load_recipe, training_hash
 from archlab.training.runs import digest
 from archlab.yamlio import Item
 
@@ -88,10 +89,10 @@ class Search:
 
     def parts(self, data: str) -> dict[str, Any]:
         """Return what must stay the same while a study runs, by part; `data` is the data's fingerprint."""
-        rungs = [[each.label, recipe_hash(each.recipe) if each.recipe else ""] for each in self.rungs]
+        rungs = [[each.label, training_hash(each.recipe) if each.recipe else ""] for each in self.rungs]
         return {
             "space": digest(self.space.plain()),
-            "recipe": recipe_hash(self.recipe),
+            "recipe": training_hash(self.recipe),
             "objectives": [[o.name, o.direction] for o in self.objectives],
             "rungs": [*rungs, self.eta],
             "seed": self.recipe.seed,
@@ -237,18 +238,24 @@ def _broken(rung: Fidelity, above: Sequence[Fidelity], recipe: Recipe) -> Iterat
     elif rung.recipe and rung.recipe.options.dataset != recipe.options.dataset:
         other, own = rung.recipe.options.dataset, recipe.options.dataset
         yield f"the recipe {rung.recipe.name} is for {other} data, the search's for {own}"
-    if rung.recipe and recipe_hash(rung.recipe) == recipe_hash(recipe):
+    if rung.recipe and training_hash(rung.recipe) == training_hash(recipe):
         yield f"the recipe {rung.recipe.name} is the search's own, whose end needs no rung"
 
 
 def _broken_length(rung: Fidelity, length: int, above: Sequence[Fidelity], recipe: Recipe) -> Iterator[str]:
     """Yield the rules that a rung of the search's own recipe breaks."""
-    unit, end = ("epochs", recipe.epochs) if rung.epochs else ("iterations", recipe.iterations)
+    unit, end = ("epochs", recipe.epochs) if rung.epochs else ("iterations", _iterations(recipe))
     last = max((other.length for other in above if other.length), default=0)
     if end is None:
         yield f"the recipe {recipe.name} does not count its length in {unit}"
     elif not last < length < end:
         yield f"rungs must rise and end before the recipe does, at {end} {unit}"
+
+
+def _iterations(recipe: Recipe) -> int | None:
+    """Return the length of the recipe's main line, None if it is counted in epochs."""
+    budgets = budgets_in_steps(recipe.budgets, recipe.batch, recipe.cooldown)
+    return budgets[-1].fork if budgets else recipe.iterations
 
 
 def _check_kind(item: Item) -> None:

@@ -108,7 +108,7 @@ class Evaluation:
         record = self._train_fully()
         if record.state == "stopped":
             raise optuna.TrialPruned(record.reason)
-        scores = figures_of(record.scores)
+        scores = figures_of(record.scores_at(self.bench.search.recipe.budgets))
         self.trial.set_user_attr("scores", scores)
         return self._values(scores)
 
@@ -154,7 +154,7 @@ class Evaluation:
         """Return objectives and scores at the end of another recipe, at its input."""
         assert recipe is not None
         spec = at_input(self.spec, (3, *recipe.input))
-        scores = figures_of(self._train(recipe, spec=spec).scores)
+        scores = figures_of(self._train(recipe, spec=spec).scores_at(recipe.budgets))
         return self._values(scores), scores
 
     def _by_proxy(self, proxy: str) -> tuple[list[float], Mapping[str, float]]:

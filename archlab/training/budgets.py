@@ -34,6 +34,11 @@ def samples_of(value: Any) -> int:
     return int(round(number, 6)) if round(number, 6).is_integer() else 0
 
 
+def samples_text(samples: int) -> str:
+    """Return a number of samples in short: 8000 as `8k`, 1200000 as `1.2M`."""
+    return f"{samples / 1e6:g}M" if samples >= 1_000_000 else f"{samples / 1e3:g}k" if samples >= 1000 else str(samples)
+
+
 @dataclass(frozen=True)
 class Budget:
     """A budget as a number of steps.

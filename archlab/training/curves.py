@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from archlab.core.figures import new_figure
 from archlab.tasks.base import Task
-from archlab.tasks.metrics import used
+from archlab.tasks.metrics import Scores, used
+from archlab.training.budgets import samples_text
 from archlab.training.metrics_log import Row
 from archlab.training.runs import Record
 
@@ -19,11 +20,20 @@ LOSS = "#1f4e79"
 
 
 def curves(rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> Figure:
-    """Draw loss and learning rate by iteration, and the validation scores with those of the task's baselines."""
+    """Draw loss and learning rate by iteration, and the validation scores with those of the task's baselines.
+
+    Scores at budgets are drawn by samples on a logarithmic axis, others by iteration.
+    """
     figure = new_figure(12, 4)
     loss, scores = figure.subplots(1, 2)
     _draw_loss(loss, [row for row in rows if "loss" in row])
-    _draw_scores(scores, [row for row in rows if "validation" in row], record, task)
+    at_budgets = [(row["budget"]["samples"], row["budget"]["scores"]) for row in rows if "budget" in row]
+    others = [(row["iteration"], row["validation"]) for row in rows if "validation" in row]
+    _draw_scores(scores, at_budgets or others, record, task)
+    if at_budgets:
+        _by_samples(scores, [samples for samples, _ in at_budgets])
+    else:
+        _by_iteration(scores)
     figure.suptitle(run_title(record), fontsize=10)
     return figure
 
@@ -46,14 +56,16 @@ def _draw_loss(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper right", fontsize=8)
 
 
-def _draw_scores(axes: Axes, rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> None:
+def _draw_scores(
+    axes: Axes, scored: Sequence[tuple[int, dict[str, Scores]]], record: Record, task: Task[Any, Any]
+) -> None:
     """Draw one line per score and view, and each baseline's score as a dotted line of the same colour."""
     drawn = used(task.metrics, "curve")
     for view, style in zip(task.views, ("o-", "s--", "^:"), strict=False):
         suffix = "" if view is task.views[0] else f", {view.title}"
         for metric in drawn:
-            found = [(row["iteration"], row["validation"].get(view.key, {}).get(metric.key)) for row in rows]
-            shown = [(iteration, value) for iteration, value in found if value is not None]
+            found = [(place, scores.get(view.key, {}).get(metric.key)) for place, scores in scored]
+            shown = [(place, value) for place, value in found if value is not None]
             if shown:
                 label = f"{metric.title}{suffix}: {metric.text(shown[-1][1])}"
                 axes.plot(*zip(*shown, strict=True), style, color=metric.colour, markersize=4, label=label)
@@ -65,7 +77,6 @@ def _draw_scores(axes: Axes, rows: Sequence[Row], record: Record, task: Task[Any
     axes.set_ylim(0, 100)
     axes.set_ylabel("validation score, 0-100")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0)
-    _by_iteration(axes)
 
 
 def _by_iteration(axes: Axes) -> None:
@@ -74,6 +85,16 @@ def _by_iteration(axes: Axes) -> None:
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("iteration")
+    axes.grid(alpha=0.25, which="both")
+
+
+def _by_samples(axes: Axes, budgets: Sequence[int]) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    axes.set_xticks(budgets, [samples_text(budget) for budget in budgets])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("training samples")
     axes.grid(alpha=0.25, which="both")
 
 

@@ -283,6 +283,11 @@ def recipe_hash(recipe: Recipe) -> str:
     return digest({name: value for name, value in hashed.items() if name not in NOT_IDENTITY})
 
 
+def training_hash(recipe: Recipe) -> str:
+    """Return a hash of the recipe's result and of its budgets, which are not part of a run's identity."""
+    return digest([recipe_hash(recipe), *recipe.budgets]) if recipe.budgets else recipe_hash(recipe)
+
+
 def at_recipe(
     name_or_path: str | Path,
     recipe: Recipe,

@@ -40,7 +40,7 @@ from archlab.training.recipe import (
     load_recipe,
     recipe_hash,
 )
-from archlab.training.runs import Record, Run, State, fingerprint, record_of
+from archlab.training.runs import AtBudget, Record, Run, State, fingerprint, record_of
 from archlab.training.state import previous
 
 
@@ -173,7 +173,7 @@ def _run(run: Prepared, stop: StopRequest) -> None:
 def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scored: Row) -> None:
     """Draw the run's pictures and write its record as done. scored: its `scores` and `terms`."""
     folder, record = run.folder, run.record
-    budgets = [log.budgets[each] for each in sorted(log.budgets)]
+    budgets = tuple(AtBudget(**log.budgets[each]) for each in sorted(log.budgets))
     skipped = skipped_images(folder)
     done = replace(
         record,
@@ -182,7 +182,7 @@ def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scored: Row) -> 
         scores=scored["scores"],
         terms={} if budgets else scored["terms"],
         baseline=run.recipe.task.baseline(run.samples, run.validation),
-        samples=budgets[-1]["samples"] if budgets else log.samples,
+        samples=budgets[-1].samples if budgets else log.samples,
         seconds=round(log.seconds, 1),
         budgets=budgets,
     )

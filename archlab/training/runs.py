@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +29,20 @@ LATER = {"reason", "weights", "fusion", "processes", "task", "budgets", "terms"}
 """Fields newer than the format; a record may lack them."""
 
 State = Literal["running", "stopped", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class AtBudget:
+    """What a run scored at a budget of its recipe.
+
+    budget: the samples that the recipe names. samples: those seen by the scored weights, in whole steps.
+    scores, terms: as in a record.
+    """
+
+    budget: int
+    samples: int
+    scores: dict[str, Scores]
+    terms: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,8 +84,8 @@ class Record:
     processes: int = 1
     """The number of processes that trained together, as of the last start."""
     task: str = "pose"
-    budgets: list[dict[str, Any]] = field(default_factory=list)
-    """For each budget, increasing: `budget` (the recipe's), `samples` (seen, in whole steps), `scores` and `terms`."""
+    budgets: tuple[AtBudget, ...] = ()
+    """The scores at each budget, increasing; `scores` are those of the last."""
     terms: dict[str, Any] = field(default_factory=dict)
     """By view, what each validation sample adds to the figures; with budgets each has its own. Read by `terms_of`."""
     format: int = FORMAT
@@ -93,7 +107,11 @@ class Record:
 
     def is_done(self, budgets: Iterable[int] = ()) -> bool:
         """Return whether the run is trained and scored, at each of the recipe's `budgets` if it has any."""
-        return self.state == "done" and set(budgets) <= {each["budget"] for each in self.budgets}
+        return self.state == "done" and set(budgets) <= {each.budget for each in self.budgets}
+
+    def scores_at(self, budgets: Sequence[int]) -> dict[str, Scores]:
+        """Return the scores at the last of a recipe's `budgets`; the record's own without any."""
+        return next((each.scores for each in self.budgets if each.budget in budgets[-1:]), self.scores)
 
     @property
     def rounding(self) -> tuple[str, int]:
@@ -116,8 +134,8 @@ class Record:
 
         Raises InputError if it is damaged.
         """
-        last = self.budgets[-1:] if budget is None else [each for each in self.budgets if each["budget"] == budget]
-        found = last[0].get("terms", {}) if last else {} if budget else self.terms
+        last = self.budgets[-1:] if budget is None else [each for each in self.budgets if each.budget == budget]
+        found = last[0].terms if last else {} if budget else self.terms
         return terms_of(found, view, file=self.fingerprint)
 
     def write(self, folder: Path) -> Record:
@@ -159,8 +177,13 @@ class Run:
         """The figures by view, as `{"ground_truth_boxes": {"AP": 61.2, ...}}`."""
         return self.record.scores
 
+    @property
+    def budgets(self) -> tuple[AtBudget, ...]:
+        """The curve of a run with `budgets`: the samples seen and the figures by view at each, increasing."""
+        return self.record.budgets
+
     def curves(self) -> Figure:
-        """Draw loss, learning rate and validation scores by iteration."""
+        """Draw loss and learning rate by iteration, and validation scores by iteration or by budget."""
         from archlab.training.curves import curves
         from archlab.training.metrics_log import read_rows
 

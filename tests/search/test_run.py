@@ -33,6 +33,7 @@ from archlab.search.load import load_search
 from archlab.search.recovery import counts, history, is_lost, outcome
 from archlab.search.report.analysis import analyse
 from archlab.search.results import read_result
+from archlab.training.metrics_log import read_rows
 from archlab.training.runs import find_runs
 
 CLAIMER = """
@@ -87,6 +88,34 @@ def killed_with_the_claim(claimer: subprocess.Popen[str]) -> int:
     claimer.kill()
     claimer.wait()
     return number
+
+
+def test_a_rung_may_be_a_budget_from_which_the_full_training_continues(tiny: Tiny) -> None:
+    tiny.write("recipe.yaml", ("iterations: 6", "budgets: [12, 24]\ncooldown: 0.5"))
+    (tiny.folder / "short.yaml").write_text("extends: recipe\nbudgets: [12]\n")
+    tiny.write(
+        "tiny.yaml", ("at: [{iterations: 2}, {iterations: 4}], eta: 1.5", "at: [{recipe: short.yaml}], eta: 1.01")
+    )
+    assert explore.search(tiny.options(trials=2)) == 0
+    for record in find_runs(tiny.out / "tiny" / "runs"):
+        assert record.state == "done"
+        passed = [each.budget for each in record.budgets] == [12, 24]
+        rows = read_rows(tiny.out / "tiny" / "runs" / record.fingerprint / "metrics.jsonl")
+        steps = [row["iteration"] for row in rows if "lr" in row]
+        assert steps == ([2, 3] if passed else [2])  # the main line is trained once, up to the last fork
+    (first,) = [trial for trial in tiny.opened().get_trials() if trial.number == 0]
+    [run] = [r for r in find_runs(tiny.out / "tiny" / "runs") if r.spec_hash == first.user_attrs["candidate"]["hash"]]
+    at = [each.scores["ground_truth_boxes"]["pck"] for each in run.budgets]
+    assert [first.user_attrs["rungs"][0]["scores"]["pck"], first.values[0]] == at
+
+
+def test_a_rung_in_iterations_ends_before_the_main_line_of_a_recipe_with_budgets(tiny: Tiny) -> None:
+    tiny.write("recipe.yaml", ("iterations: 6", "budgets: [12, 32]\ncooldown: 0.5"))  # forks at steps 1 and 4
+    with pytest.raises(InputError) as caught:
+        load_search(tiny.study)
+    assert [problem.field for problem in caught.value.problems] == ["rungs.at"]
+    tiny.write("recipe.yaml", ("[12, 32]", "[12, 40]"))
+    assert [each.length for each in load_search(tiny.study).rungs] == [2, 4]
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ MEAN_POSE = {"mean_weighted": 12.5, "mean_plain": 12.0, "pck": 15.0}
 def drawn(rows: list[Row], done: Record) -> list[str]:
     """Return the names and last values in the legend of the scores."""
     axes = new_figure(6, 4).subplots()
-    curves._draw_scores(axes, [row for row in rows if "validation" in row], done, find_task("pose"))
+    scored = [(row["iteration"], row["validation"]) for row in rows if "validation" in row]
+    curves._draw_scores(axes, scored, done, find_task("pose"))
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
@@ -39,3 +40,16 @@ def test_the_curves_of_coco_show_what_they_did() -> None:
         "AP: 20.0", "mean OKS: 40.0", "PCK@0.1: 50.0",
         "AP of the mean pose: 0.5", "mean OKS of the mean pose: 10.0", "PCK@0.1 of the mean pose: 15.0",
     ]  # fmt: skip
+
+
+def test_scores_at_budgets_are_drawn_by_samples_on_a_logarithmic_axis() -> None:
+    done = record("x", "a", ap=20.0)
+    rows: list[Row] = [
+        {"iteration": 1, "loss": 0.1, "lr": 0.1},
+        {"iteration": 80, "budget": {"budget": 1000, "samples": 992, "scores": done.scores}},
+        {"iteration": 800, "budget": {"budget": 8000, "samples": 8000, "scores": done.scores}},
+    ]
+    axes = curves.curves(rows, done, find_task("pose")).axes[1]
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "training samples")
+    assert [list(line.get_xdata()) for line in axes.get_lines()[:3]] == [[992, 8000]] * 3
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["992", "8k"]

@@ -21,6 +21,7 @@ from archlab.network.checkpoint import load_file
 from archlab.training.evaluate import evaluate_run
 from archlab.training.metrics_log import read_rows
 from archlab.training.runs import find_runs, read_record
+from archlab.training.schedule import Schedule
 from archlab.training.state import read_checkpoint
 
 # Runs archlab; the processes of a training first tell each other what they know.
@@ -181,6 +182,28 @@ def test_two_processes_asked_to_end_and_later_killed_go_on_to_the_bits_of_two_th
     rows = [[row for row in read_rows(folder / "metrics.jsonl") if "loss" in row] for folder in (together, run)]
     assert [(row["iteration"], row["loss"]) for row in rows[0]] == [(row["iteration"], row["loss"]) for row in rows[1]]
     assert len(rows[0]) == 10
+
+
+@pytest.mark.slow
+def test_two_processes_train_branches_and_score_each_budget_once(root: Path, tmp_path: Path) -> None:
+    budgets = {"iterations": None, "validate_every": None, "budgets": (18, 40), "cooldown": 0.5, "ema": 0.9}
+    recipe = RECIPE.changed(**budgets, schedule=Schedule(warm_up=3))
+    tiny.make_spec(tmp_path)
+    (tmp_path / "tiny_recipe.yaml").write_text(recipe.to_yaml())
+    (tmp_path / "script.py").write_text(SCRIPT)
+    torchrun(tmp_path, "script.py", "train", "tiny.yaml", "--recipe", "tiny_recipe.yaml", "--data", str(root))
+    [record] = find_runs(tmp_path / "runs")
+    assert (record.state, record.processes) == ("done", 2)
+    assert [(each.budget, each.samples) for each in record.budgets] == [(18, 16), (40, 40)]
+    rows = read_rows(tmp_path / "runs" / record.fingerprint / "metrics.jsonl")
+    assert [row["budget"]["budget"] for row in rows if "budget" in row] == [18, 40]
+    again = evaluate_run(tmp_path / "runs" / record.fingerprint, root, device="cpu")
+    assert again["ground_truth_boxes"]["mean_oks"] == pytest.approx(record.scores["ground_truth_boxes"]["mean_oks"])
+    alone = train(tiny.make_spec(tmp_path), recipe.changed(accumulate=2), root, out=tmp_path / "alone")
+    one, two = (read_checkpoint(run / "checkpoint.pt") for run in (alone, tmp_path / "runs" / record.fingerprint))
+    for name, value in one["trained"].items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(two["trained"][name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_only_one_process_writes(together: Path) -> None:

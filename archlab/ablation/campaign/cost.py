@@ -34,9 +34,10 @@ class Wanted:
     samples: int | None
 
     def fits(self, setting: Setting) -> bool:
-        """Return whether this is the campaign's own setting: its recipe, on data of its level."""
+        """Return whether this is the campaign's own setting: its recipe to its end, on data of its level."""
         level = self.recipe.options.data.level if self.recipe.options.data else ""
-        return setting.recipe_hash == self.recipe_hash and (not level or level in setting.data.split())
+        own = setting.recipe_hash == self.recipe_hash and setting.budget == max(self.recipe.budgets, default=0)
+        return own and (not level or level in setting.data.split())
 
     def left(self, records: Sequence[Record]) -> tuple[tuple[str, int], ...]:
         """Return the runs without a record of a finished run."""

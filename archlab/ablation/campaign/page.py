@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from archlab.ablation.campaign import cost
+from archlab.ablation.campaign.curves import budget_sections, curves_of, flat_budgets, write_figure
 from archlab.ablation.campaign.tables import tables
 from archlab.ablation.campaign.text import CONCLUSIONS, how_to_run, status
 from archlab.ablation.campaign.verdicts import Judged, judge
@@ -20,14 +21,18 @@ from archlab.training.runs import Record
 
 
 def write_page(study: Campaign, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
-    """Write `NAME.md` and `NAME.csv` and return the files."""
+    """Write `NAME.md` and `NAME.csv`, with curves also `NAME_budgets.png` and `.svg`; return the files."""
     judged, rows = _judged(study, records, plugin)
     made = _tables(study, judged, rows)
     wanted = cost.wanted(study, partial(count_network, plugin=plugin))
     paths = [out / f"{study.name}.md", out / f"{study.name}.csv"]
-    write_text(paths[0], markdown(study, judged, rows, wanted, records))
+    shown = _shown(judged, wanted)
+    drawn = next(((each, found) for each in shown if (found := curves_of(each, rows))), None)
+    plots = write_figure(study.name, *drawn, out) if drawn else []
+    image = {drawn[0].setting: plots[1].name} if drawn else {}
+    write_text(paths[0], markdown(study, judged, rows, wanted, records, image))
     write_text(paths[1], comma_separated(made))
-    return paths
+    return [*paths, *plots]
 
 
 def campaign_tables(
@@ -45,28 +50,40 @@ def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -
 
 def _tables(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> TableSet:
     made = [table for each in judged for table in tables(study, each, rows)]
-    records = [record for each in judged for record in flat(each)]
+    records = [record for each in judged for record in (*flat(each), *_flat_curves(each, rows))]
     return TableSet(study.name, study.title, study.source, tuple(made), tuple(records))
 
 
 def markdown(
-    study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported], wanted: cost.Wanted, records: Sequence[Record]
+    study: Campaign,
+    judged: Sequence[Judged],
+    rows: Sequence[Reported],
+    wanted: cost.Wanted,
+    records: Sequence[Record],
+    images: Mapping[Setting, str],
 ) -> str:
-    """Return the page. Once there are larger runs, those too small to rank networks are in the CSV file only."""
+    """Return the page. Once there are larger runs, those too small to rank networks are in the CSV file only.
+
+    images: the files of the plots of scores by budget.
+    """
     head = title(_tables(study, (), ()))
     parts = [*head, *status(study, judged, wanted, records), *study.notes, *how_to_run(study, wanted, records)]
-    own = any(wanted.fits(each.setting) for each in judged)
-    for each in (each for each in judged if each.ranks or not own):
+    for each in _shown(judged, wanted):
         parts += [section(table) for table in tables(study, each, rows)]
+        if each.setting in images:
+            parts += budget_sections(each, curves_of(each, rows), images[each.setting])
     parts += ["## What may be concluded from synthetic people", *CONCLUSIONS]
     return "\n\n".join(parts) + "\n"
 
 
+def _shown(judged: Sequence[Judged], wanted: cost.Wanted) -> list[Judged]:
+    own = any(wanted.fits(each.setting) for each in judged)
+    return [each for each in judged if each.ranks or not own]
+
+
 def flat(judged: Judged) -> list[dict[str, Any]]:
     """Return all figures at full precision: a record for each row, control, claim and order."""
-    setting = judged.setting
-    head = {"recipe": setting.recipe, "recipe_hash": setting.recipe_hash, "data": setting.data,
-            "data_fingerprint": setting.data_fingerprint, "boxes": judged.view.key, "ranks": judged.ranks}  # fmt: skip
+    head = _head(judged)
     controls = {each.control.spec: each.shown for each in judged.controls}
     made: list[dict[str, Any]] = [
         head
@@ -89,6 +106,16 @@ def flat(judged: Judged) -> list[dict[str, Any]]:
         made.append(head | {"kind": "order", "name": "Kendall's tau-b", "tau": judged.order.tau,
                             "p": judged.order.p, "rows": judged.order.n})  # fmt: skip
     return made
+
+
+def _flat_curves(judged: Judged, rows: Sequence[Reported]) -> list[dict[str, Any]]:
+    return [_head(judged) | record for record in flat_budgets(curves_of(judged, rows))]
+
+
+def _head(judged: Judged) -> dict[str, Any]:
+    setting = judged.setting
+    return {"recipe": setting.recipe, "recipe_hash": setting.recipe_hash, "data": setting.data,
+            "data_fingerprint": setting.data_fingerprint, "boxes": judged.view.key, "ranks": judged.ranks}  # fmt: skip
 
 
 def _spread(name: str, found: Interval | None) -> dict[str, Any]:

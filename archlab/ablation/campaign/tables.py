@@ -16,7 +16,7 @@ from archlab.report.tables import EMPTY, Cell, Column, Table, number, signed
 
 def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Table]:
     """Return the tables of scores, controls and claims in one setting; no table of controls or claims without any."""
-    where = f"recipe {judged.setting.recipe}, {judged.setting.data}"
+    where = judged.setting.heading
     made = [_scores(study, judged, rows, where)]
     made += [_controls(study, judged, where)] if judged.controls else []
     return made + ([_claims(judged, where)] if judged.claims else [])

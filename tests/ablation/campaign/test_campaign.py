@@ -25,6 +25,7 @@ from archlab.core.errors import InputError
 from archlab.counting.count import Count
 from archlab.report.statistics import Interval, agreement, interval
 from archlab.training.recipe import load_recipe, recipe_hash
+from archlab.training.runs import AtBudget
 
 FULL = {**QUICK, "kind": "synthetic full", "val_people": 6000}
 T2 = 4.302652729696142  # the 97.5 % quantile of Student's t with 2 degrees of freedom, from a printed table: 4.303
@@ -280,7 +281,8 @@ def run(spec: str, seed: int, ap: float, recipe: str = "gpu"):
 def page(campaign: Path, *runs) -> str:
     folder = write_records(campaign.parent / "records", *runs)
     paths = write_report(str(campaign), folder, campaign.parent / "out")
-    assert [path.name for path in paths] == ["mine.md", "mine.csv"]
+    plots = ["mine_budgets.png", "mine_budgets.svg"] if any(run.budgets for run in runs) else []
+    assert [path.name for path in paths] == ["mine.md", "mine.csv", *plots]
     return paths[0].read_text(encoding="utf-8")
 
 
@@ -354,6 +356,44 @@ def test_a_reference_that_finds_the_data_too_easy_and_too_few_people_are_named(c
     assert numbers(line(text, "Eighteen has")) == [91.5, 45, 80]
     assert "outside" in line(text, "Eighteen has")
     assert numbers(line(text, "Scored on")) == [500, 4000]
+
+
+def budgets(run, *aps: float):
+    """The run with AP at 8,000, 16,000, ... samples; the last is its own."""
+    at = [AtBudget(8000 * 2**i, 8000 * 2**i, {"ground_truth_boxes": {"AP": ap}}) for i, ap in enumerate(aps)]
+    return replace(run, budgets=tuple(at), scores=at[-1].scores)
+
+
+def test_runs_with_budgets_give_curves_and_say_from_where_on_the_order_is_stable(campaign: Path) -> None:
+    """At 8,000 samples two of three pairs are in the order of 32,000, so tau is 1/3; at 16,000 all are."""
+    aps = {
+        "lite_hrnet_18": (20.0, 50.0, 60.0),
+        "lite_hrnet_30": (10.0, 52.0, 62.0),
+        "lite_hrnet_18_c20": (5.0, 45.0, 55.0),
+    }
+    runs = [
+        budgets(run(spec, seed, 0.0), *(ap + seed for ap in found)) for spec, found in aps.items() for seed in (1, 2)
+    ]
+    text = page(campaign, *runs)
+    assert "(mine_budgets.svg)" in text
+    table = [[cell.strip() for cell in each.split("|")[1:5]] for each in text.splitlines()]
+    cells = [each for each in table if each[:1] in (["8,000"], ["16,000"])]
+    assert cells == [["8,000", "3", "1, 2", "+0.33"], ["16,000", "3", "1, 2", "+1.00"]]
+    assert numbers(line(text, "From 16,000 samples"))[:2] == [16000, 0.7]
+    with (campaign.parent / "out" / "mine.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    points = [each for each in lines if each["kind"] == "budget" and each["name"] == "Thirty"]
+    assert [(each["samples"], float(each["ap"]), each["ap_by_seed"]) for each in points] == [
+        ("8000", 11.5, "1:11.0 2:12.0"), ("16000", 53.5, "1:53.0 2:54.0"), ("32000", 63.5, "1:63.0 2:64.0"),
+    ]  # fmt: skip
+    orders = [each for each in lines if each["kind"] == "order by budget"]
+    assert [float(each["tau"]) for each in orders] == pytest.approx([1 / 3, 1])
+
+
+def test_an_order_that_still_changes_is_not_called_stable(campaign: Path) -> None:
+    aps = {"lite_hrnet_18": (50.0, 60.0), "lite_hrnet_30": (40.0, 62.0), "lite_hrnet_18_c20": (45.0, 55.0)}
+    text = page(campaign, *(budgets(run(spec, 1, 0.0), *found) for spec, found in aps.items()))
+    assert numbers(line(text, "The order is not yet stable"))[:2] == [8000, 16000]
 
 
 def test_runs_of_the_same_recipe_on_other_data_are_none_of_the_campaigns(campaign: Path) -> None:
