@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -56,7 +56,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order in which they run. `unread`: the declared nodes that the output does not need."""
+    """Nodes in the order in which they run.
+
+    unread: the declared nodes that the output does not need. spec: what it was assembled from.
+    """
 
     name: str
     input: Shape
@@ -65,6 +68,7 @@ class Graph:
     nodes: tuple[Node, ...]
     output: Ref
     unread: tuple[str, ...]
+    spec: Spec | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -151,7 +155,7 @@ def assemble(spec: Spec) -> Graph:
             nodes.append(Node(declared.name, declared.block, declared.arguments, inputs, block, leaves, read))
     unread = tuple(node.name for (node, _), needed in zip(layout.nodes, layout.needed, strict=True) if not needed)
     output = (number[layout.output[0]], 0)
-    return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread)
+    return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread, spec)
 
 
 def misfits(nodes: Sequence[Declared], input: Shape, outputs: int | None) -> list[Problem]:

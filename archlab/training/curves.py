@@ -42,11 +42,12 @@ def _draw_loss(axes: Axes, rows: Sequence[Row]) -> None:
     from matplotlib.ticker import ScalarFormatter
 
     iterations = [row["iteration"] for row in rows]
-    axes.plot(iterations, [1000 * row["loss"] for row in rows], color=LOSS, label="training loss")
+    small = bool(rows) and rows[-1]["loss"] < 0.1
+    axes.plot(iterations, [(1000 if small else 1) * row["loss"] for row in rows], color=LOSS, label="training loss")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(ScalarFormatter())
-    axes.set_ylabel("training loss, thousandths")
+    axes.set_ylabel("training loss, thousandths" if small else "training loss")
     _by_iteration(axes)
     rate = axes.twinx()
     rate.plot(iterations, [row["lr"] for row in rows], "--", color="#999999", linewidth=1, label="learning rate")

@@ -53,3 +53,13 @@ def test_scores_at_budgets_are_drawn_by_samples_on_a_logarithmic_axis() -> None:
     assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "training samples")
     assert [list(line.get_xdata()) for line in axes.get_lines()[:3]] == [[992, 8000]] * 3
     assert [label.get_text() for label in axes.get_xticklabels()] == ["992", "8k"]
+
+
+def test_small_losses_are_drawn_in_thousandths_and_others_as_they_are() -> None:
+    for loss, drawn_at, label in ((0.0008, 0.8, "training loss, thousandths"), (1.5, 1.5, "training loss")):
+        axes = new_figure(6, 4).subplots()
+        curves._draw_loss(
+            axes, [{"iteration": 2, "loss": 2 * loss, "lr": 0.1}, {"iteration": 4, "loss": loss, "lr": 0.1}]
+        )
+        assert axes.get_lines()[0].get_ydata()[1] == drawn_at
+        assert axes.get_ylabel() == label

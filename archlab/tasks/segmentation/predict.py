@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from archlab.network.resized import at_size
 from archlab.tasks.base import Context
 from archlab.tasks.loading import load_batches
 from archlab.tasks.segmentation.data.dataset import WholePictures
 from archlab.tasks.segmentation.data.layout import Pictures
+from archlab.tasks.segmentation.data.windows import Size
 from archlab.tasks.segmentation.loss import outputs_of, resized
 from archlab.tasks.segmentation.options import SegmentationOptions
+
+Sized = Callable[[Size], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -40,40 +45,43 @@ def predict(network: nn.Module, pictures: Pictures, context: Context[Segmentatio
     rows = _rows(pictures, range(world.rank, len(pictures), world.size), context.batch)
     bf16 = context.bf16 and device.type == "cuda"
     network.eval()
+    sized = cache(partial(at_size, network))
     loaded = load_batches(samples, rows, workers=context.workers, pin=device.type == "cuda")
     with world.progress("scoring", sum(map(len, rows))) as advance:
         for batch in loaded:
             image, label = (batch[name].to(device, non_blocking=True) for name in ("image", "label"))
             with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                found = classes_of(network, image, (label.shape[1], label.shape[2]), options)
+                found = classes_of(sized, image, (label.shape[1], label.shape[2]), options)
             yield Predicted(batch["index"].numpy(), label, found)
             advance(len(label))
 
 
-def classes_of(network: nn.Module, image: Tensor, size: tuple[int, int], options: SegmentationOptions) -> Tensor:
+def classes_of(sized: Sized, image: Tensor, size: Size, options: SegmentationOptions) -> Tensor:
     """Return the most probable class of every pixel, (N, H, W) at `size`, of whole pictures (N, 3, h, w).
 
-    With a flip test or several scales, the mean of the class probabilities decides, else the logits.
+    sized: returns the network for inputs of a size. With a flip test or several scales, the mean of the class
+    probabilities decides, else the logits.
     """
     sides = (False, True) if options.flip_test else (False,)
     views = [(scale, flipped) for scale in options.scales for flipped in sides]
     if len(views) == 1:
-        return _logits(network, image, views[0], size, options.stride).argmax(1)
+        return _logits(sized, image, views[0], size, options.stride).argmax(1)
     total = torch.zeros(())
     for number, view in enumerate(views):
-        probability = _logits(network, image, view, size, options.stride).softmax(1)
+        probability = _logits(sized, image, view, size, options.stride).softmax(1)
         total = probability if number == 0 else total.add_(probability)
     return total.argmax(1)
 
 
-def _logits(network: nn.Module, image: Tensor, view: tuple[float, bool], size: tuple[int, int], stride: int) -> Tensor:
+def _logits(sized: Sized, image: Tensor, view: tuple[float, bool], size: Size, stride: int) -> Tensor:
     """Return float32 logits at `size`, of pictures at a scale and perhaps mirrored, padded to the network's stride."""
     scale, flipped = view
     height, width = (max(1, round(side * scale)) for side in image.shape[-2:])
     scaled = resized(image, (height, width))
     scaled = scaled.flip(-1) if flipped else scaled
     padded = F.pad(scaled, (0, -width % stride, 0, -height % stride))
-    logits = resized(outputs_of(network(padded))[0].float(), padded.shape[-2:])[..., :height, :width]
+    whole = (padded.shape[2], padded.shape[3])
+    logits = resized(outputs_of(sized(whole)(padded))[0].float(), whole)[..., :height, :width]
     return resized(logits.flip(-1) if flipped else logits, size)
 
 

@@ -115,7 +115,7 @@ class Segmentation:
     ) -> Scored:
         from archlab.tasks.segmentation.score import score_network
 
-        return Scored(score_network(network, validation, context, results=results))
+        return score_network(network, validation, context, results=results)
 
     def baseline(self, samples: PictureSamples, validation: Pictures) -> dict[str, Scores]:
         from archlab.tasks.segmentation.score import score_layout
