@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archlab.ablation.frame import complexity_accuracy as plot_complexity
     from archlab.core.errors import InputError, Problem
     from archlab.counting.count import Cost
+    from archlab.deploy.predictor import Predictor
     from archlab.network.graph import Graph, assemble
     from archlab.network.load import load
     from archlab.network.module import Network
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Graph",
     "InputError",
+    "Predictor",
     "Problem",
     "Recipe",
     "Result",
@@ -63,6 +65,7 @@ __all__ = [
 _FROM = {
     "Graph": "archlab.network.graph.Graph",
     "InputError": "archlab.core.errors.InputError",
+    "Predictor": "archlab.deploy.predictor.Predictor",
     "Problem": "archlab.core.errors.Problem",
     "Recipe": "archlab.training.recipe.Recipe",
     "Result": "archlab.search.results.Result",

@@ -9,11 +9,14 @@ import time
 from collections.abc import Sequence
 
 import archlab
-from archlab.cli import candidates, completion, data, failure, networks, options, score, studies, training
+from archlab.cli import candidates, completion, data, deploy, failure, networks, options, score, studies, training
 from archlab.cli.parser import Parser, build_parser, first_line
 from archlab.core.errors import InputError
 
-GROUPS = (networks.GROUP, training.GROUP, data.GROUP, studies.GROUP, candidates.GROUP, score.GROUP, completion.GROUP)
+GROUPS = (
+    networks.GROUP, training.GROUP, deploy.GROUP, data.GROUP, studies.GROUP, candidates.GROUP, score.GROUP,
+    completion.GROUP,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -40,8 +40,9 @@ def plugin(parser: Parser) -> None:
     )
 
 
-def network(parser: Parser) -> None:
-    parser.add_argument("spec", metavar="SPEC", help="network: a built-in name (archlab list networks) or a YAML file")
+def network(parser: Parser, *, of: str = "SPEC", help: str = "") -> None:
+    text = help or "network: a built-in name (archlab list networks) or a YAML file"
+    parser.add_argument("spec", metavar=of, help=text)
     parser.add_argument(
         "--set",
         action="append",
@@ -162,6 +163,16 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
     return int(text)
+
+
+def share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}")
+    return value
 
 
 def changes(texts: list[str], option: str) -> dict[str, Item]:

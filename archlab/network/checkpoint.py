@@ -54,6 +54,7 @@ HRNET = (
 
 HEAD = "last."
 """Prefix of the keys of the last layer, whose size follows from the network's outputs."""
+RELEASED_HEAD = "keypoint_head.final_layer."
 
 
 def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
@@ -118,6 +119,16 @@ def load_for_finetuning(network: nn.Module, path: Path) -> str:
         return f"{kind} of {path.name}, all layers"
     missing = "is missing" if had is None else f"has {had} outputs"
     return f"{kind} of {path.name}, except the last layer: it {missing} in the file and is re-initialised with {has}"
+
+
+def outputs_in(path: Path) -> int | None:
+    """Return the number of outputs of the last layer in a file of weights, ours or released; None if it has none.
+
+    Raises InputError if the file is not a checkpoint.
+    """
+    given = _unwrapped(load_file(path))
+    released = {name.replace(RELEASED_HEAD, HEAD): value for name, value in given.items() if RELEASED_HEAD in name}
+    return _outputs(given) or _outputs(released)
 
 
 def weights_digest(path: Path) -> str:

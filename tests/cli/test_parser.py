@@ -65,7 +65,7 @@ def test_every_command_can_be_loud_or_quiet_and_takes_one_flag_for_one_thing(nam
         if flag in flags:
             assert str(flags[flag].default) == place
     if "--out" in flags and flags["--out"].help != argparse.SUPPRESS:
-        assert name in {"data synth", "data convert", "sample", "export"}
+        assert name in {"data synth", "data convert", "sample", "export", "predict"}
 
 
 PRINTING = sorted(set(NAMES) - {"schema", "completion"})

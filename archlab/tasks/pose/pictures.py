@@ -13,15 +13,11 @@ from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.crops import affine, crop, map_joints
 from archlab.tasks.pose.keypoints import KeypointLayout
 from archlab.tasks.pose.metrics.oks import oks
+from archlab.tasks.pose.skeleton import COLOURS, SURE, side_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLOURS = {"left": "#ff9f1c", "right": "#2ec4ff", "middle": "#f5f5f5"}
-"""By the person's own left and right; distinct with any colour vision, on dark and on light pictures."""
-SURE = 0.2
-"""The peak height above which a keypoint counts in an instance's score; lower ones are drawn hollow."""
 
 
 def spread(people: People, count: int = 12) -> People:
@@ -71,7 +67,7 @@ def _draw_person(
     from matplotlib.collections import LineCollection
 
     axes.imshow(image, interpolation="bilinear")
-    colours = [COLOURS[_side(name)] for name in layout.names]
+    colours = [COLOURS[side_of(name)] for name in layout.names]
     bones = [(a, b) for a, b in layout.skeleton if shown[a] and shown[b]]
     lines = [joints[[a, b]] for a, b in bones]
     tones = [colours[a] if colours[a] == colours[b] else COLOURS["middle"] for a, b in bones]
@@ -84,10 +80,6 @@ def _draw_person(
     height, width = image.shape[:2]
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-
-
-def _side(name: str) -> str:
-    return next((side for side in ("left", "right") if name.startswith(side)), "middle")
 
 
 def _legend(figure: Figure) -> None:

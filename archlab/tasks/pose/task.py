@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from archlab.tasks.pose.data.coco import People
     from archlab.tasks.pose.samples import PoseSamples
     from archlab.tasks.pose.score import Validation
+    from archlab.tasks.pose.unlabelled import Poses
+    from archlab.tasks.prediction import Picture
 
 GROUND_TRUTH, DETECTOR = "ground_truth_boxes", "detector_boxes"
 _WEIGHTED = "without pelvis and thorax, each joint weighted by how often it is labelled"
@@ -102,6 +104,8 @@ class Pose:
     metrics = METRICS
     views = (View(GROUND_TRUTH, "ground-truth boxes"), View(DETECTOR, "detector boxes"))
     baselines: Mapping[str, str] = {"mean_pose": "the mean pose"}
+    formats = ("coco",)
+    boxed = True
 
     def generate(self, data: EmbeddedData, folder: Path) -> Path:
         from archlab.tasks.pose.synthetic import generate
@@ -182,6 +186,19 @@ class Pose:
         some = pictures.spread(validation.truth)
         found = predict(network, some, replace(context, world=ALONE))
         save_figure(pictures.predictions(some, found.points, found.heights, context.input, title), path)
+
+    def predict(
+        self,
+        network: nn.Module,
+        pictures: Iterable[Picture],
+        context: Context[PoseOptions],
+        names: Sequence[str] | None,
+        outputs: int,
+    ) -> Iterator[Poses]:
+        from archlab.tasks.pose.layouts import layout_of
+        from archlab.tasks.pose.unlabelled import predict_pictures
+
+        return predict_pictures(network, pictures, context, layout_of(names, outputs))
 
     def _people(self, root: Path, options: PoseOptions, input: tuple[int, int]) -> People:
         from archlab.tasks.pose.data import sets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from archlab.tasks.base import Batch
+    from archlab.tasks.prediction import Picture
     from archlab.tasks.segmentation.classes import Classes
     from archlab.tasks.segmentation.data.layout import Pictures
     from archlab.tasks.segmentation.samples import PictureSamples
+    from archlab.tasks.segmentation.unlabelled import LabelMap
 
 METRICS = (
     Metric(
@@ -50,6 +52,8 @@ class Segmentation:
     metrics = METRICS
     views = (View("pictures"),)
     baselines: Mapping[str, str] = {"mean_layout": "the most frequent class at each place"}
+    formats = ("cityscapes",)
+    boxed = False
 
     def generate(self, data: StreetsData, folder: Path) -> Path:
         from archlab.tasks.segmentation.streets import generate
@@ -142,6 +146,18 @@ class Segmentation:
             for index, classes in zip(batch.index, batch.found, strict=True)
         }
         save_figure(pictures.predictions(some, [found[i] for i in range(len(some))], title), path)
+
+    def predict(
+        self,
+        network: nn.Module,
+        pictures: Iterable[Picture],
+        context: Context[SegmentationOptions],
+        names: Sequence[str] | None,
+        outputs: int,
+    ) -> Iterator[LabelMap]:
+        from archlab.tasks.segmentation.unlabelled import classes_for, predict_pictures
+
+        return predict_pictures(network, pictures, context, classes_for(names, outputs, context.options))
 
 
 def _classes(root: Path | None, options: SegmentationOptions) -> Classes:

@@ -1,0 +1,1 @@
+"""A network that leaves: predictions for pictures, and its weights in other forms."""

@@ -1,0 +1,82 @@
+"""A network with its weights, from a run folder, or from a network and a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from archlab.core import notes
+from archlab.core.errors import InputError, Problem
+from archlab.network.checkpoint import load_weights, outputs_in
+from archlab.network.graph import Graph, assemble
+from archlab.network.load import check_channels, load_at
+from archlab.network.module import Network, build
+from archlab.training.recipe import Recipe, load_recipe
+from archlab.training.runs import read_record
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network with weights, in evaluation mode on the CPU, and how it looks at pictures.
+
+    recipe: its task, input and options. names: of its outputs, None if they are not recorded.
+    """
+
+    graph: Graph
+    network: Network
+    recipe: Recipe
+    names: tuple[str, ...] | None
+
+
+def is_run(name: str | Path) -> bool:
+    """Return whether a name is a run's folder."""
+    return (Path(name) / "record.json").is_file()
+
+
+def open_network(
+    name: str | Path,
+    weights: Path | None = None,
+    *,
+    recipe: str | Path | None = None,
+    fields: Mapping[str, Any] | None = None,
+    plugin: Sequence[str] = (),
+) -> Trained:
+    """Return a run's network, or a named network with the weights of a file.
+
+    weights: in place of the run's. recipe: gives task, input and options (default: the run's own, else pose as
+    released, at the network's input). fields: of the network, overridden; not of a run.
+    Raises InputError if there are no weights, or if they do not fit.
+    """
+    if is_run(name):
+        return _of_run(Path(name), weights, recipe, fields or {}, plugin)
+    if weights is None:
+        raise InputError(Problem(f"{name} has no weights: name a file, or a run folder", "--weights"))
+    stated = load_recipe(recipe, plugin=plugin) if recipe else None
+    outputs = outputs_in(weights)
+    spec = load_at(name, stated.input if stated else None, outputs=outputs, plugin=plugin, **(fields or {}))
+    check_channels(spec)
+    used = stated or replace(Recipe(), input=spec.input[1:])  # type: ignore[arg-type]
+    return _loaded(assemble(spec), weights, used, None)
+
+
+def _of_run(
+    folder: Path, weights: Path | None, recipe: str | Path | None, fields: Mapping[str, Any], plugin: Sequence[str]
+) -> Trained:
+    if fields:
+        raise InputError(Problem("a run's network is as it was trained: no field can be changed", "--set", str(folder)))
+    record = read_record(folder)
+    if not record.is_done():
+        notes.note(f"{folder}: the run is {record.state}; its last checkpoint is used")
+    own = load_recipe(recipe or folder / "recipe.yaml", plugin=plugin)
+    names = record.data.get(own.task.outputs_are)
+    spec = load_at(folder / "spec.yaml", None, plugin=plugin)
+    file = weights or folder / "checkpoint.pt"
+    return _loaded(assemble(spec), file, own, tuple(names) if isinstance(names, list) else None)
+
+
+def _loaded(graph: Graph, weights: Path, recipe: Recipe, names: tuple[str, ...] | None) -> Trained:
+    network = build(graph)
+    load_weights(network, weights)
+    return Trained(graph, network.eval(), recipe, names)

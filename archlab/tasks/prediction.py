@@ -1,0 +1,91 @@
+"""What a task that predicts unlabelled pictures offers to `archlab predict`: pictures in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archlab.tasks.pixels import Image
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archlab.tasks.base import Context
+
+O = TypeVar("O")  # noqa: E741  the options of a task
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes of one picture. boxes: (N, 4) x, y, w, h, pixels. scores: (N,), the detector's confidence."""
+
+    boxes: Floats
+    scores: Floats
+
+    @classmethod
+    def whole(cls, width: int, height: int) -> Boxes:
+        """Return one box, the whole picture."""
+        return cls(np.array([[0.0, 0.0, width, height]]), np.ones(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An unlabelled picture: RGB pixels (H, W, 3), a name, a number for results, and boxes if they are known."""
+
+    name: str
+    image: Image
+    number: int = 0
+    boxes: Boxes | None = field(default=None)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+class Prediction(Protocol):
+    """What a network finds in one picture."""
+
+    @property
+    def picture(self) -> Picture: ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+
+    def draw(self) -> Image:
+        """Return a copy of the picture with the prediction drawn on it, RGB (H, W, 3)."""
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return its results in COCO's format; only of a task with the format `coco`."""
+
+    def labels(self) -> Image:
+        """Return a label id per pixel, (H, W) uint8; only of a task with the format `cityscapes`."""
+
+
+class Predicts(Protocol[O]):
+    """The part of a task that `archlab predict` needs. formats: of results, besides archlab's own JSON.
+
+    boxed: whether it looks at boxes of a picture rather than at the picture as a whole.
+    """
+
+    formats: Sequence[str]
+    boxed: bool
+
+    def predict(
+        self,
+        network: nn.Module,
+        pictures: Iterable[Picture],
+        context: Context[O],
+        names: Sequence[str] | None,
+        outputs: int,
+    ) -> Iterator[Prediction]:
+        """Yield a prediction for each picture, in order; pictures are read as they are needed.
+
+        outputs: their number, of the network. names: of the outputs; None: those of the data set with as many.
+        The network is left in evaluation mode.
+        """

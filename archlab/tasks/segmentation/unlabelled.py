@@ -1,0 +1,108 @@
+"""The classes of every pixel of unlabelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from archlab.network.resized import at_size
+from archlab.tasks.base import Context
+from archlab.tasks.pixels import Image, normalise
+from archlab.tasks.prediction import Picture
+from archlab.tasks.segmentation.classes import KNOWN, Classes
+from archlab.tasks.segmentation.loss import resized
+from archlab.tasks.segmentation.options import SegmentationOptions
+from archlab.tasks.segmentation.predict import classes_of
+
+_OPACITY = 0.6
+"""Of the classes' colours over the picture."""
+_SIZES = 4
+"""The number of sizes for which a network is kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """The train ids (H, W) that a network finds in one picture, at the picture's size."""
+
+    picture: Picture
+    classes: Classes
+    found: NDArray[np.uint8]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return each class's share of the pixels, the largest first."""
+        counts = np.bincount(self.found.reshape(-1), minlength=len(self.classes)) / self.found.size
+        order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] > 0]
+        return {
+            "image": self.picture.name,
+            "width": self.picture.size[0],
+            "height": self.picture.size[1],
+            "classes": {self.classes.names[i]: round(float(counts[i]), 4) for i in order},
+        }
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Raise TypeError: a label map is no list of objects."""
+        raise TypeError("a label map has no entries in COCO's format")
+
+    def labels(self) -> Image:
+        """Return the first label id of each pixel's class, (H, W) uint8: Cityscapes' ids for its classes."""
+        ids = np.array([values[0] for values in self.classes.values], np.uint8)
+        return ids[self.found]
+
+    def draw(self) -> Image:
+        """Return the picture under the classes' colours, with a legend of the classes found below it."""
+        colours = self.classes.palette[self.found]
+        mixed = cv2.addWeighted(colours, _OPACITY, self.picture.image, 1 - _OPACITY, 0.0)
+        return np.concatenate([mixed, _legend(self.classes, np.unique(self.found), mixed.shape[1])])
+
+
+def classes_for(names: Sequence[str] | None, outputs: int, options: SegmentationOptions) -> Classes:
+    """Return the classes with these names, or as many as the network has outputs: the data set's, or numbered ones."""
+    known = [KNOWN[options.dataset], *KNOWN.values()]
+    if names is None:
+        numbered = Classes(tuple(f"class {i}" for i in range(outputs)))
+        return next((each for each in known if len(each) == outputs), numbered)
+    return next((each for each in known if each.names == tuple(names)), Classes(tuple(names)))
+
+
+def predict_pictures(
+    network: nn.Module, pictures: Iterable[Picture], context: Context[SegmentationOptions], classes: Classes
+) -> Iterator[LabelMap]:
+    """Yield the classes of each picture, in order, one picture at a time since sizes differ."""
+    options = context.options
+    network.eval()
+    sized = lru_cache(maxsize=_SIZES)(partial(at_size, network))
+    for picture in pictures:
+        image = torch.from_numpy(normalise(picture.image))[None].to(context.device)
+        if options.size == "input":
+            image = resized(image, context.input)
+        with torch.inference_mode():
+            found = classes_of(sized, image, (picture.size[1], picture.size[0]), options)
+        yield LabelMap(picture, classes, found[0].cpu().numpy().astype(np.uint8))
+
+
+def _legend(classes: Classes, shown: NDArray[np.uint8], width: int) -> Image:
+    """Return a white strip of the width that names the colours of some classes."""
+    scale = max(0.4, width / 2400)
+    line, font = round(34 * scale), cv2.FONT_HERSHEY_SIMPLEX
+    places, x, y = [], line // 2, 0
+    for number in shown:
+        (across, _), _ = cv2.getTextSize(classes.names[number], font, scale, 1)
+        if x + line + across > width and x > line // 2:
+            x, y = line // 2, y + line
+        places.append((number, x, y))
+        x += across + 2 * line
+    strip = np.full((y + 2 * line, width, 3), 255, np.uint8)
+    for number, x, y in places:
+        top = y + line // 2
+        cv2.rectangle(strip, (x, top), (x + line // 2, top + line // 2), classes.palette[number].tolist(), cv2.FILLED)
+        at = (x + 3 * line // 4, top + line // 2)
+        cv2.putText(strip, classes.names[number], at, font, scale, (30, 30, 30), 1, cv2.LINE_AA)
+    return strip
