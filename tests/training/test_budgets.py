@@ -194,13 +194,17 @@ PLACES: dict[str, tuple[str, str, str, int]] = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("whole", "place"),
+    [(BOTH, place) for place in PLACES]
+    + [(each, "after a checkpoint and before the score") for each in (BRANCHES, AVERAGED)],
+    indirect=["whole"],
+    ids=[*PLACES, "after a checkpoint, without averages", "after a checkpoint, without branches"],
+)
 def test_a_run_killed_at_any_place_resumes_to_the_same_weights_and_scores(
     whole: tuple[Any, Path], root: Path, tmp_path: Path, place: str
 ) -> None:
     fields, run = whole
-    if fields is not BOTH and "checkpoint" not in place:
-        return  # the run with both branches and averages shows it
     plain = {**fields, "schedule": {"warm_up": 3}}
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(root), json.dumps(plain), json.dumps(PLACES[place])]
     killed = subprocess.run(command, cwd=REPOSITORY / "tests", capture_output=True, text=True, check=False)
