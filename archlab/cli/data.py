@@ -1,4 +1,4 @@
-"""Commands that make data: synthetic people, and other data sets in COCO's layout."""
+"""Commands that make data: synthetic people, and other data sets in a layout that archlab reads."""
 
 from __future__ import annotations
 
@@ -45,23 +45,23 @@ def synthesise_arguments(p: Parser) -> None:
 
 
 def convert(o: argparse.Namespace) -> None:
-    """Write a data set that a plug-in reads in COCO's layout."""
-    from archlab.tasks.pose.data.convert import convert as write
+    """Write a data set in the layout that archlab reads."""
+    from archlab.tasks.convert import convert as write
 
-    people = dict(write(o.name, o.source, o.out, plugin=o.plugin))
+    made = write(o.name, o.source, o.out, plugin=o.plugin)
     if o.json:
-        print_json({"folder": str(o.out), "people": people})
+        print_json({"folder": str(o.out), made.unit: made.counts})
         return
-    for split, count in people.items():
-        print(f"{o.out} {split}: {count} labelled people")
+    for split, count in made.counts.items():
+        print(f"{o.out} {split}: {count} labelled {made.unit}")
 
 
 def convert_arguments(p: Parser) -> None:
-    p.add_argument("name", metavar="NAME", help="a data set of a plug-in (archlab list datasets)")
+    p.add_argument("name", metavar="NAME", help="a data set (archlab list datasets)")
     p.add_argument("source", type=Path, metavar="SOURCE", help="its file or folder")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     options.plugin(p)
-    options.json_output(p, "print one JSON object: the folder and its people by split")
+    options.json_output(p, "print one JSON object: the folder and its people or pictures by split")
 
 
 GROUP = Group(

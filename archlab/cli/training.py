@@ -100,11 +100,16 @@ def evaluate(o: argparse.Namespace) -> None:
 
 def evaluate_arguments(p: Parser) -> None:
     p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    p.add_argument("--data", type=Path, metavar="DIR", help="data folder in COCO's layout (default: the run's data)")
+    p.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the run's data)")
     p.add_argument("--boxes", choices=["ground_truth", "detector", "both"], metavar="KIND",
                    help="ground_truth, detector or both (default: from the recipe)")  # fmt: skip
     options.recipe_set(p)
-    p.add_argument("--results", type=Path, metavar="FILE", help="write the results in COCO's format")
+    p.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="write the predictions: keypoints to a file, label pictures to a folder",
+    )
     options.device(p)
     options.plugin(p)
     options.json_output(p)

@@ -19,8 +19,9 @@ TASKS = {
 DATASETS = {
     "lsp": "archlab.tasks.pose.data.lsp:write_lsp",
     "lspet": "archlab.tasks.pose.data.lsp:write_lspet",
+    "camvid": "archlab.tasks.segmentation.data.camvid:write_camvid",
 }
-"""Built-in data sets that are converted to COCO's layout, by name."""
+"""Built-in data sets that are converted to COCO's or Cityscapes' layout, by name."""
 
 
 def tasks(plugin: Iterable[str] = ()) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def tasks(plugin: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def datasets(plugin: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the converters of data sets to COCO's layout, by name: built-in ones (`module:object`) and plug-ins'."""
+    """Return the converters of data sets, by name: built-in ones (`module:object`) and plug-ins'."""
     return plugins.joined(DATASETS, "dataset", plugin)
 
 

@@ -37,7 +37,7 @@ def script(tmp_path_factory):
         ("archlab bu", {"build"}),
         ("archlab build lite_hrnet_3", {"lite_hrnet_30"}),
         ("archlab build lite_hrnet_30 --ou", {"--outputs"}),
-        ("archlab train lite_hrnet_30 --recipe quick", {"quick", "quick_search"}),
+        ("archlab train lite_hrnet_30 --recipe quick", {"quick", "quick_search", "quick_streets"}),
         ("archlab sample hy", {"hybrid"}),
         ("archlab list sp", {"spaces"}),
         ("archlab data sy", {"synth"}),

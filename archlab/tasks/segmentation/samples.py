@@ -1,4 +1,4 @@
-"""Training samples of labelled pictures, in batches on the host."""
+"""Training samples of labelled pictures: single windows on the host, or whole batches on the device."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from archlab.tasks.base import Context
 from archlab.tasks.damaged_images import DamagedImages
 from archlab.tasks.loading import Batch, load_batches
+from archlab.tasks.segmentation.data.batched import BatchedWindows
 from archlab.tasks.segmentation.data.dataset import Sample, TrainingWindows
 from archlab.tasks.segmentation.data.layout import Pictures
 from archlab.tasks.segmentation.options import SegmentationOptions
@@ -42,9 +43,10 @@ class PictureSamples:
             options,
             augmentation=options.augmentation if augment else None,
             seed=seed,
-            cache_bytes=CACHE_BYTES,
+            cache_bytes=CACHE_BYTES if context.pipeline == "samples" else 0,
         )
         self._damaged = DamagedImages(pictures.images, np.arange(len(pictures)), folder, writes=context.world.first)
+        self._batched = self._on_device() if context.pipeline == "batched" else None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -57,8 +59,20 @@ class PictureSamples:
         self.windows.epoch = epoch
 
     def batches(self, rows: Iterable[Sequence[int]]) -> Iterator[Batch]:
+        if self._batched:
+            return self._batched.stream(rows)
         pin = self._context.device.type == "cuda"
         return load_batches(self, rows, workers=self._context.workers, pin=pin)
+
+    def _on_device(self) -> BatchedWindows:
+        context = self._context
+        return BatchedWindows(
+            self.windows,
+            device=context.device,
+            budget_bytes=int(context.keep_gigabytes * 1e9),
+            workers=context.workers,
+            stand_ins=self._damaged.without,
+        )
 
     def describe(self, rows: Sequence[int]) -> dict[str, Any]:
         pictures = self.pictures

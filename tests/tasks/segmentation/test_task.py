@@ -14,6 +14,7 @@ from helpers import street_folder
 
 from archlab.cli import main
 from archlab.search.results import read_result
+from archlab.training.evaluate import evaluate_run
 from archlab.training.metrics_log import read_rows
 from archlab.training.runs import Record, find_runs
 
@@ -184,6 +185,23 @@ def test_labels_outside_the_classes_stop_a_training_before_it_begins(folder: Pat
     street_folder.save(path, np.full(street_folder.SIZE, 99, np.uint8))
     assert main([*TRAIN]) == 2
     assert f"town_001_gtFine_labelIds.png: label ids 99 ({44 * 60} pixels)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one_that_accumulates_and_score_together(folder: Path):
+    alone = trained("alone", "--recipe-set", "accumulate=2")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "archlab"]
+    subprocess.run([*command, *TRAIN, "--runs", "together"], check=True, capture_output=True)
+    (together,) = find_runs(Path("together"))
+    assert (together.state, together.processes) == ("done", 2)
+    one, two = (
+        [row["loss"] for row in read_rows(Path(runs, record.fingerprint, "metrics.jsonl")) if "loss" in row]
+        for runs, record in (("alone", alone), ("together", together))
+    )
+    assert len(one) == 4
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+    scores = evaluate_run(Path("together", together.fingerprint), Path("streets")).figures
+    assert scores == together.scores
 
 
 def test_it_is_searched_by_its_miou(folder: Path):

@@ -15,7 +15,8 @@ from archlab.tasks.segmentation.options import WindowAugmentation
 
 Size = tuple[int, int]
 """Height and width."""
-_GREY = np.array((0.299, 0.587, 0.114), np.float32)
+GREY = (0.299, 0.587, 0.114)
+"""The shares of red, green and blue in a grey level."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ class Window:
         if self.flipped:
             across, x = -across, self.picture[1] - 1 - x
         return np.array(((across, 0.0, x), (0.0, down, y)))
+
+    def places(self, size: Size) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the picture's rows (H,) and columns (W,), between pixels, that a window of `size` reads."""
+        (across, _, x), (_, down, y) = self.inverse.tolist()
+        rows, columns = (
+            start + step * np.arange(side) for start, step, side in ((y, down, size[0]), (x, across, size[1]))
+        )
+        return rows.astype(np.float32), columns.astype(np.float32)
 
 
 def draw_window(
@@ -74,7 +83,8 @@ def cut(image: Image, window: Window, size: Size) -> NDArray[np.float32]:
 
 def cut_label(label: NDArray[np.uint8], window: Window, size: Size) -> NDArray[np.uint8]:
     """Return the labels of a window of `size`, from the nearest pixels; IGNORE outside the picture."""
-    rows, columns = (_nearest(window, axis, side) for axis, side in enumerate(size))
+    nearest = (np.floor(places + 0.5).astype(np.int64) for places in window.places(size))
+    rows, columns = (np.clip(at, 0, side - 1) for at, side in zip(nearest, window.picture, strict=True))
     found = np.full(size, IGNORE, np.uint8)
     height, width = inside(window, size)
     found[:height, :width] = label[np.ix_(rows[:height], columns[:width])]
@@ -92,14 +102,8 @@ def toned(image: Image, tones: tuple[float, float, float]) -> Image:
         return image
     bright, contrast, saturation = tones
     values: NDArray[Any] = image.astype(np.float32) * bright
-    values = (values - (mean := float((values @ _GREY).mean()))) * contrast + mean
-    grey = (values @ _GREY)[..., None]
+    weights = np.array(GREY, np.float32)
+    values = (values - (mean := float((values @ weights).mean()))) * contrast + mean
+    grey = (values @ weights)[..., None]
     values = (values - grey) * saturation + grey
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-def _nearest(window: Window, axis: int, side: int) -> NDArray[np.int64]:
-    """Return the picture's row (axis 0) or column (1) that is nearest to each of the window's."""
-    step, start = window.inverse[1 - axis, 1 - axis], window.inverse[1 - axis, 2]
-    last = window.picture[axis] - 1
-    return np.asarray(np.clip(np.floor(start + step * np.arange(side) + 0.5), 0, last), np.int64)
