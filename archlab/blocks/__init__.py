@@ -8,7 +8,7 @@ from typing import Any
 from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, upsample
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
-from archlab.blocks.shuffle import shuffle_block, shuffle_stem
+from archlab.blocks.shuffle import shuffle_block, shuffle_down, shuffle_stem
 from archlab.blocks.weighting import conditional_channel_weighting
 
 BLOCKS: dict[str, Callable[..., Any]] = {
@@ -29,6 +29,7 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "max_pool": max_pool,
     "no_fusion": no_fusion,
     "shuffle_block": shuffle_block,
+    "shuffle_down": shuffle_down,
     "shuffle_stem": shuffle_stem,
     "transition": transition,
     "upsample": upsample,

@@ -18,11 +18,18 @@ def conv(
     kernel: Annotated[int, AtLeast(1)] = 3,
     stride: Annotated[int, AtLeast(1)] = 1,
     groups: Annotated[int, AtLeast(1)] = 1,
+    dilation: Annotated[int, AtLeast(1)] = 1,
+    padding: Annotated[int, AtLeast(0)] | None = None,
     norm: Norm = "batch",
+    bias: bool | None = None,
     act: Activation = "relu",
 ) -> Map:
-    """act(BN(conv(x))): (C, H, W) to (width, H / stride, W / stride). Without a norm the convolution has a bias."""
-    x = g.conv(x, width, kernel=kernel, stride=stride, groups=groups, bias=norm == "none")
+    """act(BN(conv(x))): (C, H, W) to (width, H / stride, W / stride).
+
+    `padding`: by default as much as keeps the size at stride 1. `bias`: by default only without a norm.
+    """
+    bias = norm == "none" if bias is None else bias
+    x = g.conv(x, width, kernel=kernel, stride=stride, groups=groups, dilation=dilation, padding=padding, bias=bias)
     return g.act(g.norm(x) if norm == "batch" else x, act)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from archlab.blocks.gates import squeeze_excitation
 from archlab.blocks.wiring import Activation, Map, Wiring
 from archlab.yamlio import AtLeast
 
@@ -49,14 +50,25 @@ def inverted_residual(
     expansion: Width = 6,
     kernel: Annotated[int, AtLeast(1)] = 3,
     stride: Stride = 1,
+    dilation: Annotated[int, AtLeast(1)] = 1,
     act: Activation = "relu6",
+    hidden: Width | None = None,
+    squeeze: Width | None = None,
+    gate: Activation = "hsigmoid",
+    project: Activation = "none",
 ) -> Map:
-    """y = BN(W2 act(BN(depthwise(act(BN(W1 x)))))), plus x if the shapes agree; no W1 at expansion 1.
+    """y = project(BN(W2 act(BN(depthwise(act(BN(W1 x))))))), plus x if the shapes agree; no W1 at expansion 1.
 
-    MobileNetV2, section 3.3.
+    `hidden`: the channels between, in place of C * expansion; W1 then stays, also where it keeps C. `squeeze`: squeeze
+    and excitation of this hidden width after the depthwise convolution, by `gate`. MobileNetV2, section 3.3;
+    MobileNetV3, figure 4.
     """
     width = width or x.channels
-    y = x if expansion == 1 else g.conv_norm(x, x.channels * expansion, act=act, name="expand")
-    y = g.depthwise_norm(y, kernel=kernel, stride=stride, act=act)
-    y = g.conv_norm(y, width, name="project")
+    y = x
+    if hidden or expansion > 1:
+        y = g.conv_norm(x, hidden or x.channels * expansion, act=act, name="expand")
+    y = g.depthwise_norm(y, kernel=kernel, stride=stride, act=act, dilation=dilation)
+    if squeeze:
+        y = squeeze_excitation(g, y, width=squeeze, gate=gate)
+    y = g.conv_norm(y, width, act=project, name="project")
     return g.add(x, y) if y.shape == x.shape else y

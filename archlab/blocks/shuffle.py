@@ -23,6 +23,22 @@ def shuffle_block(g: Wiring, x: Map, *, pointwise: Literal[0, 1, 2] = 2) -> Map:
     return g.shuffle(g.concat(kept, moving))
 
 
+def shuffle_down(g: Wiring, x: Map, *, width: Annotated[int, AtLeast(2), MultipleOf(2)]) -> Map:
+    """y = shuffle(relu(BN(W3 BN(depthwise x))), relu(BN(W2 BN(depthwise(relu(BN(W1 x))))))): to (width, H/2, W/2).
+
+    Both branches read all channels, and both depthwise convolutions have stride 2. ShuffleNetV2, figure 3d.
+    """
+    half = width // 2
+    with g.scope("first"):
+        first = g.depthwise_norm(x, stride=2)
+        first = g.conv_norm(first, half, act="relu", name="project")
+    with g.scope("second"):
+        second = g.conv_norm(x, half, act="relu", name="expand")
+        second = g.depthwise_norm(second, stride=2)
+        second = g.conv_norm(second, half, act="relu", name="project")
+    return g.shuffle(g.concat(first, second))
+
+
 def shuffle_stem(g: Wiring, x: Map, *, width: Annotated[int, AtLeast(4), MultipleOf(4)] = 32) -> Map:
     """A 3x3 stride-2 convolution, then a stride-2 shuffle block: (3, H, W) to (width, H/4, W/4).
 

@@ -1,101 +1,38 @@
-"""Symbolic feature maps, the operators that a block applies to them, with their shape rules, and leaves of a graph."""
+"""The operators that a block applies to maps, with their shape rules, and the leaves that they become."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any
 
-Shape = tuple[int, ...]
-Arguments = tuple[tuple[str, Hashable], ...]
-Norm = Literal["batch", "none"]
-Activation = Literal["relu", "relu6", "hswish", "hsigmoid", "sigmoid", "silu", "none"]
-ELEMENTWISE = ("relu", "relu6", "hswish", "hsigmoid", "sigmoid", "silu")
+from archlab.blocks.maps import (
+    ELEMENTWISE,
+    Activation,
+    Arguments,
+    Interpreter,
+    Leaf,
+    Map,
+    Maps,
+    Norm,
+    Shape,
+    Wired,
+    WiringError,
+    check_equal,
+    check_size,
+    check_width,
+    shown,
+)
+from archlab.blocks.operators import Operators
 
-
-class WiringError(ValueError):
-    """A block cannot be laid down at its input shapes; the message gives the rule and the values."""
-
-
-class Map(NamedTuple):
-    """A symbolic feature map: value number `id` of one wiring, of `shape` (C, H, W)."""
-
-    id: int
-    shape: Shape
-
-    @property
-    def channels(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W)."""
-        return self.shape[1:]  # type: ignore[return-value]
+__all__ = [
+    "ELEMENTWISE", "Activation", "Arguments", "Interpreter", "Leaf", "LeafWiring", "Map", "Maps", "Norm", "Shape",
+    "Wired", "Wiring", "WiringError", "lay_down", "live", "shown", "wire",
+]  # fmt: skip
 
 
-Maps = Sequence[Map]
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One operator of a wired block.
-
-    scope: the name of its submodule in the block; leaves of one scope are calls of one shared layer.
-    inputs, outputs: value numbers in the block, whose own inputs come first.
-    """
-
-    kind: str
-    scope: str
-    arguments: Arguments
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    in_shapes: tuple[Shape, ...]
-    out_shapes: tuple[Shape, ...]
-
-    def __getitem__(self, name: str) -> Any:
-        return dict(self.arguments)[name]
-
-
-@dataclass(frozen=True, eq=False)
-class Wired:
-    """A block laid down at its input shapes; compared and hashed by identity, since `wire` remembers it."""
-
-    leaves: tuple[Leaf, ...]
-    in_shapes: tuple[Shape, ...]
-    outputs: tuple[int, ...]
-    out_shapes: tuple[Shape, ...]
-
-
-class Interpreter(Protocol):
-    """What becomes of the operators that a block applies: `LeafWiring` keeps them, `CostWiring` sums their cost."""
-
-    inputs: tuple[Map, ...]
-
-    def lay(
-        self, kind: str, xs: Sequence[Map], shape: Shape, *, name: str = "", shared: str = "", **choices: Any
-    ) -> Map:
-        """Apply an operator that makes one map of `shape`.
-
-        name: its scope in the block, empty for an operator without a submodule.
-        shared: the scope of a layer that is called several times, in place of `name`.
-        """
-
-    def lay_many(
-        self, kind: str, xs: Sequence[Map], shapes: Sequence[Shape], *, name: str = "", shared: str = "", **choices: Any
-    ) -> list[Map]:
-        """Apply an operator that makes several maps."""
-
-    def scope(self, name: str) -> AbstractContextManager[None]: ...
-
-    def again(self, name: str) -> AbstractContextManager[None]: ...
-
-    def part(self, g: Wiring, function: Callable[..., Any], xs: Sequence[Map], choices: Mapping[str, Any]) -> Any:
-        """Apply `function(g, *xs, **choices)`, which may be remembered by its arguments."""
-
-
-class Wiring:
+class Wiring(Operators):
     """Applies operators; every method takes maps and choices, checks the shapes and returns the map (or maps) made.
 
     Convolutions and norms take a `name`, their scope in the block; the default is their kind. A scope that is taken
@@ -132,30 +69,36 @@ class Wiring:
         groups: int = 1,
         dilation: int = 1,
         bias: bool = False,
+        padding: int | None = None,
         name: str = "conv",
+        shared: str = "",
     ) -> Map:
-        """Convolution padded so that stride 1 keeps the size: out = ceil(size / stride) for an odd kernel."""
-        _check_width(width)
+        """Convolution; None pads so that stride 1 keeps the size: out = ceil(size / stride) for an odd kernel.
+
+        shared: calls with the same name in one scope are one layer called several times.
+        """
+        check_width(width)
         if x.channels % groups or width % groups:
             raise WiringError(f"{x.channels} and {width} channels do not divide into {groups} groups")
-        padding = dilation * (kernel - 1) // 2
+        same = dilation * (kernel - 1) // 2
+        padding = same if padding is None else padding
         _, height, breadth = x.shape
-        if kernel % 2 == 0 or stride > 1:
+        if kernel % 2 == 0 or stride > 1 or padding != same:
             lost = dilation * (kernel - 1) - 2 * padding
             height, breadth = (height - lost - 1) // stride + 1, (breadth - lost - 1) // stride + 1
-            _check_size((height, breadth), x, f"a {kernel}x{kernel} convolution of stride {stride}")
-        return self._lay("conv", (x,), (width, height, breadth), name=name, kernel=kernel, stride=stride,
-                         padding=padding, groups=groups, dilation=dilation, bias=bias)  # fmt: skip
+            check_size((height, breadth), x, f"a {kernel}x{kernel} convolution of stride {stride}")
+        return self._lay("conv", (x,), (width, height, breadth), name=name, shared=shared, kernel=kernel,
+                         stride=stride, padding=padding, groups=groups, dilation=dilation, bias=bias)  # fmt: skip
 
-    def depthwise(self, x: Map, *, kernel: int = 3, stride: int = 1, name: str = "depthwise") -> Map:
+    def depthwise(self, x: Map, *, kernel: int = 3, stride: int = 1, name: str = "depthwise", **more: Any) -> Map:
         """One kernel a channel."""
-        return self.conv(x, x.channels, kernel=kernel, stride=stride, groups=x.channels, name=name)
+        return self.conv(x, x.channels, kernel=kernel, stride=stride, groups=x.channels, name=name, **more)
 
     def deconv(
         self, x: Map, width: int, *, kernel: int = 4, stride: int = 2, bias: bool = False, name: str = "deconv"
     ) -> Map:
         """Transposed convolution to exactly `stride` times the size: padding and output padding follow from kernel."""
-        _check_width(width)
+        check_width(width)
         if kernel < stride:
             raise WiringError(f"a transposed convolution of stride {stride} needs a kernel of at least {stride}")
         padding, output_padding = (kernel - stride + 1) // 2, (kernel - stride) % 2
@@ -177,10 +120,11 @@ class Wiring:
         act: Activation = "none",
         momentum: float = 0.1,
         name: str,
+        **more: Any,
     ) -> Map:
-        """act(BN(conv(x))), as `name.conv`, `name.norm` and `name.act`."""
+        """act(BN(conv(x))), as `name.conv`, `name.norm` and `name.act`; `more`: choices of the convolution."""
         made: Map = self.part(_conv_norm, x, width=width, kernel=kernel, stride=stride, groups=groups, act=act,
-                              momentum=momentum, name=name)  # fmt: skip
+                              momentum=momentum, name=name, **more)  # fmt: skip
         return made
 
     def depthwise_norm(
@@ -192,44 +136,17 @@ class Wiring:
         act: Activation = "none",
         momentum: float = 0.1,
         name: str = "depthwise",
+        **more: Any,
     ) -> Map:
         """act(BN(depthwise(x)))."""
         return self.conv_norm(x, x.channels, kernel=kernel, stride=stride, groups=x.channels, act=act,
-                              momentum=momentum, name=name)  # fmt: skip
+                              momentum=momentum, name=name, **more)  # fmt: skip
 
     def act(self, x: Map, kind: Activation = "relu", *, shared: str = "") -> Map:
         """An activation; calls with the same `shared` name in one scope are one layer called several times."""
         if kind == "none":
             return x
         return self._lay(kind, (x,), x.shape, name="act", shared=shared)
-
-    def global_pool(self, x: Map) -> Map:
-        """Mean over all positions, (C, 1, 1)."""
-        return self._lay("pool", (x,), (x.channels, 1, 1), name="pool", size=(1, 1))
-
-    def pool_to(self, x: Map, size: tuple[int, int]) -> Map:
-        """Adaptive average pooling to (H, W)."""
-        if x.size == size:
-            return x
-        return self._lay("pool", (x,), (x.channels, *size), name="pool", size=size)
-
-    def max_pool(self, x: Map, *, kernel: int = 3, stride: int = 2) -> Map:
-        padding = (kernel - 1) // 2
-        size = tuple((side + 2 * padding - kernel) // stride + 1 for side in x.size)
-        _check_size(size, x, f"a {kernel}x{kernel} max pool of stride {stride}")
-        return self._lay("max_pool", (x,), (x.channels, *size), name="max_pool", kernel=kernel, stride=stride,
-                         padding=padding)  # fmt: skip
-
-    def upsample(self, x: Map, factor: int) -> Map:
-        """Nearest upsampling by a whole factor, as a layer, which the paper's counter sees."""
-        size = (x.size[0] * factor, x.size[1] * factor)
-        return self._lay("upsample", (x,), (x.channels, *size), name="upsample", factor=factor)
-
-    def resize(self, x: Map, size: tuple[int, int], *, mode: Literal["nearest", "bilinear"] = "nearest") -> Map:
-        """Interpolation to (H, W), as a function; bilinear aligns the corners, like the reference's head."""
-        if x.size == size:
-            return x
-        return self._lay("resize", (x,), (x.channels, *size), size=size, mode=mode)
 
     def split(self, x: Map, widths: Sequence[int]) -> list[Map]:
         """Consecutive channels in groups of `widths`."""
@@ -248,7 +165,7 @@ class Wiring:
 
     def concat(self, *xs: Map) -> Map:
         """All channels in order."""
-        _check_equal("concatenated", [x.size for x in xs], xs)
+        check_equal("concatenated", [x.size for x in xs], xs)
         return xs[0] if len(xs) == 1 else self._lay("concat", xs, (sum(x.channels for x in xs), *xs[0].size))
 
     def shuffle(self, x: Map, *, groups: int = 2) -> Map:
@@ -256,20 +173,6 @@ class Wiring:
         if x.channels % groups:
             raise WiringError(f"{x.channels} channels do not shuffle in {groups} groups")
         return self._lay("shuffle", (x,), x.shape, groups=groups)
-
-    def add(self, *xs: Map, scales: Sequence[int] = ()) -> Map:
-        """sum_k scales_k x_k, every scale 1 unless given."""
-        _check_equal("added", [x.shape for x in xs], xs)
-        scales = tuple(scales) or (1,) * len(xs)
-        if scales == (1,):
-            return xs[0]
-        return self._lay("add", xs, xs[0].shape, scales=scales)
-
-    def multiply(self, x: Map, weights: Map) -> Map:
-        """x * weights; weights of one position stretch over all positions."""
-        if weights.channels != x.channels or weights.size not in {x.size, (1, 1)}:
-            raise WiringError(f"weights of {shown(weights.shape)} do not fit a map of {shown(x.shape)}")
-        return self._lay("multiply", (x, weights), x.shape)
 
     def module(self, factory: Callable[..., Any], *xs: Map, name: str = "", **arguments: Hashable) -> tuple[Map, ...]:
         """Any `nn.Module` class as one leaf; one run on torch's meta device gives its output shapes."""
@@ -374,23 +277,3 @@ def live(wired: Wired, outputs: frozenset[int]) -> tuple[tuple[Leaf, ...], froze
             kept.append(leaf)
             needed.update(leaf.inputs)
     return tuple(reversed(kept)), frozenset(i for i in range(len(wired.in_shapes)) if i in needed)
-
-
-def _check_width(width: int) -> None:
-    if width < 1:
-        raise WiringError(f"a width must be at least 1, here {width}")
-
-
-def _check_size(size: Sequence[int], x: Map, what: str) -> None:
-    if min(size) < 1:
-        raise WiringError(f"a map of {shown(x.shape)} is too small for {what}")
-
-
-def _check_equal(what: str, shapes: Sequence[Shape], xs: Maps) -> None:
-    if len(set(shapes)) > 1:
-        raise WiringError(f"maps to be {what} differ in shape: {', '.join(shown(x.shape) for x in xs)}")
-
-
-def shown(shape: Shape) -> str:
-    """Return `CxHxW`, for a message."""
-    return "x".join(map(str, shape))

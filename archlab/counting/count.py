@@ -235,8 +235,24 @@ def _pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     return Count(fvcore=prod(x), paper=x[0] * (x[1] + 1) * (x[2] + 1) if a["size"] == (1, 1) else 0)
 
 
+def _grid_pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
+    """The paper's counter: C (h + 1) (w + 1) summed over the cells of h x w positions."""
+    rows, columns = (sum(_cells(side, cells)) + cells for side, cells in zip(x[1:], y[1:], strict=True))
+    return Count(fvcore=prod(x), paper=x[0] * rows * columns)
+
+
+def _cells(side: int, cells: int) -> list[int]:
+    """Return the lengths of the cells into which adaptive pooling cuts a side; they may overlap."""
+    return [-(-(i + 1) * side // cells) - i * side // cells for i in range(cells)]
+
+
 def _resize(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     return Count(fvcore=prod(y) * (4 if a["mode"] == "bilinear" else 1))
+
+
+def _upsample(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
+    """The paper's counter omits the channels here."""
+    return Count(fvcore=prod(y) * (4 if a.get("mode") == "bilinear" else 1), paper=y[1] * y[2])
 
 
 FREE = Count()
@@ -252,20 +268,28 @@ RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
     "norm": lambda a, x, y: Count(2 * x[0], 2 * prod(x), 2 * prod(x)),
     "relu": lambda a, x, y: Count(paper=prod(y)),
     "relu6": lambda a, x, y: Count(paper=prod(y)),
+    "leaky_relu": lambda a, x, y: Count(paper=prod(y)),
+    "prelu": lambda a, x, y: Count(x[0], paper=prod(y)),
     "hswish": _free,
+    "hswish_relu6": lambda a, x, y: Count(paper=prod(y)),
     "hsigmoid": _free,
+    "hsigmoid_half": _free,
     "sigmoid": _free,
     "silu": _free,
     "pool": _pool,
     "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * prod(y)),
-    # The paper's counter omits the channels here.
-    "upsample": lambda a, x, y: Count(fvcore=prod(y), paper=y[1] * y[2]),
+    "avg_pool": lambda a, x, y: Count(paper=prod(a["kernel"]) * prod(y)),
+    "grid_pool": _grid_pool,
+    "upsample": _upsample,
     "resize": _resize,
     "split": _free,
     "concat": _free,
     "shuffle": _free,
     "add": _free,
     "multiply": _free,
+    "mean": _free,
+    "softmax": _free,
+    "weighted_sum": lambda a, x, y: Count(fvcore=prod(x), activations=prod(y)),
 }
 
 

@@ -74,21 +74,27 @@ def _deconv(layer: Any, x: Tensor, y: Tensor) -> int:
     return x.numel() * kernel + (y.numel() if layer.bias is not None else 0)
 
 
-def _global_pool(layer: Any, x: Tensor, y: Tensor) -> int:
-    """C (H + 1) (W + 1); pooling to a larger size counts nothing."""
+def _adaptive_pool(layer: Any, x: Tensor, y: Tensor) -> int:
+    """C (h + 1) (w + 1) summed over the cells of h x w positions, which overlap where a side does not divide."""
     sides = _sides(layer)
-    return y.numel() * prod(side + 1 for side in x.shape[-sides:]) if set(y.shape[-sides:]) == {1} else 0
+    cells = [_cells(side, out) + out for side, out in zip(x.shape[-sides:], y.shape[-sides:], strict=True)]
+    return y.numel() // prod(y.shape[-sides:]) * prod(cells)
 
 
-def _max_pool(layer: Any, x: Tensor, y: Tensor) -> int:
+def _cells(side: int, cells: int) -> int:
+    """Return the sum of the lengths of the cells into which adaptive pooling cuts a side."""
+    return sum(-(-(i + 1) * side // cells) - i * side // cells for i in range(cells))
+
+
+def _windows(layer: Any, x: Tensor, y: Tensor) -> int:
     kernel = layer.kernel_size
     sides = (kernel,) * _sides(layer) if isinstance(kernel, int) else kernel
     return y.numel() * prod(sides)
 
 
 def _upsample(layer: Any, x: Tensor, y: Tensor) -> int:
-    """H W, without the channels; other modes than `nearest` count nothing."""
-    return prod(y.shape[2:]) if layer.mode == "nearest" else 0
+    """H W, without the channels, in any mode."""
+    return prod(y.shape[2:])
 
 
 def _sides(layer: nn.Module) -> int:
@@ -97,9 +103,9 @@ def _sides(layer: nn.Module) -> int:
 
 
 _POOLS: dict[int, tuple[type[nn.Module], ...]] = {
-    1: (nn.AdaptiveAvgPool1d, nn.MaxPool1d),
-    2: (nn.AdaptiveAvgPool2d, nn.MaxPool2d),
-    3: (nn.AdaptiveAvgPool3d, nn.MaxPool3d),
+    1: (nn.AdaptiveAvgPool1d, nn.AvgPool1d, nn.MaxPool1d),
+    2: (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.MaxPool2d),
+    3: (nn.AdaptiveAvgPool3d, nn.AvgPool3d, nn.MaxPool3d),
 }
 _CONVOLUTION = frozenset({"convolution"})
 RULES = (
@@ -107,13 +113,16 @@ RULES = (
     Rule((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _deconv, _CONVOLUTION),
     Rule((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm), lambda layer, x, y: 2 * y.numel(),
          frozenset({"batch_norm"})),
-    Rule((nn.ReLU, nn.ReLU6), lambda layer, x, y: y.numel(), frozenset({"relu", "relu6", "hardtanh"})),
-    Rule((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _global_pool,
+    Rule((nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU), lambda layer, x, y: y.numel(),
+         frozenset({"relu", "relu6", "hardtanh", "leaky_relu", "prelu", "elu"})),
+    Rule((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), _adaptive_pool,
          frozenset({"adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"})),
-    Rule((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _max_pool,
+    Rule((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _windows,
          frozenset({f"max_pool{n}d{also}" for n in (1, 2, 3) for also in ("", "_with_indices")})),
+    Rule((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _windows, frozenset({f"avg_pool{n}d" for n in (1, 2, 3)})),
     Rule((nn.Linear,), lambda layer, x, y: y.numel() * layer.in_features,
          frozenset({"linear", "addmm", "mm", "matmul"})),
     Rule((nn.Upsample,), _upsample,
-         frozenset({"upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"})),
+         frozenset({*(f"upsample_nearest{n}d" for n in (1, 2, 3)), "upsample_linear1d", "upsample_bilinear2d",
+                    "upsample_bicubic2d", "upsample_trilinear3d"})),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archlab.blocks.wiring import Leaf
+from archlab.network import layers
 from archlab.network.graph import Graph, Node, Value, origin, output_value
+from archlab.network.layers import HalfHardSigmoid, HardSwish6, PooledTo
 from archlab.network.pointwise import Pointwise
 from archlab.network.spec import Initialisation
 
@@ -169,12 +172,17 @@ def _deconv(leaf: Leaf) -> nn.Module:
 
 def _resize(leaf: Leaf) -> Operator:
     size, mode = leaf["size"], leaf["mode"]
-    corners = True if mode == "bilinear" else None
+    corners = leaf.get("corners", True) if mode == "bilinear" else None
     return lambda x: F.interpolate(x, size=size, mode=mode, align_corners=corners)
 
 
 def _pool(leaf: Leaf) -> nn.Module:
-    return nn.AdaptiveAvgPool2d(leaf["size"])
+    return nn.AdaptiveAvgPool2d(1) if leaf["size"] == (1, 1) else PooledTo(leaf["size"])
+
+
+def _upsample(leaf: Leaf) -> nn.Module:
+    mode = leaf.get("mode", "nearest")
+    return nn.Upsample(scale_factor=leaf["factor"], mode=mode, align_corners=None if mode == "nearest" else True)
 
 
 def _module(leaf: Leaf) -> nn.Module:
@@ -190,13 +198,19 @@ MODULES: dict[str, Callable[[Leaf], nn.Module]] = {
     "norm": lambda leaf: nn.BatchNorm2d(leaf.in_shapes[0][0], eps=leaf["eps"], momentum=leaf["momentum"]),
     "relu": lambda leaf: nn.ReLU(),
     "relu6": lambda leaf: nn.ReLU6(),
+    "leaky_relu": lambda leaf: nn.LeakyReLU(),
+    "prelu": lambda leaf: nn.PReLU(leaf.in_shapes[0][0]),
     "hswish": lambda leaf: nn.Hardswish(),
+    "hswish_relu6": lambda leaf: HardSwish6(),
     "hsigmoid": lambda leaf: nn.Hardsigmoid(),
+    "hsigmoid_half": lambda leaf: HalfHardSigmoid(),
     "sigmoid": lambda leaf: nn.Sigmoid(),
     "silu": lambda leaf: nn.SiLU(),
     "pool": _pool,
     "max_pool": lambda leaf: nn.MaxPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
-    "upsample": lambda leaf: nn.Upsample(scale_factor=leaf["factor"], mode="nearest"),
+    "avg_pool": lambda leaf: nn.AvgPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
+    "grid_pool": lambda leaf: nn.AdaptiveAvgPool2d(leaf["grid"]),
+    "upsample": _upsample,
     "module": _module,
 }
 FUNCTIONS: dict[str, Callable[[Leaf], Operator]] = {
@@ -206,4 +220,7 @@ FUNCTIONS: dict[str, Callable[[Leaf], Operator]] = {
     "shuffle": lambda leaf: lambda x, groups=leaf["groups"]: shuffle(x, groups),
     "add": lambda leaf: lambda *xs, scales=leaf["scales"]: add(xs, scales),
     "multiply": lambda leaf: torch.mul,
+    "mean": lambda leaf: partial(layers.mean, axis=leaf["axis"]),
+    "softmax": lambda leaf: partial(layers.softmax, axis=leaf["axis"]),
+    "weighted_sum": lambda leaf: partial(layers.weighted_sum, axis=leaf["axis"]),
 }

@@ -11,7 +11,7 @@ from torch import nn
 
 import archlab
 from archlab.blocks import BLOCKS, registry
-from archlab.blocks.wiring import Map, Wiring, wire
+from archlab.blocks.wiring import ELEMENTWISE, Map, Wiring, wire
 from archlab.core import builtin
 from archlab.counting import count as counting
 from archlab.counting import modules
@@ -120,14 +120,22 @@ def test_the_sum_over_leaves_is_fvcores_trace_of_the_whole_network_to_the_unit(n
 def one_of_each(g: Wiring, x: Map) -> Map:
     """Every leaf operator once, with arguments that are not the usual ones."""
     x = g.norm(g.conv(x, 12, kernel=5, stride=2, groups=3, bias=True))
-    for kind in ("relu", "relu6", "hswish", "hsigmoid", "sigmoid", "silu"):
+    for kind in ELEMENTWISE:
         x = g.act(x, kind)
+    x = g.multiply(x, g.softmax(g.mean(g.grid_pool(x, (4, 3)), "positions"), "positions"))
+    row = g.softmax(g.conv(g.mean(x, "height"), 12), "width")
+    x = g.multiply(x, g.weighted_sum(x, row, "width"))
+    x = g.add_stretched(x, g.weighted_sum(x, g.softmax(g.conv(x, 1), "positions"), "positions"))
+    x = g.add(
+        x, g.resize(g.avg_pool(x, kernel=(2, 3), stride=(1, 2), padding=1), x.size, mode="bilinear", corners=False)
+    )
     x = g.multiply(x, g.resize(g.pool_to(x, (3, 2)), x.size))
     x = g.multiply(x, g.global_pool(x))
     x = g.deconv(g.max_pool(x), 12, kernel=3, stride=2, bias=True)
     first, second = g.halves(x)
     x = g.shuffle(g.concat(second, first), groups=3)
-    return g.upsample(g.add(x, g.resize(g.max_pool(x), x.size, mode="bilinear"), scales=(2, 1)), 3)
+    x = g.upsample(g.add(x, g.resize(g.max_pool(x), x.size, mode="bilinear"), scales=(2, 1)), 3)
+    return g.upsample(g.conv(x, 12, kernel=3, padding=0), 2, mode="bilinear")
 
 
 def graph_of(function: Any, shape: tuple[int, int, int] = (6, 21, 17)) -> Graph:

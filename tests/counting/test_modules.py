@@ -79,7 +79,7 @@ PAPER = {
     Weights: 0,
     Dynamic: 24 * 24 * 9,
     Folded: 24 * (2 * 9 + 2) * POSITIONS,
-    Pools: 24 * 8 * 8 * 6 + POSITIONS + 24 * 17 * 17,
+    Pools: 24 * 8 * 8 * (6 + 4 + 3 * 3) + 2 * POSITIONS + 24 * 17 * 17,
     Sides: 24 * POSITIONS * (12 * 3 + 1) + 2 * 24 * POSITIONS + 24 * POSITIONS * (12 * 2) + 24 * 2 * POSITIONS
     + 24 * POSITIONS * 2 + 24 * POSITIONS * 28,
     Standardised: (24 * 24 + 24) * POSITIONS,
@@ -105,7 +105,7 @@ PASSED_OVER = {
     Dynamic: ({"mean": 1}, {"convolution": 1, "mean": 1}),
     Folded: ({"sum": 1}, {"sum": 1}),
     Pools: ({"add": 2, "avg_pool2d": 1, "max_pool2d": 1, "mul": 1},
-            {"adaptive_avg_pool2d": 1, "add": 2, "avg_pool2d": 1, "mul": 1, "upsample_bilinear2d": 1}),
+            {"add": 2, "mul": 1}),
     Sides: ({"max_pool1d": 1, "view_as": 1}, {"view_as": 1}),
     Standardised: ({"mean": 1, "sub": 1}, {"mean": 1, "sub": 1}),
     Lazy: ({}, {}),

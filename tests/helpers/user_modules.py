@@ -104,7 +104,7 @@ class Folded(nn.Module):
 
 
 class Pools(nn.Module):
-    """Every kind of layer that pools or resizes, of which the paper's counter has three."""
+    """Every kind of layer that pools or resizes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -149,6 +149,7 @@ EXAMPLES = {
     "conv": {"width": 6},
     "deconv": {"width": 6},
     "heat_maps": {"outputs": 3},
+    "shuffle_down": {"width": 6},
     "transition": {"widths": [6, 8, 10]},
 }
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from archlab.blocks.wiring import Leaf, Shape, Wired
 from archlab.report.drawing.flow import depends
 
-ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "hswish": "h-swish", "hsigmoid": "h-sigmoid", "sigmoid": "sigmoid",
-               "silu": "SiLU"}  # fmt: skip
+ACTIVATIONS = {
+    "relu": "ReLU", "relu6": "ReLU6", "leaky_relu": "leaky ReLU", "prelu": "PReLU", "hswish": "h-swish",
+    "hswish_relu6": "h-swish", "hsigmoid": "h-sigmoid", "hsigmoid_half": "h-sigmoid", "sigmoid": "sigmoid",
+    "silu": "SiLU",
+}  # fmt: skip
 WEIGHTINGS = {"cross_resolution": "H: cross-resolution weighting", "spatial": "F: spatial weighting"}
 BARS = {"split", "concat"}
 
@@ -162,7 +165,11 @@ def _conv_text(leaf: Leaf) -> str:
 
 
 def _size_text(leaf: Leaf) -> str:
-    return "x".join(map(str, leaf["size"]))
+    return _sides_text(leaf["size"])
+
+
+def _sides_text(sides: Sequence[int]) -> str:
+    return "x".join(map(str, sides))
 
 
 _TEXTS: dict[str, Callable[[Leaf], str]] = {
@@ -171,7 +178,12 @@ _TEXTS: dict[str, Callable[[Leaf], str]] = {
     "norm": lambda leaf: "BN",
     "pool": lambda leaf: "global average pool" if leaf["size"] == (1, 1) else f"average pool to {_size_text(leaf)}",
     "max_pool": lambda leaf: f"{leaf['kernel']}x{leaf['kernel']} max pool, stride {leaf['stride']}",
-    "upsample": lambda leaf: f"nearest upsample x{leaf['factor']}",
+    "avg_pool": lambda leaf: f"{_sides_text(leaf['kernel'])} average pool, stride {_sides_text(leaf['stride'])}",
+    "grid_pool": lambda leaf: f"average pool to {_sides_text(leaf['grid'])}",
+    "mean": lambda leaf: f"mean over {leaf['axis']}",
+    "softmax": lambda leaf: f"softmax over {leaf['axis']}",
+    "weighted_sum": lambda leaf: f"weighted sum over {leaf['axis']}",
+    "upsample": lambda leaf: f"{leaf.get('mode', 'nearest')} upsample x{leaf['factor']}",
     "resize": lambda leaf: f"{leaf['mode']} resize to {_size_text(leaf)}",
     "split": lambda leaf: "channel split",
     "shuffle": lambda leaf: "channel shuffle",

@@ -24,6 +24,7 @@ BLOCK_FILLS = {
     "basic_block": ORANGE,
     "conditional_channel_weighting": ORANGE,
     "shuffle_block": ORANGE,
+    "shuffle_down": GREEN,
     "inverted_residual": GREEN,
     "transition": GREEN,
     "fusion": PURPLE,
