@@ -81,6 +81,7 @@ class Campaign:
 
     extends: another campaign, by its name in the same folder, whose fields this one changes; one level.
     metric: the name of the figure that is judged, as in a search's objectives.
+    needs_gpu: whether its recipe is meant for a GPU. limits: what its verdicts mean, and what its data cannot show.
     recipe, seeds: the defaults of `archlab ablate`.
     val_people: the smallest number of people to score on for a judgement.
     reference: the spec of the row that all differences are taken from.
@@ -100,6 +101,8 @@ class Campaign:
     val_people: Annotated[int, AtLeast(1)] = 4000
     reference_ap: tuple[float, float] | None = None
     metric: str = "ap"
+    needs_gpu: bool = True
+    limits: tuple[str, ...] = ()
     extends: str = ""
     notes: tuple[str, ...] = ()
     name: str = ""

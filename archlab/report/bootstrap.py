@@ -15,7 +15,6 @@ from archlab.tasks.terms import Ratio
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
-_BLOCK = 1_000
 
 Runs = Mapping[int, Ratio]
 """The runs of one network by seed, each with the terms of one figure over the same samples in the same order."""
@@ -103,23 +102,24 @@ def resampled(runs: Sequence[Ratio]) -> Floats:
 
     All runs of all calls draw the same samples if they have equally many, so differences are paired.
     """
-    parts = np.stack([run.parts for run in runs], axis=1)
-    wholes = np.stack([run.wholes for run in runs], axis=1)
-    found = np.empty((RESAMPLES, len(runs)))
-    for start in range(0, RESAMPLES, _BLOCK):
-        counts = _counts(len(parts))[start : start + _BLOCK].astype(np.float64)
-        below = counts @ wholes
-        found[start : start + _BLOCK] = 100.0 * (counts @ parts) / np.where(below > 0, below, np.nan)
-    return found
+    return np.stack([_resampled(run) for run in runs], axis=1)
 
 
-@lru_cache(maxsize=4)
-def _counts(samples: int) -> NDArray[np.uint8]:
+def _resampled(run: Ratio) -> Floats:
+    """Return the figures (RESAMPLES,) of one run. Sums of counts below 2^24 are exact in float32."""
+    counts = _counts(len(run.parts))
+    above, below = (counts @ np.stack([run.parts, run.wholes], axis=1).astype(np.float32)).astype(np.float64).T
+    figures: Floats = 100.0 * above / np.where(below > 0, below, np.nan)
+    return figures
+
+
+@lru_cache(maxsize=2)
+def _counts(samples: int) -> NDArray[np.float32]:
     """Return how often each resample (RESAMPLES, samples) draws each sample."""
     random = np.random.default_rng(0)
-    drawn = np.zeros((RESAMPLES, samples), np.uint8)
+    drawn = np.empty((RESAMPLES, samples), np.float32)
     for row in drawn:
-        row += np.bincount(random.integers(0, samples, samples), minlength=samples).astype(np.uint8)
+        row[:] = np.bincount(random.integers(0, samples, samples), minlength=samples)
     return drawn
 
 

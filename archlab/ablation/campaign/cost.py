@@ -52,7 +52,8 @@ class Wanted:
 def wanted(study: Campaign, counter: Counter = count_network) -> Wanted:
     """Return the runs by the study's own recipe and seeds."""
     recipe = load_recipe(study.recipe)
-    place = (3, *recipe.input), PAPER_INPUTS[0].outputs, recipe.fusion
+    outputs = recipe.task.outputs(None, recipe.options) or PAPER_INPUTS[0].outputs
+    place = (3, *recipe.input), outputs, recipe.fusion
     counted = [counter(row.spec, row.fields, *place) for row in networks(study)]
     return Wanted(
         recipe,

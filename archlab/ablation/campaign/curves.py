@@ -12,8 +12,6 @@ from archlab.report.stability import STABLE, Curve, CurvePoint, Order, budgets_o
 from archlab.report.tables import EMPTY, Cell, Column, Table, section, signed
 from archlab.training.runs import Record
 
-METRIC = "AP"
-
 
 def curves_of(judged: Judged, rows: Sequence[Reported]) -> list[Curve]:
     """Return the curves in one setting, in the order of the rows; none of networks scored at a single budget."""
@@ -21,7 +19,7 @@ def curves_of(judged: Judged, rows: Sequence[Reported]) -> list[Curve]:
     found = []
     for row in rows:
         runs = row.measured[judged.setting].runs if judged.setting in row.measured else ()
-        points = _points(runs, judged.view.key)
+        points = _points(runs, judged.view.key, judged.metric.key)
         if len(points) > 1:
             found.append(Curve(row.row.name, points, dashed=row.row.spec in controls))
     return found
@@ -32,8 +30,9 @@ def write_figure(study: str, judged: Judged, curves: Sequence[Curve], out: Path)
     from archlab.report import curve_plot, style
 
     paths = [out / f"{study}_budgets.png", out / f"{study}_budgets.svg"]
-    title = f"{METRIC} by training samples: {judged.setting.data}, recipe {judged.setting.recipe}"
-    style.save(curve_plot.figure(curves, title, f"{METRIC}, {judged.view.title}"), paths)
+    metric = judged.metric
+    title = f"{metric.heading} by training samples: {judged.setting.data}, recipe {judged.setting.recipe}"
+    style.save(curve_plot.figure(curves, title, f"{metric.title}, {judged.view.title}"), paths)
     return paths
 
 
@@ -42,7 +41,7 @@ def budget_sections(judged: Judged, curves: Sequence[Curve], image: str) -> list
     table = order_table(judged, curves)
     return [
         f"## Score by budget: {judged.setting.heading}",
-        f"![{METRIC} by training samples]({image})",
+        f"![{judged.metric.heading} by training samples]({image})",
         section(table),
     ]
 
@@ -57,10 +56,10 @@ def order_table(judged: Judged, curves: Sequence[Curve]) -> Table:
     body = tuple(tuple(map(Cell, _cells(each))) for each in found)
     largest = budgets_of(curves)[-1]
     caption = (
-        f"The order of the networks by mean {METRIC} at each budget against their order at {largest:,} samples, over "
-        "the seeds that all compared networks have at both. One training gives all scores of a run, so the budgets "
-        "share seeds, order of samples and augmentation. Intervals: bootstrap over networks. In the plot a band "
-        "reaches from the lowest to the highest seed; controls are dashed.",
+        f"The order of the networks by mean {judged.metric.heading} at each budget against their order at {largest:,} "
+        "samples, over the seeds that all compared networks have at both. One training gives all scores of a run, so "
+        "the budgets share seeds, order of samples and augmentation. Intervals: bootstrap over networks. In the plot a "
+        "band reaches from the lowest to the highest seed; controls are dashed.",
         stability_sentence(found, largest, judged.ranks),
     )
     return Table(f"Order by budget: {judged.setting.heading}", columns, body, caption)
@@ -86,8 +85,8 @@ def flat_budgets(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     """Return all figures at full precision: a record for each network and budget, and for each order."""
     made: list[dict[str, Any]] = [
         {
-            "kind": "budget", "name": curve.name, "budget": point.budget, "samples": point.samples, "ap": point.mean,
-            "ap_by_seed": " ".join(f"{seed}:{ap}" for seed, ap in point.by_seed.items()),
+            "kind": "budget", "name": curve.name, "budget": point.budget, "samples": point.samples, "score": point.mean,
+            "score_by_seed": " ".join(f"{seed}:{score}" for seed, score in point.by_seed.items()),
         }
         for curve in curves
         for point in curve.points
@@ -103,13 +102,13 @@ def flat_budgets(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     return made
 
 
-def _points(runs: Sequence[Record], view: str) -> tuple[CurvePoint, ...]:
+def _points(runs: Sequence[Record], view: str, key: str) -> tuple[CurvePoint, ...]:
     """Return the points of one network's runs, one per seed."""
     found: dict[int, dict[int, float]] = {}
     samples: dict[int, int] = {}
     for run in runs:
         for each in run.budgets:
-            score = each.scores.get(view, {}).get(METRIC)
+            score = each.scores.get(view, {}).get(key)
             if score is not None:
                 found.setdefault(each.budget, {})[run.seed] = score
                 samples[each.budget] = each.samples

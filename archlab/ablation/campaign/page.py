@@ -9,10 +9,10 @@ from typing import Any
 
 from archlab.ablation.campaign import cost
 from archlab.ablation.campaign.curves import budget_sections, curves_of, flat_budgets, write_figure
-from archlab.ablation.campaign.tables import tables
-from archlab.ablation.campaign.text import CONCLUSIONS, how_to_run, status
+from archlab.ablation.campaign.tables import claims_by_budget, tables
+from archlab.ablation.campaign.text import conclusions, how_to_run, status
 from archlab.ablation.campaign.verdicts import Judged, judge
-from archlab.ablation.rows import Reported, Setting, count_network, match_runs, settings_of
+from archlab.ablation.rows import Reported, Setting, count_network, match_runs, runs_in, settings_of
 from archlab.ablation.study import Campaign, networks
 from archlab.core.files import write_text
 from archlab.report.statistics import Interval
@@ -72,8 +72,15 @@ def markdown(
         parts += [section(table) for table in tables(study, each, rows)]
         if each.setting in images:
             parts += budget_sections(each, curves_of(each, rows), images[each.setting])
-    parts += ["## What may be concluded from synthetic people", *CONCLUSIONS]
+            parts.append(section(claims_by_budget(_at_budgets(study, each, rows))))
+    parts += ["## What may be concluded", *conclusions(study, _shown(judged, wanted))]
     return "\n\n".join(parts) + "\n"
+
+
+def _at_budgets(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Judged]:
+    """Return the judgements of one setting at each of its budgets."""
+    budgets = sorted({each.budget for run in runs_in(rows, judged.setting) for each in run.budgets})
+    return [judge(study, rows, judged.setting, budget) for budget in budgets]
 
 
 def _shown(judged: Sequence[Judged], wanted: cost.Wanted) -> list[Judged]:
@@ -88,8 +95,9 @@ def flat(judged: Judged) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = [
         head
         | {"kind": "control" if line.row.spec in controls else "row", "name": line.row.name, "spec": line.row.spec}
-        | {"ap_by_seed": " ".join(f"{seed}:{ap}" for seed, ap in line.by_seed.items())}
-        | _spread("ap", line.ap)
+        | {"score_by_seed": " ".join(f"{seed}:{score}" for seed, score in line.by_seed.items())}
+        | _spread("score", line.score)
+        | {"ap": line.ap.mean if line.ap else None}
         | _spread("difference", line.difference)
         | _spread("detector_ap", line.detector)
         | {"published": line.row.published.ap, "verdict": controls.get(line.row.spec)}
@@ -99,11 +107,13 @@ def flat(judged: Judged) -> list[dict[str, Any]]:
         head
         | {"kind": "claim", "name": each.claim.sentence, "spec": f"{each.claim.better} - {each.claim.worse}"}
         | _spread("difference", each.difference)
-        | {"published": each.printed, "verdict": each.verdict}
+        | {"p_holm": each.p, "published": each.printed, "verdict": each.verdict}
         for each in judged.claims
     ]
     if judged.order:
-        made.append(head | {"kind": "order", "name": "Kendall's tau-b", "tau": judged.order.tau,
+        around = judged.agreement
+        bounds = {"tau_low": around.low, "tau_high": around.high} if around else {}
+        made.append(head | bounds | {"kind": "order", "name": "Kendall's tau-b", "tau": judged.order.tau,
                             "p": judged.order.p, "rows": judged.order.n})  # fmt: skip
     return made
 
@@ -115,7 +125,8 @@ def _flat_curves(judged: Judged, rows: Sequence[Reported]) -> list[dict[str, Any
 def _head(judged: Judged) -> dict[str, Any]:
     setting = judged.setting
     return {"recipe": setting.recipe, "recipe_hash": setting.recipe_hash, "data": setting.data,
-            "data_fingerprint": setting.data_fingerprint, "boxes": judged.view.key, "ranks": judged.ranks}  # fmt: skip
+            "data_fingerprint": setting.data_fingerprint, "boxes": judged.view.key, "ranks": judged.ranks,
+            "metric": judged.metric.name}  # fmt: skip
 
 
 def _spread(name: str, found: Interval | None) -> dict[str, Any]:

@@ -24,23 +24,27 @@ def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Ta
 
 def _scores(study: Campaign, judged: Judged, rows: Sequence[Reported], where: str) -> Table:
     reference = judged.line(study.reference)
-    against = f"Minus {reference.row.name}, by seed"
+    against, title = f"Minus {reference.row.name}, by seed", judged.metric.heading
     columns = [
         Column("Model", align="l"),
         Column("seeds", align="l"),
-        Column("mean", "AP"),
-        Column("95 % interval", "AP"),
+        Column("mean", title),
+        Column("95 % interval", title),
         Column("mean", against),
         Column("95 % interval", against),
         Column("AP", "Published, COCO val"),
         Column("minus reference", "Published, COCO val"),
     ]
     both = any(line.detector and line.detector != line.ap for line in judged.lines)
+    if judged.metric.key != "AP":
+        columns.insert(6, Column("mean", "AP"))
     if both:
         columns.insert(4, Column("mean", "AP, detector boxes"))
     body = []
     for line in judged.lines:
         cells = _score_cells(line, reference)
+        if judged.metric.key != "AP":
+            cells.insert(6, number(line.ap.mean if line.ap else None, 1))
         if both:
             cells.insert(4, number(line.detector.mean if line.detector else None, 1))
         body.append(tuple(map(Cell, cells)))
@@ -53,9 +57,10 @@ def _scores_caption(judged: Judged, rows: Sequence[Reported]) -> list[str]:
     setting = judged.setting
     runs = runs_in(rows, setting)
     seeds = _listed(sorted({run.seed for run in runs}))
-    guess = next((run.baseline["mean_pose"].get("AP") for run in runs if run.baseline.get("mean_pose")), None)
+    key = judged.metric.key
+    guess = next((run.baseline["mean_pose"].get(key) for run in runs if run.baseline.get("mean_pose")), None)
     floor = "" if guess is None else f" The mean pose of the training people, without a network: {guess:.1f}."
-    lines = [f"AP, 0 to 100, in {judged.view.title}.{floor} {data_line(setting, runs)}"]
+    lines = [f"{judged.metric.title}, 0 to 100, in {judged.view.title}.{floor} {data_line(setting, runs)}"]
     lines.append(f"{'Seeds' if ',' in seeds else 'Seed'}: {seeds}. {device_line(runs)}")
     lines += mixture(runs)
     if len({run.samples for run in runs}) > 1:
@@ -72,8 +77,8 @@ def _score_cells(line: Line, reference: Line) -> list[str]:
     return [
         line.row.name,
         _listed([*line.by_seed]) or EMPTY,
-        number(line.ap.mean if line.ap else None, 1),
-        _bounds(line.ap),
+        number(line.score.mean if line.score else None, 1),
+        _bounds(line.score),
         "reference" if itself else _signed(line.difference),
         EMPTY if itself else _bounds(line.difference, signs=True),
         number(published, 1),
@@ -87,16 +92,22 @@ def _order_text(judged: Judged) -> str:
     found = judged.order
     chance = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     text = (
-        f"Order of the {found.n} measured rows by mean AP against the paper's: Kendall's tau-b {signed(found.tau, 2)}, "
-        f"two-sided permutation {chance} (how often random orders give a tau as far from 0)."
+        f"Order of the {found.n} measured rows by mean {judged.metric.heading} against the paper's by AP: Kendall's "
+        f"tau-b {signed(found.tau, 2)}{_interval_of_tau(judged)}, two-sided permutation {chance} (how often random "
+        "orders give a tau as far from 0)."
     )
     return text if judged.ranks else f"{text} With runs this small it shows only that it can be computed."
+
+
+def _interval_of_tau(judged: Judged) -> str:
+    found = judged.agreement
+    return f" ({signed(found.low, 2)} to {signed(found.high, 2)} over seeds and {judged.setting.unit})" if found else ""
 
 
 def _controls(study: Campaign, judged: Judged, where: str) -> Table:
     columns = (
         Column("Control", align="l"),
-        Column("must be, AP", align="l"),
+        Column(f"must be, {judged.metric.heading}", align="l"),
         Column("measured difference"),
         Column("95 % interval"),
         Column("seeds"),
@@ -131,16 +142,23 @@ def _claims(judged: Judged, where: str) -> Table:
         Column("printed"),
         Column("measured"),
         Column("95 % interval"),
+        Column("p"),
         Column("seeds"),
         Column("verdict", align="l"),
     )
     body = tuple(tuple(map(Cell, _claim_cells(each))) for each in judged.claims)
+    title = judged.metric.heading
+    unlike = "" if title == "AP" else f" Printed: of AP. Measured: of {title}."
+    also = ", and p is below 0.05" if judged.people else ""
     caption = [
-        "Differences of AP. Held: the whole interval is above zero, whether or not the difference is as large as "
-        "printed. Not held: the whole interval is below zero. Undecided: it contains zero, or there is only one seed.",
+        f"Differences of {title}.{unlike} Held: the whole interval is above zero{also}, whether or not the difference "
+        "is as large as printed. Not held: the whole interval is below zero. Undecided: everything else, and one seed.",
     ]
+    if judged.people:
+        caption.append("p: two-sided, corrected by Holm's method for the claims that have one.")
     near = {each.claim.within for each in judged.claims if each.claim.within is not None}
-    caption += [f"Comparable (≈): a difference of at most {points:g} AP; the paper gives no limit." for points in near]
+    limit = "the paper gives no limit"
+    caption += [f"Comparable (≈): a difference of at most {points:g} {title}; {limit}." for points in near]
     caption += [] if judged.ranks else ["With runs this small no claim is decided, whatever the differences."]
     return Table(f"Claims: {where}", columns, body, tuple(caption))
 
@@ -154,6 +172,7 @@ def _claim_cells(each: JudgedClaim) -> list[str]:
         EMPTY if each.printed is None else signed(each.printed, 1),
         _signed(each.difference),
         _bounds(each.difference, signs=True),
+        EMPTY if each.p is None else "< 0.001" if each.p < 0.001 else f"{each.p:.3f}",
         str(each.difference.n) if each.difference else EMPTY,
         each.verdict,
     ]
@@ -174,3 +193,29 @@ def _bounds(found: Interval | None, *, signs: bool = False) -> str:
 
 def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
+
+
+def claims_by_budget(judged: Sequence[Judged]) -> Table:
+    """Return the claims at each budget: the measured difference, its interval and the verdict. judged: one a budget."""
+    columns = [Column("better − worse", align="l")]
+    for each in judged:
+        columns += [Column("difference", _at(each)), Column("verdict", _at(each), align="l")]
+    body = []
+    for claims in zip(*(each.claims for each in judged), strict=True):
+        cells = [_claim_cells(claims[0])[2]]
+        for each in claims:
+            cells += [_with_bounds(each.difference), each.verdict]
+        body.append(tuple(map(Cell, cells)))
+    caption = (
+        f"Differences of {judged[0].metric.heading} with their 95 % intervals, and verdicts by the rule of the claims."
+    )
+    return Table(f"Claims by budget: {judged[0].setting.heading}", tuple(columns), tuple(body), (caption,))
+
+
+def _at(judged: Judged) -> str:
+    return f"{judged.budget or judged.setting.budget:,} samples"
+
+
+def _with_bounds(found: Interval | None) -> str:
+    bounds = _bounds(found, signs=True)
+    return _signed(found) if bounds == EMPTY else f"{_signed(found)} ({bounds})"

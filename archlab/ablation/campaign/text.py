@@ -13,21 +13,26 @@ from archlab.ablation.study import Campaign, networks
 from archlab.report.tables import plural, sentence_list
 from archlab.training.runs import Record
 
-CONCLUSIONS = (
-    "Held means that on synthetic people, after equal and short trainings, one network located joints better than the "
-    "other by more than the spread over seeds explains. This is evidence, at this scale, for the mechanism that the "
-    "paper gives. It does not reproduce the paper's accuracies. Not held is evidence against the claim here and does "
-    "not refute it on photographs. Undecided means that these seeds cannot decide, not that the networks are equal.",
-    "Synthetic people have only the poses, occlusions, textures and backgrounds that a program draws, and there are "
-    "fewer of them. The effect of the variety of photographs on a network is not measured. The training is a small "
-    "fraction of the paper's 210 epochs of COCO, which favours networks that learn fast. Compare measured with "
-    "published AP for the order and the sign of differences only, not for their level or size.",
+OVER_SEEDS = (
     "The intervals are Student's t over seeds, of the mean or of the differences between runs of one seed (which share "
     "the order of people and the augmentation). They measure the effect of initialisation and order on one fixed set "
-    "of people to score. They do not measure the effect of the choice of these people: that needs a bootstrap over "
-    "people, and the records hold no scores by person. Each claim has its own 95 % interval, without a correction for "
-    "the number of claims: of twenty pairs of equal networks, one is expected to differ.",
+    "of people to score, and not the effect of the choice of these people. Each claim has its own 95 % interval, "
+    "without a correction for the number of claims: of twenty pairs of equal networks, one is expected to differ."
 )
+OVER_BOTH = (
+    "The intervals are those of a two-way bootstrap: seeds and scored people are resampled independently, the same "
+    "people for both networks, so they measure the effect of initialisation and order and of the choice of people. "
+    "Differences are between runs of one seed on one model of CPU. Over one seed the interval is over people alone, "
+    "and no claim is decided. Two or three seeds measure the spread over seeds poorly: intervals can be too narrow. "
+    "The p values of the claims are corrected for their number."
+)
+
+
+def conclusions(study: Campaign, judged: Sequence[Judged]) -> list[str]:
+    """Return what the verdicts mean, the limits of the data, and how the intervals were made."""
+    methods = [OVER_BOTH] if any(each.people for each in judged) else []
+    methods += [OVER_SEEDS] if not judged or any(not each.people for each in judged) else []
+    return [*study.limits, *methods]
 
 
 def status(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted, records: Sequence[Record]) -> list[str]:
@@ -42,11 +47,12 @@ def status(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted, recor
         done = len(wanted.runs) - left
         lines = [f"**{done if left else 'All'} of the campaign's {runs} are recorded.**"]
         return lines + [text for each in own for text in _in_short(study, each)]
-    lines = [f"**The campaign has not been run: all its {runs} need a GPU.** No claim of the paper is judged here."]
+    needs = " need a GPU" if study.needs_gpu else " are left"
+    lines = [f"**The campaign has not been run: all its {runs}{needs}.** No claim of the paper is judged here."]
     if any(each.ranks for each in judged):
         lines.append("The figures below are from other recipes.")
     elif judged:
-        lines.append(f"The figures below are from smaller trainings on a CPU. {TOO_SMALL_TO_RANK}")
+        lines.append(f"The figures below are from smaller trainings. {TOO_SMALL_TO_RANK}")
     return lines
 
 
@@ -92,22 +98,28 @@ def how_to_run(study: Campaign, wanted: cost.Wanted, records: Sequence[Record]) 
     if not left:
         return []
     seeds = ",".join(map(str, study.seeds))
-    command = f"archlab ablate {study.name} --recipe {study.recipe} --seeds {seeds} --reuse-records"
     data = wanted.recipe.options.data
+    folder = "" if data else " --data DATA"
+    command = f"archlab ablate {study.name} --recipe {study.recipe} --seeds {seeds}{folder} --reuse-records"
+    where = "On a machine with a GPU, in" if study.needs_gpu else "In"
     drawn = f"{data.train:,} images for training and {data.val:,} for scoring, level {data.level}" if data else ""
     return [
         "## What is left to run",
-        f"On a machine with a GPU, in the root folder of the repository:\n\n```\n{command}\n```",
-        *([f"It first generates its data ({drawn})."] if data else []),
+        f"{where} the root folder of the repository:\n\n```\n{command}\n```",
+        f"It first generates its data ({drawn})."
+        if data
+        else f"DATA is a folder of the data set `{wanted.recipe.options.dataset}`.",
         "Runs go seed by seed, so a campaign that is cut short compares all networks over fewer seeds. Within a seed "
         "the reference and the controls come first. The same command resumes after any stop. Each finished run leaves "
         "a record. With `--reuse-records` a recorded run counts as done on any machine that has the same people, by "
         "their fingerprint. `--dry-run` prints what is left, and how long it will take once one run has finished.",
-        *_estimate(wanted, left, records),
+        *_estimate(study, wanted, left, records),
     ]
 
 
-def _estimate(wanted: cost.Wanted, left: Sequence[tuple[str, int]], records: Sequence[Record]) -> list[str]:
+def _estimate(
+    study: Campaign, wanted: cost.Wanted, left: Sequence[tuple[str, int]], records: Sequence[Record]
+) -> list[str]:
     """Return an estimate from the campaign's own finished runs, else from other runs, with a lower bound for a GPU."""
     work = wanted.work(left)
     if work is None:
@@ -118,7 +130,7 @@ def _estimate(wanted: cost.Wanted, left: Sequence[tuple[str, int]], records: Seq
         f"{_power(work)} activations of the forward pass.",
         *(_at(rate, work) for rate in rates(own) or rates(records)),
     ]
-    return ["\n".join(f"- {line}" for line in (*lines, *([] if own else [_floor(work)])))]
+    return ["\n".join(f"- {line}" for line in (*lines, *([_floor(work)] if study.needs_gpu and not own else [])))]
 
 
 def _at(rate: Rate, work: float) -> str:

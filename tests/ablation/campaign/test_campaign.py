@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.sample_records import QUICK, record, write_records
 
@@ -19,13 +20,15 @@ from archlab.ablation.estimate import rates
 from archlab.ablation.load import distinct_rows, load_ablation, load_study
 from archlab.ablation.report import write_report
 from archlab.ablation.row import Published, Row
-from archlab.ablation.rows import CountedNetwork, Setting, match_runs, settings_of
+from archlab.ablation.rows import CountedNetwork, Setting, count_network, match_runs, settings_of
 from archlab.ablation.study import Campaign, Claim, Control
 from archlab.core.errors import InputError
 from archlab.counting.count import Count
+from archlab.report.bootstrap import Difference, holm
 from archlab.report.statistics import Interval, agreement, interval
+from archlab.tasks.terms import Ratio, Scored, Terms
 from archlab.training.recipe import load_recipe, recipe_hash
-from archlab.training.runs import AtBudget
+from archlab.training.runs import AtBudget, Record
 
 FULL = {**QUICK, "kind": "synthetic full", "val_people": 6000}
 T2 = 4.302652729696142  # the 97.5 % quantile of Student's t with 2 degrees of freedom, from a printed table: 4.303
@@ -190,9 +193,9 @@ def test_differences_are_of_runs_of_one_seed() -> None:
     assert good.difference
     assert good.difference.mean == pytest.approx(9.1 / 3)
     assert good.difference.low == pytest.approx(9.1 / 3 - 0.1434, abs=1e-4)
-    assert good.ap
-    assert good.ap.high is not None
-    assert good.ap.high > 66  # by seeds unpaired it reaches far
+    assert good.score
+    assert good.score.high is not None
+    assert good.score.high > 66  # by seeds unpaired it reaches far
 
 
 def test_a_seed_that_one_network_lacks_is_left_out_of_its_differences_only() -> None:
@@ -238,7 +241,7 @@ def test_the_figures_at_full_precision_tell_rows_controls_claims_and_the_order()
     lines = flat(judged())
     assert [line["kind"] for line in lines] == ["row"] * 3 + ["control"] + ["claim"] * 3 + ["order"]
     assert lines[3]["verdict"] == "shown"
-    assert lines[0]["ap_by_seed"] == "1:60.0 2:61.0 3:62.0"
+    assert lines[0]["score_by_seed"] == "1:60.0 2:61.0 3:62.0"
     assert lines[-1]["tau"] == pytest.approx(1 / 3)
 
 
@@ -322,9 +325,10 @@ def test_a_campaign_half_run_is_already_compared_and_says_what_is_left(campaign:
     text = page(campaign, *(run(spec, 1, ap) for spec, ap in specs.items()))
     assert numbers(status(text))[:2] == [3, 6]
     assert "Narrow" in status(text)  # one seed does not decide whether the control is shown
-    assert [cell.strip() for cell in line(text, "| “deeper is better").split("|")[4:9]] == [
+    assert [cell.strip() for cell in line(text, "| “deeper is better").split("|")[4:10]] == [
         "+2.4",
         "+2.0",
+        "-",
         "-",
         "1",
         "undecided",
@@ -383,7 +387,7 @@ def test_runs_with_budgets_give_curves_and_say_from_where_on_the_order_is_stable
     with (campaign.parent / "out" / "mine.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     points = [each for each in lines if each["kind"] == "budget" and each["name"] == "Thirty"]
-    assert [(each["samples"], float(each["ap"]), each["ap_by_seed"]) for each in points] == [
+    assert [(each["samples"], float(each["score"]), each["score_by_seed"]) for each in points] == [
         ("8000", 11.5, "1:11.0 2:12.0"), ("16000", 53.5, "1:53.0 2:54.0"), ("32000", 63.5, "1:63.0 2:64.0"),
     ]  # fmt: skip
     orders = [each for each in lines if each["kind"] == "order by budget"]
@@ -487,3 +491,110 @@ def test_runs_that_round_differently_are_named_below_the_scores(campaign: Path) 
     both = "cpu: a processor (1 thread) and cpu: a processor (2 threads)"
     assert not any(both in line for line in before)
     assert sum(both in line for line in after) == 2  # with the dates, and on its own
+
+
+# People and seeds together
+
+
+def resampled_records(study: Campaign, shares: dict[str, float], **given: object) -> list[Record]:
+    """Return two seeds of each network, with the hits of 400 people at two budgets; at the first all are alike."""
+    random = np.random.default_rng(0)
+    ease = random.uniform(-0.2, 0.2, 400)
+    made = []
+    for spec, share in shares.items():
+        for seed in (1, 2):
+            budgets = []
+            for budget, mean in ((8000, 0.4), (16000, share + 0.001 * seed)):
+                hits = random.binomial(14, np.clip(mean + ease, 0, 1))
+                terms = Terms("people", {"pck": Ratio.of(hits, np.full(400, 14))})
+                plain = Scored({}, {"ground_truth_boxes": terms}).with_terms()["terms"]
+                scores = {"AP": 10.0, "pck": terms.ratios["pck"].figure}
+                budgets.append(AtBudget(budget, budget, {"ground_truth_boxes": scores}, plain))
+            made.append(
+                record(
+                    spec, spec, seed=seed, data=FULL, budgets=tuple(budgets), scores=budgets[-1].scores, samples=16000,
+                    **{"device": "cpu: a processor", **given},
+                )
+            )  # fmt: skip
+    return made
+
+
+SHARES = {"ref": 0.5, "good": 0.56, "bad": 0.503, "narrow": 0.4}
+BY_PCK = replace(STUDY, metric="pck")
+
+
+def judge_records(study: Campaign, records: list[Record], budget: int | None = None) -> Judged:
+    rows = match_runs(studies.networks(study), records, lambda spec, *_: CountedNetwork(spec, Count(1, 1, 1, 1)))
+    (setting,) = settings_of(rows)
+    return judge(study, rows, setting, budget)
+
+
+def test_where_records_hold_people_claims_are_judged_over_seeds_and_people() -> None:
+    found = judge_records(BY_PCK, resampled_records(BY_PCK, SHARES))
+    assert found.people == 400
+    good, unclear, worse = found.claims
+    assert [each.verdict for each in found.claims] == ["held", "undecided", "not held"]
+    assert isinstance(good.difference, Difference)
+    assert good.difference.mean == pytest.approx(6.0, abs=1.5)
+    assert good.p is not None
+    assert unclear.p is not None
+    assert [each.p for each in found.claims] == holm([each.difference.p for each in found.claims])
+    assert good.p < 0.05 < unclear.p
+    assert worse.difference
+    assert worse.difference.mean < 0
+    assert found.controls[0].shown == "shown"
+    assert found.agreement is not None
+    assert found.agreement.low <= found.agreement.value == found.order.tau
+
+
+def test_the_same_runs_are_judged_at_a_smaller_budget() -> None:
+    found = judge_records(BY_PCK, resampled_records(BY_PCK, SHARES), 8000)
+    assert {each.verdict for each in found.claims} == {"undecided"}
+    assert found.line("good").score.mean == pytest.approx(40, abs=2)
+
+
+def test_runs_of_two_models_of_cpu_are_not_paired() -> None:
+    here = resampled_records(BY_PCK, {"ref": 0.5, "narrow": 0.4})
+    there = resampled_records(BY_PCK, {"good": 0.56, "bad": 0.5}, device="cpu: another")
+    found = judge_records(BY_PCK, [*here, *there])
+    assert found.line("good").score is not None
+    assert found.line("good").difference is None
+    assert found.claims[0].verdict == "not measured"
+    assert found.claims[2].difference is not None
+
+
+def test_records_of_other_people_are_compared_over_seeds_alone() -> None:
+    records = resampled_records(BY_PCK, SHARES)
+    last = records[0].budgets[-1]
+    other = last.terms["ground_truth_boxes"] | {"samples": "others"}
+    changed = replace(last, terms={"ground_truth_boxes": other})
+    records[0] = replace(records[0], budgets=(records[0].budgets[0], changed))
+    found = judge_records(BY_PCK, records)
+    assert not isinstance(found.line("good").difference, Difference)
+    assert isinstance(found.claims[2].difference, Difference)
+
+
+def test_a_campaign_judges_a_figure_of_its_task() -> None:
+    with pytest.raises(InputError) as caught:
+        judge_records(replace(STUDY, metric="pkc"), resampled_records(BY_PCK, SHARES))
+    assert caught.value.problems[0].field == "metric"
+
+
+def test_the_page_of_photographs_shows_claims_by_budget(tmp_path: Path) -> None:
+    study = load_study("campaign_lsp")
+    assert isinstance(study, Campaign)
+    counted = {row.spec: count_network(row.spec, row.fields, (3, 96, 96), 14) for row in studies.networks(study)[:3]}
+    made = resampled_records(study, dict.fromkeys(counted, 0.5))
+    for each in made:
+        own = {"recipe_hash": recipe_hash(load_recipe("lsp_96")), "recipe": "lsp_96", "outputs": 14}
+        fitted = replace(each, spec_hash=counted[each.spec].hash, input=(3, 96, 96), **own)
+        write_records(tmp_path / "records", fitted)
+    write_report(study, tmp_path / "records", tmp_path)
+    page = (tmp_path / "campaign_lsp.md").read_text(encoding="utf-8")
+    assert "## Claims by budget" in page
+    assert "--data DATA" in page
+    assert "GPU" not in page
+    with (tmp_path / "campaign_lsp.csv").open(encoding="utf-8") as file:
+        claims = [line for line in csv.DictReader(file) if line["kind"] == "claim"]
+    assert len(claims) == len(study.claims)
+    assert [bool(line["p_holm"]) for line in claims][:2] == [True, True]

@@ -7,7 +7,7 @@ from pathlib import Path
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import read_json
 from archlab.tasks.output_names import different_names
-from archlab.tasks.pose.data import coco, mpii
+from archlab.tasks.pose.data import coco, lsp, mpii
 from archlab.tasks.pose.data.annotations import checked_document
 from archlab.tasks.pose.data.categories import category_of
 from archlab.tasks.pose.data.coco import Boxes, People, annotation_file
@@ -56,12 +56,15 @@ def kind(root: Path, dataset: Dataset = "coco") -> str:
     return f"synthetic {found['level']}"
 
 
+_NAMES = {"coco": COCO.names, "mpii": mpii.MPII.names, "lsp": lsp.JOINTS}
+
+
 def labelled_keypoints(dataset: Dataset, data: Path | None) -> int | None:
-    """Return the number of keypoints that the validation data labels; without a folder, that of generated people.
+    """Return the number of keypoints that the validation data labels; without a folder, that of the data set.
 
     None if the annotation file is missing: the error is raised when the data is read.
     """
-    names = COCO.names if data is None and dataset != "mpii" else keypoint_names(dataset, data or Path())
+    names = _NAMES[dataset] if data is None else keypoint_names(dataset, data)
     return None if names is None else len(names)
 
 
