@@ -9,7 +9,9 @@ from pathlib import Path
 FEW = 24
 """The largest number of names that a hint lists."""
 NAME_SHOWN = 300
-"""The largest number of characters that a message repeats of a file's name."""
+"""The largest number of characters that an error repeats of a file's or a field's name."""
+MESSAGE_SHOWN = 700
+"""The largest number of characters of a problem's rule, which may repeat a user's text."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Problem:
     column: int = 0
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        return ": ".join(part for part in (place, self.field, self.message) if part)
+        place = ":".join(str(part) for part in (_short(self.file), self.line, self.column) if part)
+        return ": ".join(part for part in (place, _short(self.field), _short(self.message, MESSAGE_SHOWN)) if part)
 
 
 class InputError(ValueError):
@@ -73,4 +75,9 @@ def in_words(error: OSError | MemoryError) -> str:
     """Return an error of the system in its own words, after the file that it is about: `out/a.json: Disk full`."""
     if isinstance(error, MemoryError):
         return "the memory is exhausted"
-    return ": ".join(str(part)[:NAME_SHOWN] for part in (error.filename, error.strerror or error) if part)
+    return ": ".join(_short(str(part)) for part in (error.filename, error.strerror or error) if part)
+
+
+def _short(text: str, most: int = NAME_SHOWN) -> str:
+    """Return a text without the middle of a longer one."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"

@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archlab.core import notes
 from archlab.core.errors import InputError, Problem, missing_file
 
 # Ours -> released; the first match counts. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
@@ -82,9 +84,10 @@ def to_released(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file without running code in it. Raises InputError if it is not a checkpoint."""
+    """Read a checkpoint file without running code in it. Raises InputError if it is damaged or no checkpoint."""
     if not path.is_file():
         raise missing_file(path, "checkpoint")
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, of no help for a wrong file
@@ -92,13 +95,33 @@ def load_file(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:  # torch's message advises to disable the safe mode
         reason = "it is not one, or holds more than tensors and plain values"
         raise InputError(Problem(f"not a checkpoint that can be read safely: {reason}", file=str(path))) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the unpickler of damaged bytes may raise anything
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise InputError(Problem(f"not a checkpoint that can be read: {reason}", file=str(path))) from error
     if not isinstance(content, dict):
         found = type(content).__name__
         raise InputError(Problem(f"a checkpoint is a dictionary of tensors, this is a {found}", file=str(path)))
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Raise InputError if an archive of torch.save is damaged, or holds what torch.save does not write.
+
+    torch does not verify the checksums that it writes. It stores tensors as they are: a compressed part could take any
+    amount of memory.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # the format before torch 1.6, which has no checksums
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [part.filename for part in archive.infolist() if part.compress_type != zipfile.ZIP_STORED]
+            damaged = None if packed else archive.testzip()
+    except Exception as error:  # of damaged bytes, zipfile raises more than BadZipFile
+        packed, damaged = [], str(error) or type(error).__name__
+    if packed:
+        raise InputError(Problem(f"{packed[0]} is compressed, which torch.save does not do", file=str(path)))
+    if damaged:
+        raise InputError(Problem(f"the checkpoint is damaged: {damaged}", file=str(path)))
 
 
 def load_weights(network: nn.Module, path: Path) -> str:
@@ -154,7 +177,11 @@ def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[st
         _check(wanted, ours, taken)
     except InputError as error:
         raise InputError(Problem(p.message, p.field, str(path)) for p in error.problems) from None
-    network.load_state_dict(ours | {key: taken[name] for key, name in wanted.items()})
+    loaded = {key: taken[name] for key, name in wanted.items()}
+    network.load_state_dict(ours | loaded)
+    if broken := [key for key, value in loaded.items() if value.is_floating_point() and not value.isfinite().all()]:
+        count = f"{len(broken)} of {len(loaded)} tensors hold NaN or infinite values"
+        notes.note(f"{path}: {count}, the first is {broken[0]}")
     return "archlab weights" if own else "released checkpoint", had
 
 

@@ -18,6 +18,7 @@ from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.samples import PoseSamples
 from archlab.tasks.pose.task import POSE
+from archlab.tasks.terms import Scored
 from archlab.training import loop, run
 from archlab.training import step as stepping
 from archlab.training.evaluate import context_of
@@ -56,7 +57,8 @@ def fit(
 ) -> MetricsLog:
     samples = samples_of(dataset, recipe, folder, device, world)
     training = loop.Training(network, samples, recipe.loss, recipe, seed, folder, device, world)
-    return loop.fit(training, loop.Exam(validate, validate, tuple(rungs), judge), stop=stop, board=board)
+    score = validate and (lambda network: Scored(validate(network)))
+    return loop.fit(training, loop.Exam(score, score, tuple(rungs), judge), stop=stop, board=board)
 
 
 def learner(network: nn.Module, optimiser: torch.optim.Optimizer, *, bf16: bool = False) -> stepping.Learner:
