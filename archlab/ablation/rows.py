@@ -9,7 +9,8 @@ from typing import Any
 
 from archlab import load
 from archlab.ablation.row import PAPER_INPUTS, CountedInput, Row
-from archlab.counting.count import Count, cost
+from archlab.counting.count import cost
+from archlab.counting.rules import Count
 from archlab.network.graph import assemble
 from archlab.network.load import plain_fusion
 from archlab.training.runs import Record

@@ -11,6 +11,7 @@ from archlab.blocks.wiring import WiringError, wire
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.counting import count as counting
 from archlab.counting.count import MEBI
+from archlab.counting.rules import Count
 from archlab.network.graph import Graph, Node
 from archlab.network.spec import Initialisation
 from archlab.report.tables import Cell, Column, Table, TableSet, signed
@@ -78,7 +79,7 @@ def evaluate_formula(formula: Formula, maps: Maps) -> int:
     return FORMULAS[formula.formula](maps)
 
 
-def count_unit(unit: Unit, maps: Maps, plugin: Sequence[str] = ()) -> counting.Count:
+def count_unit(unit: Unit, maps: Maps, plugin: Sequence[str] = ()) -> Count:
     """Count a block alone on the given maps. A block that takes a single map is counted once on each.
 
     Raises InputError if there is no such block or it cannot be built with these arguments.
@@ -117,7 +118,7 @@ def _answer(answer: bool) -> str:
     return "yes" if answer else "no"
 
 
-def _units(study: UnitComplexity, counts: Sequence[counting.Count]) -> Table:
+def _units(study: UnitComplexity, counts: Sequence[Count]) -> Table:
     columns = (Column("Unit", align="l"), Column("Parameters"), Column("as paper, 2²⁰", "MFLOPs"),
                Column("fvcore, 10⁶", "MFLOPs"), Column("against the first"))  # fmt: skip
     body = [
@@ -144,6 +145,6 @@ def _formula_record(study: UnitComplexity, formula: Formula) -> dict[str, Any]:
             "paper_mflops": flops / MEBI, "published_mflops": formula.mflops}  # fmt: skip
 
 
-def _counts(counted: counting.Count) -> dict[str, Any]:
+def _counts(counted: Count) -> dict[str, Any]:
     return {"params": counted.params, "fvcore_flops": counted.fvcore, "paper_flops": counted.paper,
             "paper_mflops": counted.paper / MEBI}  # fmt: skip

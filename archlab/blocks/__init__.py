@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, upsample
+from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, norm, resize, upsample
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
 from archlab.blocks.shuffle import shuffle_block, shuffle_down, shuffle_stem
@@ -28,6 +28,8 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "iterative_head": iterative_head,
     "max_pool": max_pool,
     "no_fusion": no_fusion,
+    "norm": norm,
+    "resize": resize,
     "shuffle_block": shuffle_block,
     "shuffle_down": shuffle_down,
     "shuffle_stem": shuffle_stem,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from archlab.blocks.wiring import Activation, Map, Maps, Norm, Wiring
-from archlab.yamlio import AtLeast
+from archlab.blocks.wiring import Activation, Map, Maps, Norm, Wiring, WiringError
+from archlab.yamlio import Above, AtLeast
 
 Width = Annotated[int, AtLeast(1)]
 
@@ -53,9 +53,24 @@ def max_pool(
     return g.max_pool(x, kernel=kernel, stride=stride)
 
 
-def upsample(g: Wiring, x: Map, *, factor: Annotated[int, AtLeast(2)] = 2) -> Map:
-    """Nearest upsampling."""
-    return g.upsample(x, factor)
+def upsample(
+    g: Wiring, x: Map, *, factor: Annotated[int, AtLeast(1)] = 2, mode: Literal["nearest", "bilinear"] = "nearest"
+) -> Map:
+    """Upsampling by a whole factor as a layer, which the paper's counter sees; bilinear aligns the corners."""
+    return g.upsample(x, factor, mode=mode)
+
+
+def resize(g: Wiring, xs: Maps, *, factor: Annotated[float, Above(0)] | None = None, corners: bool = True) -> Map:
+    """The first map, bilinear: by a factor, or to the size of the second map. `corners`: align the corners."""
+    if (factor is None) != (len(xs) == 2):
+        raise WiringError("resize reads one map with a `factor:`, or two without, the second for its size")
+    size = xs[-1].size if factor is None else (int(xs[0].size[0] * factor), int(xs[0].size[1] * factor))
+    return g.resize(xs[0], size, mode="bilinear", corners=corners)
+
+
+def norm(g: Wiring, x: Map, *, act: Activation = "none") -> Map:
+    """act(BN(x))."""
+    return g.act(g.norm(x), act)
 
 
 def add(g: Wiring, xs: Maps, *, act: Activation = "none") -> Map:
@@ -79,6 +94,7 @@ def hrnet_stem(g: Wiring, x: Map, *, width: Width = 64) -> Map:
     return g.act(g.conv_norm(x, width, kernel=3, stride=2, name="conv2"), shared="act")
 
 
-def heat_maps(g: Wiring, x: Map, *, outputs: Width, kernel: Literal[1, 3] = 1) -> Map:
-    """The last layer, a convolution with bias and no activation: (C, H, W) to (outputs, H, W)."""
-    return g.conv(x, outputs, kernel=kernel, bias=True)
+def heat_maps(g: Wiring, x: Map, *, outputs: Width, kernel: Literal[1, 3] = 1, norm: Norm = "none") -> Map:
+    """The last layer, a convolution without activation, with bias or BN: (C, H, W) to (outputs, H, W)."""
+    x = g.conv(x, outputs, kernel=kernel, bias=norm == "none")
+    return g.norm(x) if norm == "batch" else x

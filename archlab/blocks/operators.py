@@ -84,15 +84,63 @@ class Operators:
         """Mean over an axis, which keeps the side 1; as a function, for which no counter gives anything."""
         return self._lay("mean", (x,), _without(x, axis), axis=axis)
 
-    def softmax(self, x: Map, axis: Axis) -> Map:
-        """exp(x) / the sum of exp(x) over an axis."""
-        return self._lay("softmax", (x,), x.shape, axis=axis)
+    def softmax(self, x: Map, axis: Axis | Literal["channels"], *, temperature: float = 1.0) -> Map:
+        """exp(x / temperature) / its sum over an axis."""
+        return self._lay("softmax", (x,), x.shape, axis=axis, temperature=temperature)
 
     def weighted_sum(self, x: Map, weights: Map, axis: Axis) -> Map:
         """The sum of x * weights over an axis, as a product of matrices; one map of weights serves all channels."""
         if stretched(x, weights) != x.shape:
             raise WiringError(f"weights of {shown(weights.shape)} do not fit a map of {shown(x.shape)}")
         return self._lay("weighted_sum", (x, weights), _without(x, axis), axis=axis)
+
+    def weighted_runs(self, x: Map, weights: Map, size: tuple[int, int]) -> Map:
+        """Weighted sums over runs of consecutive elements of the flattened memory, (C, H, W) to (C, *size).
+
+        Both maps are viewed as h w runs of H W / (h w) elements, x as (h w, C, run): a run mixes channels and
+        positions. An accident of the released Dite-HRNet, behind its published accuracies.
+        """
+        runs = size[0] * size[1]
+        if weights.shape != (1, *x.size) or x.size[0] * x.size[1] % runs:
+            raise WiringError(f"{shown(x.shape)} and weights of {shown(weights.shape)} do not divide into {runs} runs")
+        return self._lay("weighted_runs", (x, weights), (x.channels, *size), size=size)
+
+    def layer_norm(self, x: Map, *, name: str = "layer_norm") -> Map:
+        """Layer normalisation over the channels of each position, with gain and offset."""
+        return self._lay("layer_norm", (x,), x.shape, name=name)
+
+    def learned_scale(self, x: Map, axis: Literal["height", "width"], length: int, *, name: str = "scale") -> Map:
+        """x * a learned number for each row (height) or column, the first of `length` of them."""
+        if x.size[axis == "width"] > length:
+            raise WiringError(f"a map of {shown(x.shape)} has more than the {length} learned weights over its {axis}")
+        return self._lay("learned_scale", (x,), x.shape, name=name, axis=axis, length=length)
+
+    def dynamic_conv(
+        self, x: Map, attention: Map, width: int, *, kernel: int = 1, stride: int = 1, groups: int = 1
+    ) -> Map:
+        """Convolution by each sample's own sum of K kernels, weighted by `attention` (K, 1, 1). Dynamic Convolution."""
+        check_width(width)
+        if x.channels % groups or width % groups:
+            raise WiringError(f"{x.channels} and {width} channels do not divide into {groups} groups")
+        if attention.size != (1, 1) or kernel % 2 == 0:
+            raise WiringError(
+                f"expected an odd kernel and weights of one position, not {kernel}, {shown(attention.shape)}"
+            )
+        size = tuple((side - 1) // stride + 1 for side in x.size)
+        return self._lay("dynamic_conv", (x, attention), (width, *size), name="kernels", kernels=attention.channels,
+                         kernel=kernel, stride=stride, padding=(kernel - 1) // 2, groups=groups)  # fmt: skip
+
+    def dynamic_relu(self, x: Map, theta: Map) -> Map:
+        """max(a_1 x + b_1, a_2 x + b_2) for each channel. Dynamic ReLU, Eq. 2.
+
+        theta: (4 C, 1, 1), or (4, 1, 1) for one function for all channels, of values from -1 to 1:
+        (a_1, a_2, b_1, b_2) = theta * (1, 1, 0.5, 0.5) + (1, 0, 0, 0).
+        """
+        if theta.shape not in {(4 * x.channels, 1, 1), (4, 1, 1)}:
+            raise WiringError(
+                f"a dynamic ReLU of {shown(x.shape)} has 4 numbers, or 4 a channel; not {shown(theta.shape)}"
+            )
+        return self._lay("dynamic_relu", (x, theta), x.shape)
 
 
 def _pair(value: Pair) -> tuple[int, int]:

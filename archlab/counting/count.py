@@ -9,14 +9,14 @@ remembered (`archlab.counting.modules`); nothing else here needs torch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from archlab.blocks.wiring import Arguments, Leaf, Shape, WiringError
 from archlab.core.errors import InputError, Problem
+from archlab.counting.rules import RULES, Count, total
 from archlab.network.graph import Graph, Node
 
 if TYPE_CHECKING:
@@ -24,24 +24,9 @@ if TYPE_CHECKING:
 
 COUNTERS = ("fvcore", "paper")
 MEBI = 2**20  # the paper's "M"
+GIBI = 2**30  # its "G", and that of HRNet's summary
 MODULE = "module"
 """The operator of a user's module."""
-
-
-class Count(NamedTuple):
-    """Parameters, multiply-adds by counter (the paper's before its division by 2^20) and activations."""
-
-    params: int = 0
-    fvcore: int = 0
-    paper: int = 0
-    activations: int = 0
-
-    @property
-    def flops(self) -> dict[str, int]:
-        return {"fvcore": self.fvcore, "paper": self.paper}
-
-    def __add__(self, other: Count) -> Count:  # type: ignore[override]
-        return total((self, other))
 
 
 @dataclass(frozen=True)
@@ -204,7 +189,7 @@ def leaves_cost(leaves: tuple[Leaf, ...]) -> tuple[dict[str, Count], dict[str, i
         count = leaf_cost(leaf.kind, leaf.arguments, leaf.in_shapes, leaf.out_shapes)
         paper = count.paper if last_call.get(leaf.scope, i) == i else 0
         params = count.params if first_call.get(leaf.scope, i) == i else 0
-        counts.append((leaf.kind, Count(params, count.fvcore, paper, count.activations)))
+        counts.append((leaf.kind, count._replace(params=params, paper=paper)))
     return _grouped(counts), dict(Counter(leaf.kind for leaf in leaves))
 
 
@@ -214,88 +199,6 @@ def leaf_cost(kind: str, arguments: Arguments, in_shapes: tuple[Shape, ...], out
     if kind == MODULE:
         return module_cost(arguments, in_shapes).count
     return RULES[kind](dict(arguments), in_shapes[0], out_shapes[0])
-
-
-def _conv(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    weights = y[0] * (x[0] // a["groups"]) * a["kernel"] ** 2
-    bias = y[0] if a["bias"] else 0
-    multiply_adds = weights * y[1] * y[2]
-    return Count(weights + bias, multiply_adds, multiply_adds + bias * y[1] * y[2], prod(y))
-
-
-def _deconv(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    weights = x[0] * y[0] * a["kernel"] ** 2
-    bias = y[0] if a["bias"] else 0
-    multiply_adds = weights * x[1] * x[2]
-    return Count(weights + bias, multiply_adds, multiply_adds + bias * y[1] * y[2], prod(y))
-
-
-def _pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    """The paper's counter has the global pool only, as C (H + 1) (W + 1); pooling to a larger size is a function."""
-    return Count(fvcore=prod(x), paper=x[0] * (x[1] + 1) * (x[2] + 1) if a["size"] == (1, 1) else 0)
-
-
-def _grid_pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    """The paper's counter: C (h + 1) (w + 1) summed over the cells of h x w positions."""
-    rows, columns = (sum(_cells(side, cells)) + cells for side, cells in zip(x[1:], y[1:], strict=True))
-    return Count(fvcore=prod(x), paper=x[0] * rows * columns)
-
-
-def _cells(side: int, cells: int) -> list[int]:
-    """Return the lengths of the cells into which adaptive pooling cuts a side; they may overlap."""
-    return [-(-(i + 1) * side // cells) - i * side // cells for i in range(cells)]
-
-
-def _resize(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    return Count(fvcore=prod(y) * (4 if a["mode"] == "bilinear" else 1))
-
-
-def _upsample(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    """The paper's counter omits the channels here."""
-    return Count(fvcore=prod(y) * (4 if a.get("mode") == "bilinear" else 1), paper=y[1] * y[2])
-
-
-FREE = Count()
-
-
-def _free(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
-    return FREE
-
-
-RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
-    "conv": _conv,
-    "deconv": _deconv,
-    "norm": lambda a, x, y: Count(2 * x[0], 2 * prod(x), 2 * prod(x)),
-    "relu": lambda a, x, y: Count(paper=prod(y)),
-    "relu6": lambda a, x, y: Count(paper=prod(y)),
-    "leaky_relu": lambda a, x, y: Count(paper=prod(y)),
-    "prelu": lambda a, x, y: Count(x[0], paper=prod(y)),
-    "hswish": _free,
-    "hswish_relu6": lambda a, x, y: Count(paper=prod(y)),
-    "hsigmoid": _free,
-    "hsigmoid_half": _free,
-    "sigmoid": _free,
-    "silu": _free,
-    "pool": _pool,
-    "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * prod(y)),
-    "avg_pool": lambda a, x, y: Count(paper=prod(a["kernel"]) * prod(y)),
-    "grid_pool": _grid_pool,
-    "upsample": _upsample,
-    "resize": _resize,
-    "split": _free,
-    "concat": _free,
-    "shuffle": _free,
-    "add": _free,
-    "multiply": _free,
-    "mean": _free,
-    "softmax": _free,
-    "weighted_sum": lambda a, x, y: Count(fvcore=prod(x), activations=prod(y)),
-}
-
-
-def total(counts: Iterable[Count]) -> Count:
-    """Return the sum of counts."""
-    return Count(*map(sum, zip(Count(), *counts, strict=True)))
 
 
 def _grouped(pairs: Iterable[tuple[str, Count]]) -> dict[str, Count]:

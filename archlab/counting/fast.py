@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from archlab.blocks.wiring import Arguments, Map, Shape, Wiring, lay_down, live, wire
-from archlab.counting.count import RULES, Count, leaf_cost, leaves_cost, total
+from archlab.counting.count import leaf_cost, leaves_cost
+from archlab.counting.rules import RULES, Count, total
 from archlab.network.graph import Layout, lay_out
 from archlab.network.spec import Spec
 

@@ -14,6 +14,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from archlab.counting.rules import cells
+from archlab.network.layers import DynamicConv
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -69,6 +72,11 @@ def _conv(layer: Any, x: Tensor, y: Tensor) -> int:
     return y.numel() * (kernel + (layer.bias is not None))
 
 
+def _dynamic_conv(layer: DynamicConv, x: Tensor, y: Tensor) -> int:
+    """A convolution of one kernel, as the Dite-HRNet authors' copy of the tool counts it; mixing counts nothing."""
+    return y.numel() * prod(layer.weight.shape[2:])
+
+
 def _deconv(layer: Any, x: Tensor, y: Tensor) -> int:
     kernel: int = layer.out_channels // layer.groups * prod(layer.kernel_size)
     return x.numel() * kernel + (y.numel() if layer.bias is not None else 0)
@@ -77,13 +85,8 @@ def _deconv(layer: Any, x: Tensor, y: Tensor) -> int:
 def _adaptive_pool(layer: Any, x: Tensor, y: Tensor) -> int:
     """C (h + 1) (w + 1) summed over the cells of h x w positions, which overlap where a side does not divide."""
     sides = _sides(layer)
-    cells = [_cells(side, out) + out for side, out in zip(x.shape[-sides:], y.shape[-sides:], strict=True)]
-    return y.numel() // prod(y.shape[-sides:]) * prod(cells)
-
-
-def _cells(side: int, cells: int) -> int:
-    """Return the sum of the lengths of the cells into which adaptive pooling cuts a side."""
-    return sum(-(-(i + 1) * side // cells) - i * side // cells for i in range(cells))
+    shapes = zip(x.shape[-sides:], y.shape[-sides:], strict=True)
+    return prod(y.shape[:-sides]) * prod(sum(n + 1 for n in cells(side, number)) for side, number in shapes)
 
 
 def _windows(layer: Any, x: Tensor, y: Tensor) -> int:
@@ -110,6 +113,7 @@ _POOLS: dict[int, tuple[type[nn.Module], ...]] = {
 _CONVOLUTION = frozenset({"convolution"})
 RULES = (
     Rule((nn.Conv1d, nn.Conv2d, nn.Conv3d), _conv, _CONVOLUTION),
+    Rule((DynamicConv,), _dynamic_conv, _CONVOLUTION),
     Rule((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _deconv, _CONVOLUTION),
     Rule((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm), lambda layer, x, y: 2 * y.numel(),
          frozenset({"batch_norm"})),

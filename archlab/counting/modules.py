@@ -18,8 +18,8 @@ from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
 
 from archlab.blocks.wiring import Arguments, Shape, WiringError, shown
-from archlab.counting.count import Count
 from archlab.counting.layers import Calls, call_layers
+from archlab.counting.rules import Count
 
 SILENT = ("aten::relu", "aten::relu_", "aten::clamp", "aten::clamp_", "aten::max")
 """What fvcore takes for free, like an operator that moves values only, though it computes."""

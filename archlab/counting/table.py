@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from archlab.counting.count import COUNTERS, MEBI, Cost, Count
+from archlab.counting.count import COUNTERS, GIBI, MEBI, Cost
+from archlab.counting.rules import Count
 from archlab.network.graph import Graph
 
 FEW = 4
@@ -23,6 +24,7 @@ def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
         "outputs": graph.outputs,
         "params": cost.params,
         "flops": cost.flops,
+        "summary": cost.total.summary,
         "activations": cost.activations,
         "nodes": [
             {
@@ -73,6 +75,7 @@ def remarks(graph: Graph, cost: Cost) -> list[str]:
     """Return the lines below the table: units, what the counters leave out, and the hash."""
     return [
         "FLOPs are multiply-adds in evaluation mode; fvcore's M is 10^6, the paper's 2^20; share is of the paper's.",
+        f"HRNet's summary, convolutions alone: {cost.total.summary / GIBI:.3f} G; its G is 2^30.",
         *(f"{counter} counts nothing for {_calls(cost, counter)}." for counter in COUNTERS if cost.uncounted[counter]),
         *_uncalled(cost),
         *(f"unread, left out: {work}" for work in cost.unread),

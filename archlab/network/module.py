@@ -111,10 +111,11 @@ def initialise(network: nn.Module, how: Initialisation) -> None:
     if how.weights == "torch":
         return
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | layers.DynamicConv):
             nn.init.normal_(module.weight, std=how.std)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            bias = getattr(module, "bias", None)
+            if bias is not None:
+                nn.init.zeros_(bias)
 
 
 INTERLEAVE = "interleave"
@@ -170,6 +171,11 @@ def _deconv(leaf: Leaf) -> nn.Module:
                               leaf["padding"], leaf["output_padding"], bias=leaf["bias"])  # fmt: skip
 
 
+def _dynamic_conv(leaf: Leaf) -> nn.Module:
+    shape = leaf["kernels"], leaf.out_shapes[0][0], leaf.in_shapes[0][0] // leaf["groups"], leaf["kernel"]
+    return layers.DynamicConv(shape, stride=leaf["stride"], padding=leaf["padding"], groups=leaf["groups"])
+
+
 def _resize(leaf: Leaf) -> Operator:
     size, mode = leaf["size"], leaf["mode"]
     corners = leaf.get("corners", True) if mode == "bilinear" else None
@@ -211,6 +217,9 @@ MODULES: dict[str, Callable[[Leaf], nn.Module]] = {
     "avg_pool": lambda leaf: nn.AvgPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
     "grid_pool": lambda leaf: nn.AdaptiveAvgPool2d(leaf["grid"]),
     "upsample": _upsample,
+    "layer_norm": lambda leaf: layers.ChannelNorm(leaf.in_shapes[0][0]),
+    "learned_scale": lambda leaf: layers.LearnedScale(leaf["axis"], leaf["length"]),
+    "dynamic_conv": _dynamic_conv,
     "module": _module,
 }
 FUNCTIONS: dict[str, Callable[[Leaf], Operator]] = {
@@ -221,6 +230,8 @@ FUNCTIONS: dict[str, Callable[[Leaf], Operator]] = {
     "add": lambda leaf: lambda *xs, scales=leaf["scales"]: add(xs, scales),
     "multiply": lambda leaf: torch.mul,
     "mean": lambda leaf: partial(layers.mean, axis=leaf["axis"]),
-    "softmax": lambda leaf: partial(layers.softmax, axis=leaf["axis"]),
+    "softmax": lambda leaf: partial(layers.softmax, axis=leaf["axis"], temperature=leaf["temperature"]),
     "weighted_sum": lambda leaf: partial(layers.weighted_sum, axis=leaf["axis"]),
+    "weighted_runs": lambda leaf: partial(layers.weighted_runs, size=leaf["size"]),
+    "dynamic_relu": lambda leaf: layers.dynamic_relu,
 }

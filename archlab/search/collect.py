@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 import archlab
-from archlab.counting.count import total
+from archlab.counting.rules import total
 from archlab.network.load import load_at
 from archlab.network.spec import Spec
 from archlab.report.machines import machines, round_alike

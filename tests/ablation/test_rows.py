@@ -13,7 +13,7 @@ from archlab.ablation import csv as flat
 from archlab.ablation import measured as ablation
 from archlab.ablation.load import distinct_rows, load_ablation
 from archlab.ablation.row import PAPER_INPUTS, Row
-from archlab.counting.count import Count
+from archlab.counting.rules import Count
 from archlab.report import machines as machine_notes
 from archlab.tasks import find_task
 

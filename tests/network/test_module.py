@@ -20,6 +20,7 @@ from archlab.network.module import Network, interleave, joined, shuffle
 from archlab.network.spec import Initialisation
 
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
+LARGE = {"cpn_r50", "hrnet_w32", "hrnet_w48", "simple_baseline_r50", "simple_baseline_r152"}
 FIXTURES = {
     "lite18_coco": ("lite_hrnet_18", {}),
     "naive18_coco": ("naive_lite_hrnet_18", {}),
@@ -134,7 +135,9 @@ def test_evaluating_f_i0_twice_costs_what_fvcore_says_of_the_released_code():
     assert archlab.cost(spec).params == 1_130_769
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NETWORKS]
+)
 def test_every_network_gives_heat_maps_at_a_quarter_and_a_gradient_to_every_parameter(name):
     spec = archlab.load(name, input=(3, 64, 96), outputs=5)
     torch.manual_seed(0)
@@ -149,9 +152,13 @@ EXAMPLES = {
     "conv": {"width": 6},
     "deconv": {"width": 6},
     "heat_maps": {"outputs": 3},
+    "resize": {"factor": 2},
     "shuffle_down": {"width": 6},
     "transition": {"widths": [6, 8, 10]},
 }
+
+
+ONE_MAP = ("add", "resize")
 
 
 @pytest.mark.parametrize("block", sorted(BLOCKS))
@@ -161,7 +168,7 @@ def test_every_block_runs_has_a_gradient_and_an_exact_cost(block, tmp_path):
     from archlab.counting import modules
 
     uses = json.dumps({"block": block, "from": "t", **EXAMPLES.get(block, {})})
-    first = json.dumps({"block": "transition", "from": "a", "widths": [8] if block == "add" else [8, 12]})
+    first = json.dumps({"block": "transition", "from": "a", "widths": [8] if block in ONE_MAP else [8, 12]})
     joined = "  z: {block: concat_head, from: y}\n"
     (tmp_path / "net.yaml").write_text(
         "version: 1\ninput: [3, 32, 32]\nnodes:\n  a: {block: conv, from: input, width: 8}\n"

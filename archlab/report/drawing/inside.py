@@ -126,8 +126,9 @@ def _merged(operations: Sequence[Operation], ends: Sequence[int]) -> list[Operat
 def _follows(before: Operation, operation: Operation) -> bool:
     """Whether an operation is drawn in the box of the one before it."""
     last = before.leaves[-1].kind
-    layers = {"conv", "deconv", "norm", "module"}
-    return (operation.kind == "norm" and last in {"conv", "deconv"}) or (
+    convolutions = {"conv", "deconv", "dynamic_conv"}
+    layers = convolutions | {"norm", "layer_norm", "module"}
+    return (operation.kind == "norm" and last in convolutions) or (
         operation.kind in ACTIVATIONS and last in layers | {"add"} and not before.label
     )
 
@@ -180,6 +181,9 @@ _TEXTS: dict[str, Callable[[Leaf], str]] = {
     "max_pool": lambda leaf: f"{leaf['kernel']}x{leaf['kernel']} max pool, stride {leaf['stride']}",
     "avg_pool": lambda leaf: f"{_sides_text(leaf['kernel'])} average pool, stride {_sides_text(leaf['stride'])}",
     "grid_pool": lambda leaf: f"average pool to {_sides_text(leaf['grid'])}",
+    "dynamic_conv": lambda leaf: f"{leaf['kernel']}x{leaf['kernel']} dynamic Conv, {leaf['kernels']} kernels",
+    "learned_scale": lambda leaf: f"learned weights over {leaf['axis']}",
+    "weighted_runs": lambda leaf: f"weighted sums to {_size_text(leaf)}",
     "mean": lambda leaf: f"mean over {leaf['axis']}",
     "softmax": lambda leaf: f"softmax over {leaf['axis']}",
     "weighted_sum": lambda leaf: f"weighted sum over {leaf['axis']}",

@@ -15,6 +15,8 @@ BLOCK_FILLS = {
     "concat": PLAIN,
     "finest": PLAIN,
     "max_pool": PLAIN,
+    "norm": PLAIN,
+    "resize": PLAIN,
     "upsample": PLAIN,
     "conv": SKY,
     "hrnet_stem": SKY,

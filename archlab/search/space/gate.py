@@ -13,8 +13,8 @@ from typing import NamedTuple
 from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Arguments
 from archlab.core.errors import InputError, Problem
-from archlab.counting.count import Count
 from archlab.counting.fast import Piece, tally
+from archlab.counting.rules import Count
 from archlab.network.graph import Layout, Ref, assemble
 from archlab.network.spec import Spec
 from archlab.search.space.document import Point

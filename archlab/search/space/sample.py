@@ -16,7 +16,8 @@ from archlab.ablation.study import SEARCH
 from archlab.blocks.wiring import Shape
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.counting.count import MEBI, Count
+from archlab.counting.count import MEBI
+from archlab.counting.rules import Count
 from archlab.network.spec import Spec
 from archlab.search.load import load_search
 from archlab.search.space.gate import Gate

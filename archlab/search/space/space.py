@@ -14,7 +14,8 @@ from archlab.blocks import registry
 from archlab.blocks.wiring import Shape
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, in_order, nearest
-from archlab.counting.count import MEBI, Count
+from archlab.counting.count import MEBI
+from archlab.counting.rules import Count
 from archlab.network import load as specfile
 from archlab.network.differences import with_widths
 from archlab.network.spec import Spec

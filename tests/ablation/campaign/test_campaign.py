@@ -23,7 +23,7 @@ from archlab.ablation.row import Published, Row
 from archlab.ablation.rows import CountedNetwork, Setting, count_network, match_runs, settings_of
 from archlab.ablation.study import Campaign, Claim, Control
 from archlab.core.errors import InputError
-from archlab.counting.count import Count
+from archlab.counting.rules import Count
 from archlab.report.bootstrap import Difference, holm
 from archlab.report.statistics import Interval, agreement, interval
 from archlab.tasks.terms import Ratio, Scored, Terms
