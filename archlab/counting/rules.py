@@ -1,7 +1,7 @@
 """What one call of each leaf operator costs, by every counter, from its arguments and shapes.
 
-fvcore's rule is what its trace gives. The paper's is what its hooks give, which see layers only. Tests compare each with
-the trace and the hooks.
+fvcore's rule is what its trace gives. The paper's is what its hooks give, which see layers only. Tests compare each
+with the trace and the hooks.
 """
 
 from __future__ import annotations
