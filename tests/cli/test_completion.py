@@ -35,7 +35,7 @@ def script(tmp_path_factory):
     ("words", "expected"),
     [
         ("archlab bu", {"build"}),
-        ("archlab build lite_hrnet_3", {"lite_hrnet_30"}),
+        ("archlab build lite_hrnet_3", {"lite_hrnet_30", "lite_hrnet_30_seg"}),
         ("archlab build lite_hrnet_30 --ou", {"--outputs"}),
         ("archlab train lite_hrnet_30 --recipe quick", {"quick", "quick_search", "quick_streets"}),
         ("archlab sample hy", {"hybrid"}),
@@ -58,7 +58,7 @@ def test_zsh_gets_the_same_names(capsys, tmp_path):
     text = capsys.readouterr().out
     assert text.startswith("#compdef archlab")
     assert "_archlab_networks() { _alternative 'names:networks:(lite_hrnet_18 " in text
-    assert "_archlab_recipes() { _alternative 'names:recipes:(camvid_384x480 " in text
+    assert "_archlab_recipes() { _alternative 'names:recipes:(camvid_192x256 " in text
     if shutil.which("zsh"):
         (tmp_path / "archlab.zsh").write_text(text)
         subprocess.run(["zsh", "-n", tmp_path / "archlab.zsh"], check=True)

@@ -46,11 +46,19 @@ def test_the_protocol_of_the_paper_is_a_recipe():
     assert (recipe.options.flip_test, recipe.options.scales) == (False, (1.0,))
 
 
-def test_lite_hrnet_18_for_cityscapes_has_the_cost_of_its_description():
-    cost = archlab.cost(archlab.load("lite_hrnet_18_seg"))
-    assert cost.params == 1_130_851
-    assert cost.flops["paper"] == 2_296_315_264
-    assert cost.flops["fvcore"] == 2_340_490_368
+@pytest.mark.parametrize(
+    ("name", "params", "paper", "fvcore"),
+    [
+        ("lite_hrnet_18_seg", 1_130_851, 2_296_315_264, 2_340_490_368),
+        ("lite_hrnet_30_seg", 1_763_799, 3_569_699_672, 3_651_302_496),
+        ("small_hrnet_w16_seg", 1_540_579, 8_456_448_000, 8_467_562_496),
+    ],
+)
+def test_the_networks_for_cityscapes_have_the_costs_of_their_descriptions(
+    name: str, params: int, paper: int, fvcore: int
+):
+    cost = archlab.cost(archlab.load(name))
+    assert (cost.params, cost.flops["paper"], cost.flops["fvcore"]) == (params, paper, fvcore)
 
 
 def test_generated_data_and_a_folder_without_classes_have_the_outputs_of_the_data_set(tmp_path: Path):

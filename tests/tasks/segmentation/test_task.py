@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -44,6 +45,14 @@ title: Tiny networks
 base: net.yaml
 vary:
   width: {field: nodes.quarter.width, from: 8, to: 32, step: 8}
+""",
+    "table.yaml": """\
+kind: ablation
+title: Streets
+source: a test
+recipe: streets.yaml
+rows:
+  - {name: Narrow, spec: net.yaml}
 """,
     "search.yaml": """\
 kind: search
@@ -200,8 +209,21 @@ def test_two_processes_have_the_losses_of_one_that_accumulates_and_score_togethe
     )
     assert len(one) == 4
     np.testing.assert_allclose(one, two, rtol=1e-4)
-    scores = evaluate_run(Path("together", together.fingerprint), Path("streets")).figures
+    scores = evaluate_run(Path("together", together.fingerprint), Path("streets"))
     assert scores == together.scores
+
+
+def test_a_table_shows_its_figures(folder: Path):
+    command = ["ablate", "table.yaml", "--data", "streets", "--seeds", "1", "--jobs", "1", "--device", "cpu"]
+    assert main(command) == 0
+    (record,) = find_runs(Path("runs"))
+    with Path("results/table.csv").open(encoding="utf-8") as file:
+        (line,) = csv.DictReader(file)
+    assert float(line["pictures_miou"]) == pytest.approx(record.scores["pictures"]["miou"])
+    text = Path("results/table.md").read_text()
+    assert "mIoU" in text
+    assert "6 pictures for training" in text
+    assert "AP" not in text.replace("mAP", "")
 
 
 def test_it_is_searched_by_its_miou(folder: Path):
