@@ -20,7 +20,7 @@ def at_size(network: nn.Module, size: tuple[int, int]) -> nn.Module:
         return network
     spec = network.graph.spec
     assert spec is not None, "the graph was not assembled from a spec"
-    with torch.device("meta"):
+    with torch.random.fork_rng([]):  # on the meta device it would take several times as long
         made = Network(assemble(at_input(spec, (spec.input[0], *size))))
     for name, module in made.named_modules():
         own = network.get_submodule(name)

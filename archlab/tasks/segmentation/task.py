@@ -166,8 +166,8 @@ def _classes(root: Path | None, options: SegmentationOptions) -> Classes:
 
     classes = read_classes(root, options.dataset)
     if options.class_weights and len(options.class_weights) != len(classes):
-        rule = f"has {len(options.class_weights)} entries for {len(classes)} classes"
-        raise InputError(Problem(rule, "class_weights"))
+        rule = f"has {len(options.class_weights)} entries for the {len(classes)} classes of this data"
+        raise InputError(Problem(rule, "class_weights", str(root or "")))
     return classes
 
 

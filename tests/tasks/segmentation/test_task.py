@@ -176,7 +176,7 @@ def test_a_damaged_picture_is_replaced_and_listed(folder: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("changes", "value"),
     [
-        (["--recipe-set", "class_weights=[1, 2]"], "class_weights: has 2 entries for 3 classes"),
+        (["--recipe-set", "class_weights=[1, 2]"], "streets: class_weights: has 2 entries for the 3 classes"),
         (["--recipe-set", "augmentation.scale=[2, 1]"], "augmentation.scale"),
         (["--set", "outputs=4"], "3 classes, but the network has 4 outputs"),
     ],
