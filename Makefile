@@ -37,7 +37,7 @@ lint: $(DEV)
 	$(BIN)/mypy
 
 reports: $(STAMP)
-	$(BIN)/archlab report table1 table2 table6 table7 figure4 campaign --reports reports
+	$(BIN)/archlab report table1 table2 table6 table7 figure4 campaign campaign_lsp --reports reports
 
 # The newest releases that pyproject.toml allows, for each Python; CUDA's libraries are left to torch, which pins them.
 lock: | $(LOCKING)/bin/python

@@ -49,6 +49,12 @@ class Wanted:
         return None if self.samples is None else float(sum(self.activations[spec] for spec, _ in runs) * self.samples)
 
 
+def of_its_data(study: Campaign, setting: Setting) -> bool:
+    """Return whether a setting's data is of the campaign's kind: synthetic, or the data set of its recipe."""
+    options = load_recipe(study.recipe).options
+    return setting.data.startswith("synthetic") if options.data else setting.data == options.dataset
+
+
 def wanted(study: Campaign, counter: Counter = count_network) -> Wanted:
     """Return the runs by the study's own recipe and seeds."""
     recipe = load_recipe(study.recipe)

@@ -45,7 +45,8 @@ def campaign_tables(
 
 def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -> tuple[list[Judged], list[Reported]]:
     rows = match_runs(networks(study), records, partial(count_network, plugin=plugin))
-    return [judge(study, rows, setting) for setting in settings_of(rows)], rows
+    found = [setting for setting in settings_of(rows) if cost.of_its_data(study, setting)]
+    return [judge(study, rows, setting) for setting in found], rows
 
 
 def _tables(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> TableSet:

@@ -45,7 +45,7 @@ def status(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted, recor
     if own:
         left = len(wanted.left(records))
         done = len(wanted.runs) - left
-        lines = [f"**{done if left else 'All'} of the campaign's {runs} are recorded.**"]
+        lines = [f"**Recorded: {done if left else 'all'} of the campaign's {runs}.**"]
         return lines + [text for each in own for text in _in_short(study, each)]
     needs = " need a GPU" if study.needs_gpu else " are left"
     lines = [f"**The campaign has not been run: all its {runs}{needs}.** No claim of the paper is judged here."]

@@ -587,13 +587,18 @@ def test_the_page_of_photographs_shows_claims_by_budget(tmp_path: Path) -> None:
     made = resampled_records(study, dict.fromkeys(counted, 0.5))
     for each in made:
         own = {"recipe_hash": recipe_hash(load_recipe("lsp_96")), "recipe": "lsp_96", "outputs": 14}
-        fitted = replace(each, spec_hash=counted[each.spec].hash, input=(3, 96, 96), **own)
+        photographs = {**FULL, "kind": "lsp"}
+        fitted = replace(each, spec_hash=counted[each.spec].hash, input=(3, 96, 96), data=photographs, **own)
         write_records(tmp_path / "records", fitted)
+    write_records(
+        tmp_path / "records", record("lite_hrnet_18", fitted.spec_hash, data=QUICK, outputs=14, input=(3, 96, 96))
+    )
     write_report(study, tmp_path / "records", tmp_path)
     page = (tmp_path / "campaign_lsp.md").read_text(encoding="utf-8")
     assert "## Claims by budget" in page
     assert "--data DATA" in page
     assert "GPU" not in page
+    assert "synthetic" not in page
     with (tmp_path / "campaign_lsp.csv").open(encoding="utf-8") as file:
         claims = [line for line in csv.DictReader(file) if line["kind"] == "claim"]
     assert len(claims) == len(study.claims)
