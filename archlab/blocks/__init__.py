@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, norm, resize, upsample
+from archlab.blocks.dynamic import dynamic_context_stem, dynamic_context_unit
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
+from archlab.blocks.pooled_context import pooled_context_stem, pooled_context_unit
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
 from archlab.blocks.shuffle import shuffle_block, shuffle_down, shuffle_stem
+from archlab.blocks.unidimensional import unidimensional_unit
 from archlab.blocks.weighting import conditional_channel_weighting
 
 BLOCKS: dict[str, Callable[..., Any]] = {
@@ -20,6 +23,8 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "conditional_channel_weighting": conditional_channel_weighting,
     "conv": conv,
     "deconv": deconv,
+    "dynamic_context_stem": dynamic_context_stem,
+    "dynamic_context_unit": dynamic_context_unit,
     "finest": finest,
     "fusion": fusion,
     "heat_maps": heat_maps,
@@ -29,10 +34,13 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "max_pool": max_pool,
     "no_fusion": no_fusion,
     "norm": norm,
+    "pooled_context_stem": pooled_context_stem,
+    "pooled_context_unit": pooled_context_unit,
     "resize": resize,
     "shuffle_block": shuffle_block,
     "shuffle_down": shuffle_down,
     "shuffle_stem": shuffle_stem,
     "transition": transition,
+    "unidimensional_unit": unidimensional_unit,
     "upsample": upsample,
 }

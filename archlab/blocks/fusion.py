@@ -11,21 +11,29 @@ Width = Annotated[int, AtLeast(1)]
 Convolution = Literal["separable", "dense"]
 
 
-def transition(g: Wiring, xs: Maps, *, widths: tuple[Width, ...], convolution: Convolution = "separable") -> list[Map]:
+def transition(
+    g: Wiring,
+    xs: Maps,
+    *,
+    widths: tuple[Width, ...],
+    convolution: Convolution = "separable",
+    act: Activation = "relu",
+) -> list[Map]:
     """Bring maps to `widths`, one per branch, adding coarser branches from the coarsest map.
 
     A branch that has its width already passes unchanged. Otherwise it is convolved 3x3 (+ 1x1 if separable) with BN and
-    ReLU; a new branch likewise, with stride 2. HRNet, section 3; separable: the released Lite-HRNet.
+    `act`; a new branch likewise, with stride 2. HRNet, section 3; separable: the released Lite-HRNet; no activation:
+    the released X-HRNet.
     """
     if len(widths) < len(xs):
         raise WiringError(f"a transition only adds branches: it cannot bring {len(xs)} maps to {len(widths)}")
     made = [
-        x if x.channels == width else _resample(g, x, width, 1, "relu", convolution, f"kept{i}")
+        x if x.channels == width else _resample(g, x, width, 1, act, convolution, f"kept{i}")
         for i, (x, width) in enumerate(zip(xs, widths, strict=False))
     ]
     coarsest = xs[-1]
     for i in range(len(xs), len(widths)):
-        coarsest = _resample(g, coarsest, widths[i], 2, "relu", convolution, f"new{i}")
+        coarsest = _resample(g, coarsest, widths[i], 2, act, convolution, f"new{i}")
         made.append(coarsest)
     return made
 
@@ -34,7 +42,7 @@ def fusion(
     g: Wiring,
     xs: Maps,
     *,
-    sum: Literal["released", "plain"] = "released",
+    sum: Literal["released", "released_in_place", "plain"] = "released",
     down: Convolution = "separable",
     doubled: Literal["once", "twice"] = "once",
 ) -> list[Map]:
@@ -46,6 +54,7 @@ def fusion(
     in-place addition behind its published accuracies (a port found the plain sum 0.5-1 AP worse):
     y_0 = 2 x_0 + sum_{j>=1} f_0j(x_j), and then, with y_0 before its ReLU in place of x_0,
     y_i = 2 f_i0(y_0) + x_i + sum_{j>=1, j!=i} f_ij(x_j).
+    sum="released_in_place": the same with y_0 after its ReLU, which works in place in the released Dite-HRNet.
     The released code evaluates f_i0 twice (doubled="twice"). doubled="once" evaluates it once and doubles it, with the
     same output and gradient and 18 % fewer convolutions. The norms of the released code see the batch twice per step,
     so here they have momentum 1 - 0.9^2 = 0.19.
@@ -54,6 +63,10 @@ def fusion(
         return list(xs)
     twice = 0 if sum == "plain" else 1 if doubled == "once" else 2
     y0 = _gather(g, xs, 0, twice, down)
+    if sum == "released_in_place":
+        y0 = g.act(y0, shared="act")
+        ys = [_gather(g, [y0, *xs[1:]], i, twice, down) for i in range(1, len(xs))]
+        return [y0, *(g.act(y, shared="act") for y in ys)]
     sources = [y0, *xs[1:]] if sum == "released" else list(xs)
     ys = [y0] + [_gather(g, sources, i, twice, down) for i in range(1, len(xs))]
     return [g.act(y, shared="act") for y in ys]

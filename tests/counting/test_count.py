@@ -21,7 +21,10 @@ from archlab.network.graph import Graph, Node
 from archlab.network.spec import Initialisation
 
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
-A_FAMILY_EACH = {"lite_hrnet_18", "naive_lite_hrnet_18", "small_hrnet_w16", "mobilenet_v2", "skip_pose_net"}
+A_FAMILY_EACH = {
+    "dite_hrnet_18", "hf_hrnet_18", "lite_hrnet_18", "mobilenet_v2", "naive_lite_hrnet_18", "px_hrnet_18",
+    "skip_pose_net", "small_hrnet_w16",
+}  # fmt: skip
 COCO, MPII, LARGE = ((3, 256, 192), 17), ((3, 256, 256), 16), ((3, 384, 288), 17)
 
 # Established by running the released code with the paper's counter; params, count.

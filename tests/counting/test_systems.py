@@ -29,3 +29,45 @@ COUNTS = [
 def test_a_systems_counts_are_those_of_public_code(name, size, outputs, params, paper, fvcore, summary):
     found = archlab.cost(archlab.load(name, input=(3, *size), outputs=outputs)).total
     assert (found.params, found.paper, found.fvcore, found.summary) == (params, paper, fvcore, summary)
+
+
+# Network, (height, width), outputs, parameters, the paper's counter, fvcore's and HRNet's summary of the released code,
+# which evaluates f_i0 twice.
+DESCENDANTS = [
+    ("dite_hrnet_18", (256, 192), 17, 1_186_933, 219_991_891, 272_851_618, 243_161_720),
+    ("dite_hrnet_18", (384, 288), 17, 1_186_933, 494_784_883, 613_725_058, 547_013_240),
+    ("dite_hrnet_18", (256, 256), 16, 1_186_892, 293_103_187, 363_587_362, 324_024_952),
+    ("dite_hrnet_30", (256, 192), 17, 1_862_549, 345_838_303, 438_477_770, 390_977_000),
+    ("dite_hrnet_30", (384, 288), 17, 1_862_549, 777_805_295, 986_245_850, 879_527_720),
+    ("dite_hrnet_30", (256, 256), 16, 1_862_508, 460_863_391, 584_385_418, 521_093_352),
+    ("sx_hrnet_18", (256, 192), 17, 1_342_049, 203_887_232, 255_997_952, 233_927_168),
+    ("sx_hrnet_18", (384, 288), 17, 1_342_049, 454_203_552, 571_210_752, 521_954_688),
+    ("sx_hrnet_30", (256, 192), 17, 2_117_657, 314_796_736, 406_350_592, 371_085_568),
+    ("sx_hrnet_30", (384, 288), 17, 2_117_657, 700_477_296, 906_050_112, 827_409_408),
+    ("px_hrnet_18", (256, 192), 17, 1_138_913, 201_020_032, 253_130_752, 231_059_968),
+    ("px_hrnet_18", (384, 288), 17, 1_138_913, 449_902_752, 566_909_952, 517_653_888),
+    ("px_hrnet_30", (256, 192), 17, 1_781_369, 309_868_736, 401_422_592, 366_157_568),
+    ("px_hrnet_30", (384, 288), 17, 1_781_369, 693_085_296, 898_658_112, 820_017_408),
+    ("hf_hrnet_18", (256, 192), 17, 4_575_073, 639_523_200, 698_152_704, 644_502_528),
+    ("hf_hrnet_18", (384, 288), 17, 4_575_073, 1_407_908_352, 1_540_172_736, 1_419_459_840),
+    ("hf_hrnet_18", (256, 256), 16, 4_575_024, 852_496_896, 930_673_664, 859_140_096),
+    ("hf_hrnet_30", (256, 192), 17, 7_426_657, 1_047_981_120, 1_152_339_072, 1_063_646_208),
+    ("hf_hrnet_30", (384, 288), 17, 7_426_657, 2_311_429_248, 2_546_756_640, 2_347_197_696),
+    ("hf_hrnet_30", (256, 256), 16, 7_426_608, 1_397_107_456, 1_536_255_488, 1_417_998_336),
+]
+NEVER_RUN = {"dite_hrnet_18": 1_456, "dite_hrnet_30": 2_508}
+"""Parameters of the released Dite-HRNet that no output depends on."""
+WEIGHTED = {"dite": 20, "hf": 48}
+"""Channels of the finest branch that are weighted across resolutions."""
+
+
+@pytest.mark.parametrize(("name", "size", "outputs", "params", "paper", "fvcore", "summary"), DESCENDANTS)
+def test_a_descendants_counts_are_those_of_its_released_code(name, size, outputs, params, paper, fvcore, summary):
+    """fvcore also counts that the released code resizes the coarsest weights to their own size, in two units a module."""
+    found = archlab.cost(archlab.load(name, input=(3, *size), outputs=outputs, doubled="twice")).total
+    weighted, modules = WEIGHTED.get(name.split("_")[0], 0), (2, 4, 2) if name.endswith("18") else (3, 8, 3)
+    positions = size[0] * size[1] // 16
+    own_size = sum(2 * n * weighted * 2**s * positions // 4**s for s, n in enumerate(modules, start=1))
+    assert found.params == params - NEVER_RUN.get(name, 0)
+    assert (found.paper, found.fvcore, found.summary) == (paper, fvcore - own_size, summary)
+    assert archlab.cost(archlab.load(name, input=(3, *size), outputs=outputs)).total.paper == paper

@@ -20,7 +20,10 @@ from archlab.network.module import Network, interleave, joined, shuffle
 from archlab.network.spec import Initialisation
 
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
-LARGE = {"cpn_r50", "hrnet_w32", "hrnet_w48", "simple_baseline_r50", "simple_baseline_r152"}
+LARGE = {
+    "cpn_r50", "dite_hrnet_30", "hf_hrnet_30", "hrnet_w32", "hrnet_w48", "px_hrnet_30", "simple_baseline_r50",
+    "simple_baseline_r152", "sx_hrnet_30",
+}  # fmt: skip
 FIXTURES = {
     "lite18_coco": ("lite_hrnet_18", {}),
     "naive18_coco": ("naive_lite_hrnet_18", {}),
