@@ -8,6 +8,7 @@ from typing import Any
 from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, norm, resize, upsample
 from archlab.blocks.dynamic import dynamic_context_stem, dynamic_context_unit
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
+from archlab.blocks.hourglass import hourglass, hourglass_stack, preactivation_residual
 from archlab.blocks.pooled_context import pooled_context_stem, pooled_context_unit
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
 from archlab.blocks.shuffle import shuffle_block, shuffle_down, shuffle_stem
@@ -28,6 +29,8 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "finest": finest,
     "fusion": fusion,
     "heat_maps": heat_maps,
+    "hourglass": hourglass,
+    "hourglass_stack": hourglass_stack,
     "hrnet_stem": hrnet_stem,
     "inverted_residual": inverted_residual,
     "iterative_head": iterative_head,
@@ -36,6 +39,7 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "norm": norm,
     "pooled_context_stem": pooled_context_stem,
     "pooled_context_unit": pooled_context_unit,
+    "preactivation_residual": preactivation_residual,
     "resize": resize,
     "shuffle_block": shuffle_block,
     "shuffle_down": shuffle_down,

@@ -40,12 +40,16 @@ class Operators:
         return self._lay("avg_pool", (x,), (x.channels, *size), name="avg_pool", kernel=kernel, stride=stride,
                          padding=padding)  # fmt: skip
 
-    def max_pool(self, x: Map, *, kernel: int = 3, stride: int = 2, padding: int | None = None) -> Map:
+    def max_pool(
+        self, x: Map, *, kernel: int = 3, stride: int = 2, padding: int | None = None, layer: bool = True
+    ) -> Map:
+        """Maximum over windows. layer: the paper's counter sees it; otherwise it is a function."""
         padding = (kernel - 1) // 2 if padding is None else padding
         size = tuple((side + 2 * padding - kernel) // stride + 1 for side in x.size)
         check_size(size, x, f"a {kernel}x{kernel} max pool of stride {stride}")
+        other = {} if layer else {"layer": False}
         return self._lay("max_pool", (x,), (x.channels, *size), name="max_pool", kernel=kernel, stride=stride,
-                         padding=padding)  # fmt: skip
+                         padding=padding, **other)  # fmt: skip
 
     def upsample(self, x: Map, factor: int, *, mode: Literal["nearest", "bilinear"] = "nearest") -> Map:
         """Upsampling by a whole factor, as a layer, which the paper's counter sees; bilinear aligns the corners."""

@@ -111,7 +111,7 @@ RULES: dict[str, Callable[[Mapping[str, Any], Shape, Shape], Count]] = {
     "sigmoid": _free,
     "silu": _free,
     "pool": _pool,
-    "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * prod(y)),
+    "max_pool": lambda a, x, y: Count(paper=a["kernel"] ** 2 * prod(y) if a.get("layer", True) else 0),
     "avg_pool": lambda a, x, y: Count(paper=prod(a["kernel"]) * prod(y)),
     "grid_pool": _grid_pool,
     "upsample": _upsample,

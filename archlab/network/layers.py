@@ -91,6 +91,17 @@ def weighted_runs(x: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
     return summed.permute(0, 2, 1, 3).reshape(samples, channels, *size)
 
 
+class MaxPoolFunction(nn.Module):
+    """Maximum over windows as a function, which the paper's counter does not see."""
+
+    def __init__(self, kernel: int, stride: int, padding: int) -> None:
+        super().__init__()
+        self.how = kernel, stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, *self.how)
+
+
 def mean(x: Tensor, axis: str) -> Tensor:
     """Mean over an axis, which keeps the side 1."""
     return x.mean((2, 3) if axis == "positions" else AXES[axis], keepdim=True)

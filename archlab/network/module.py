@@ -186,6 +186,11 @@ def _pool(leaf: Leaf) -> nn.Module:
     return nn.AdaptiveAvgPool2d(1) if leaf["size"] == (1, 1) else PooledTo(leaf["size"])
 
 
+def _max_pool(leaf: Leaf) -> nn.Module:
+    kind = nn.MaxPool2d if leaf.get("layer", True) else layers.MaxPoolFunction
+    return kind(leaf["kernel"], leaf["stride"], leaf["padding"])
+
+
 def _upsample(leaf: Leaf) -> nn.Module:
     mode = leaf.get("mode", "nearest")
     return nn.Upsample(scale_factor=leaf["factor"], mode=mode, align_corners=None if mode == "nearest" else True)
@@ -213,7 +218,7 @@ MODULES: dict[str, Callable[[Leaf], nn.Module]] = {
     "sigmoid": lambda leaf: nn.Sigmoid(),
     "silu": lambda leaf: nn.SiLU(),
     "pool": _pool,
-    "max_pool": lambda leaf: nn.MaxPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
+    "max_pool": _max_pool,
     "avg_pool": lambda leaf: nn.AvgPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
     "grid_pool": lambda leaf: nn.AdaptiveAvgPool2d(leaf["grid"]),
     "upsample": _upsample,

@@ -31,6 +31,16 @@ def test_a_systems_counts_are_those_of_public_code(name, size, outputs, params, 
     assert (found.params, found.paper, found.fvcore, found.summary) == (params, paper, fvcore, summary)
 
 
+def test_an_hourglass_counts_as_its_public_code_except_for_one_relu_layer_that_stem_and_stacks_share():
+    """The public code calls it nine times, which the paper's counter sees once: 256 channels at 64x48, as the stem's."""
+    found = archlab.cost(archlab.load("hourglass_8")).total
+    assert (found.params, found.fvcore, found.summary) == (25_598_472, 21_190_803_456, 21_082_669_056)
+    assert found.paper - 8 * 256 * 64 * 48 == 21_260_660_736
+    large = archlab.cost(archlab.load("hourglass_8", input=(3, 256, 256), outputs=16, joints=16)).total
+    assert (large.params, large.fvcore, large.summary) == (25_594_624, 28_238_675_968, 28_094_496_768)
+    assert large.paper - 8 * 256 * 64 * 64 == 28_331_786_240
+
+
 # Network, (height, width), outputs, parameters, the paper's counter, fvcore's and HRNet's summary of the released code,
 # which evaluates f_i0 twice.
 DESCENDANTS = [

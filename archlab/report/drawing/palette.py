@@ -32,6 +32,9 @@ BLOCK_FILLS = {
     "unidimensional_unit": ORANGE,
     "shuffle_block": ORANGE,
     "shuffle_down": GREEN,
+    "hourglass": GREEN,
+    "hourglass_stack": ORANGE,
+    "preactivation_residual": SAND,
     "inverted_residual": GREEN,
     "transition": GREEN,
     "fusion": PURPLE,
@@ -39,7 +42,14 @@ BLOCK_FILLS = {
     "iterative_head": YELLOW,
     "concat_head": YELLOW,
 }
-OPERATOR_FILLS = {"conv": SKY, "depthwise": GREEN, "deconv": RED, "weighting": ORANGE, "module": YELLOW}
+OPERATOR_FILLS = {
+    "conv": SKY,
+    "dynamic_conv": LIME,
+    "depthwise": GREEN,
+    "deconv": RED,
+    "weighting": ORANGE,
+    "module": YELLOW,
+}
 
 
 def block_fills(blocks: Iterable[str]) -> dict[str, str]:
