@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.refused import refused
-from helpers.street_folder import save
+from helpers.street_folder import load, save
 
 from archlab.cli import main
 from archlab.tasks.segmentation.score_files import score_folders
@@ -37,6 +37,17 @@ def test_one_matrix_over_the_set_gives_the_figures_unrounded(
     assert scores["pixel_accuracy"] == pytest.approx(400 / 7, abs=1e-12)
     assert main(["score", "segmentation", str(truth), str(found)]) == 0
     assert "42.500" in capsys.readouterr().out
+
+
+def test_the_known_answer_is_reproduced_to_the_last_digit(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = shared / "data" / "known_answer" / "segmentation_bdd100k_toolkit"
+    for kind in ("gt", "pred"):
+        save(tmp_path / kind / "a.png", load(known / f"{kind}_a.png"))
+    assert main(["score", "segmentation", str(tmp_path / "gt"), str(tmp_path / "pred"), "--json"]) == 0
+    published = json.loads((known / "expected.json").read_text())["published"]
+    assert json.loads(capsys.readouterr().out)["miou"] == published["mIoU_percent"]
 
 
 def test_label_ids_are_read_by_their_classes_and_cityscapes_endings_are_no_part_of_a_stem(tmp_path: Path):
