@@ -2,10 +2,12 @@
 
     python benchmarks/search_gate.py --out benchmarks/results/search_gate.json
 
-A candidate is drawn by chance, put into the base's document, read, laid down, counted, held to the space's limits and,
-where it passes, given its key. Every turn is a new process, so that nothing is remembered before its first candidate;
-it gives its processor seconds on one thread, and the row their median. The peer's candidates are the first of the same
-draw, built and traced in a process of their own in the same run.
+Candidates are drawn at random and checked 1,000 at a time: counted, held to the space's limits, and those that pass
+compared with all before them. Those that pass are then read from their documents and hashed, each in processor
+milliseconds of its own row. Every turn is a new process, so that nothing is remembered before its first candidate; it
+gives its processor seconds on one thread, and the row their median. The peer's candidates are the first of the same
+draw, built and traced in a process of their own in the same run. The last row is `archlab sample SPACE -n 2000 --json`
+as a process, with its start.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -28,8 +31,9 @@ from archlab.search.space.points import sample
 from archlab.search.space.space import Space, load_space
 
 SPACES = ("lite_hrnet", "hybrid")
+EACH = 1_000
 MARKS = (1_000, 5_000)
-HASHED, TRACED = 300, 3
+HASHED, TRACED, SAMPLED = 300, 3, 2_000
 PEER = "built and traced with fvcore (the peer)"
 
 
@@ -50,28 +54,31 @@ class Row:
     aim: str | None
 
 
-def looked(space: Space, seed: int) -> Iterator[Checked | None]:
-    """What the gate says of candidates drawn by chance."""
+def looked(space: Space, seed: int) -> Iterator[list[Checked]]:
+    """The candidates that pass, of EACH drawn at random at a time."""
     gate, random = Gate(space), Random(seed)
     while True:
-        yield gate.passes(sample(space, random))
+        yield gate.pass_many([sample(space, random) for _ in range(EACH)])
 
 
 def through_the_gate(space: Space, seed: int) -> dict[str, list[float]]:
-    """Seconds and how many passed until each mark; then seconds of the canonical hashes of HASHED that pass."""
-    from archlab.network.graph import assemble
-
+    """Seconds and how many passed until each mark; then seconds of the specs and hashes of HASHED that pass."""
     found: list[Checked] = []
     seconds: dict[str, list[float]] = {}
     start = time.process_time()
-    for count, each in enumerate(islice(looked(space, seed), MARKS[-1]), start=1):
-        found += [each] if each else []
-        if count in MARKS:
-            seconds[str(count)] = [time.process_time() - start, len(found)]
-    specs = [each.spec for each in found[:HASHED] if each.spec]
+    for i, passed in enumerate(islice(looked(space, seed), MARKS[-1] // EACH), start=1):
+        found += passed
+        if i * EACH in MARKS:
+            seconds[str(i * EACH)] = [time.process_time() - start, len(found)]
+    hashed = found[:HASHED]
     start = time.process_time()
-    distinct = len({assemble(spec).hash for spec in specs})
-    return seconds | {"hashed": [time.process_time() - start, len(specs), distinct]}
+    specs = [each.spec for each in hashed]
+    read = time.process_time()
+    distinct = len({each.hash for each in hashed})
+    return seconds | {
+        "read": [read - start, len(specs), len(specs)],
+        "hashed": [time.process_time() - read, len(specs), distinct],
+    }
 
 
 def traced(space: Space, seed: int) -> dict[str, list[float]]:
@@ -82,7 +89,7 @@ def traced(space: Space, seed: int) -> dict[str, list[float]]:
     from archlab.counting.modules import trace
 
     torch.set_num_threads(1)
-    found = list(islice((each for each in looked(space, seed) if each), TRACED + 1))
+    found = next(looked(space, seed))[: TRACED + 1]
     seconds = 0.0
     for i, each in enumerate(found):
         start = time.process_time()
@@ -102,6 +109,15 @@ def in_a_new_process(what: str, space: str, seed: int) -> dict[str, list[float]]
     return found
 
 
+def sampled(space: str) -> float:
+    """Processor seconds of the command that samples a space."""
+    command = [sys.executable, "-m", "archlab", "sample", space, "-n", str(SAMPLED), "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, capture_output=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def measure(space: str, turns: int, seed: int) -> list[Row]:
     """The rows of a space; every turn draws other candidates."""
     gates = [in_a_new_process("gate", space, seed + turn) for turn in range(turns)]
@@ -112,12 +128,16 @@ def measure(space: str, turns: int, seed: int) -> list[Row]:
         each = median(gate[mark][0] for gate in gates) / int(mark)
         passed = int(median(gate[mark][1] for gate in gates))
         what = f"gate, the first {int(mark):,} from an empty memory"
-        rows.append(Row(space, what, int(mark), passed, 1e3 * each, 1 / each, peer / each, "500/s; 1000x"))
-    each = median(gate["hashed"][0] / gate["hashed"][1] for gate in gates)
-    distinct = min(int(gate["hashed"][2]) for gate in gates)
-    rows.append(
-        Row(space, "graph and canonical hash of what passed", HASHED, distinct, 1e3 * each, 1 / each, peer / each, None)
-    )
+        rows.append(Row(space, what, int(mark), passed, 1e3 * each, 1 / each, peer / each, "5,000/s"))
+    for name, what, aim in (
+        ("read", "what passed, read as a spec", None),
+        ("hashed", "graph and canonical hash", "2 ms"),
+    ):
+        each = median(gate[name][0] / gate[name][1] for gate in gates)
+        distinct = min(int(gate[name][2]) for gate in gates)
+        rows.append(Row(space, what, HASHED, distinct, 1e3 * each, 1 / each, peer / each, aim))
+    each = median(sampled(space) for _ in range(turns)) / SAMPLED
+    rows.append(Row(space, f"archlab sample -n {SAMPLED}", SAMPLED, None, 1e3 * each, 1 / each, peer / each, "3 ms"))
     rows.append(Row(space, PEER, TRACED, None, 1e3 * peer, 1 / peer, 1.0, None))
     return rows
 

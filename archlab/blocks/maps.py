@@ -116,7 +116,7 @@ def check_size(size: Sequence[int], x: Map, what: str) -> None:
 
 
 def check_equal(what: str, shapes: Sequence[Shape], xs: Maps) -> None:
-    if len(set(shapes)) > 1:
+    if any(shape != shapes[0] for shape in shapes[1:]):
         raise WiringError(f"maps to be {what} differ in shape: {', '.join(shown(x.shape) for x in xs)}")
 
 

@@ -140,7 +140,7 @@ class Operators:
         theta: (4 C, 1, 1), or (4, 1, 1) for one function for all channels, of values from -1 to 1:
         (a_1, a_2, b_1, b_2) = theta * (1, 1, 0.5, 0.5) + (1, 0, 0, 0).
         """
-        if theta.shape not in {(4 * x.channels, 1, 1), (4, 1, 1)}:
+        if theta.shape not in ((4 * x.channels, 1, 1), (4, 1, 1)):
             raise WiringError(
                 f"a dynamic ReLU of {shown(x.shape)} has 4 numbers, or 4 a channel; not {shown(theta.shape)}"
             )

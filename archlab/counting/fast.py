@@ -72,9 +72,13 @@ class _Scope:
 
 
 class CostWiring:
-    """An interpreter that keeps costs in place of leaves; the maps that one operator makes share a number."""
+    """An interpreter that keeps costs in place of leaves; the maps that one operator makes share a number.
 
-    def __init__(self, in_shapes: Sequence[Shape]) -> None:
+    remember: keep the costs of parts by their shapes and choices, which then are hashed.
+    """
+
+    def __init__(self, in_shapes: Sequence[Shape], *, remember: bool = True) -> None:
+        self._remember = remember
         self.inputs = tuple(map(Map, range(len(in_shapes)), in_shapes))
         self.entries: list[Entry] = []
         self.inside = self.scopes = 0
@@ -86,6 +90,8 @@ class CostWiring:
         raise _AgainError
 
     def part(self, g: Wiring, function: Callable[..., Any], xs: Sequence[Map], choices: Mapping[str, Any]) -> Any:
+        if not self._remember:
+            return function(g, *xs, **choices)
         part = _part(function, tuple([x[1] for x in xs]), tuple(choices), tuple(choices.values()))
         if part is None:
             return function(g, *xs, **choices)
@@ -164,10 +170,10 @@ def _laid(wiring: Wirings, read: frozenset[int] | None) -> tuple[tuple[Shape, ..
         wired = wire(*wiring)
         leaves, inputs = live(wired, frozenset(range(len(wired.outputs))) if read is None else read)
         return wired.out_shapes, (total(leaves_cost(leaves)[0].values()), inputs)
-    return tuple([m.shape for m in outputs]), _live(costs, outputs if read is None else [outputs[i] for i in read])
+    return tuple([m.shape for m in outputs]), live_cost(costs, outputs if read is None else [outputs[i] for i in read])
 
 
-def _live(wiring: CostWiring, outputs: Sequence[Map]) -> Tallied:
+def live_cost(wiring: CostWiring, outputs: Sequence[Map]) -> Tallied:
     """Return the cost of these maps and the inputs that they read.
 
     A layer called several times holds its parameters once, and the paper's counter sees only its last call.
@@ -195,5 +201,5 @@ def _part(
     made = function(Wiring(costs), *costs.inputs, **dict(zip(names, values, strict=True)))
     if not isinstance(made, Map) or any(layer for _, _, layer in costs.entries):
         return None
-    count, inputs = _live(costs, [made])
+    count, inputs = live_cost(costs, [made])
     return Part(count, tuple(sorted(inputs)), made)

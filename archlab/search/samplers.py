@@ -80,8 +80,7 @@ class GatedSampler(BaseSampler):
 
     def is_new(self, point: Point) -> bool:
         """Return whether a point would pass the gate."""
-        found = self.gate.look(point)
-        return not found.excess and found.key not in self.gate.known
+        return self.gate.is_new(self.gate.look(point))
 
     def _learn(self, study: optuna.Study, mine: FrozenTrial) -> None:
         """Add the networks of all other trials, also of other workers, to those the gate knows."""
@@ -92,7 +91,7 @@ class GatedSampler(BaseSampler):
                 and self.sizes.keys() <= trial.params.keys()
             ):
                 self._seen.add(trial.number)
-                self.gate.known.add(self.gate.look(self.point(trial.params)).key)
+                self.gate.learn(self.point(trial.params))
                 self.gate.hashes.update(trial.user_attrs.get("candidate", {}).get("hash", "").split())
 
     def _asked(self, study: optuna.Study, trial: FrozenTrial, random: Random) -> Checked | None:

@@ -12,7 +12,6 @@ from typing import Any
 import optuna
 import torch
 
-import archlab
 from archlab.core.device import pick_device
 from archlab.core.errors import InputError
 from archlab.network.load import at_input
@@ -61,11 +60,10 @@ class Bench:
 
 def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
     """Return what a trial stores of its network before training: hash, choices and costs."""
-    assert found.spec is not None
     assert found.cost is not None
     costs = {name: metric(found.cost) for name, metric in METRICS.items()}
     return {
-        "hash": found.hash or archlab.spec_hash(found.spec),
+        "hash": found.hash,
         "point": search.space.labels(found.point),
         "cost": costs,
     }

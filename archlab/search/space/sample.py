@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.table import Table
 
-import archlab
 from archlab import yamlio
 from archlab.ablation.study import SEARCH
 from archlab.blocks.wiring import Shape
@@ -26,6 +25,8 @@ from archlab.search.space.space import METRICS, CostRange, Space, load_space, na
 
 NAMED_BY = 12
 """Digits of a network's hash in its name; among a million networks, the chance of two equal names is 1 in 500."""
+
+MOST_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,8 @@ def sample(gate: Gate, count: int, *, seed: int) -> Iterator[Sampled]:
         found = gate.sample(random)
         assert found.spec is not None
         assert found.cost is not None
-        key = found.hash or archlab.spec_hash(found.spec)
-        spec = replace(found.spec, name=f"{gate.space.name}_{key[:NAMED_BY]}")
-        yield Sampled(spec, key, found.cost, gate.space.labels(found.point))
+        spec = replace(found.spec, name=f"{gate.space.name}_{found.hash[:NAMED_BY]}")
+        yield Sampled(spec, found.hash, found.cost, gate.space.labels(found.point))
 
 
 def limited(space: Space, texts: Iterable[str]) -> Space:
@@ -116,10 +116,13 @@ def about(space: Space) -> str:
 
 
 def share(gate: Gate) -> str:
-    """Return how many candidates passed, as text."""
-    passed = len(gate.known) + gate.repeated
+    """Return how many candidates passed, and how many were refused for which reason, as text."""
     again = f", {gate.repeated} of them duplicates" if gate.repeated else ""
-    return f"{passed} of {gate.tried} candidates passed ({100 * passed / max(gate.tried, 1):.1f} %){again}"
+    share = f"{gate.passed} of {gate.tried} candidates passed ({100 * gate.passed / max(gate.tried, 1):.1f} %){again}"
+    worst = gate.reasons.most_common(MOST_REASONS)
+    others = gate.reasons.total() - sum(number for _, number in worst)
+    refused = [f"{reason} {number}" for reason, number in worst] + ([f"others {others}"] if others else [])
+    return f"{share}; refused: {', '.join(refused)}" if refused else share
 
 
 def table(found: Sequence[Sampled], space: Space) -> Table:

@@ -217,7 +217,7 @@ def load_space(
     reader = Reader(item, document, wrong=frozenset(item.entries.get("vary", Item({})).entries) - frozenset(vary))
     reader.read(vary)
     found = partial.sound
-    name = path.parent.name if path.name == "space.yaml" else path.stem
+    name = path.resolve().parent.name if path.name == "space.yaml" else path.stem
     limits, blocks = found.get("limits", {}), registry.blocks(plugin)
     parameters = tuple(reader.parameters)
     space = Space(name, found.get("title") or name, path, document, parameters, limits, reader.root, blocks)

@@ -143,6 +143,14 @@ def test_a_step_that_does_not_meet_the_end_stops_before_it(tmp_path):
     assert space.parameters[2].labels == (1, 3, 5)
 
 
+def test_a_space_of_the_folders_one_name_is_called_like_its_folder_also_by_a_relative_path(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    load(tmp_path / "mine")
+    (tmp_path / "mine" / "some.yaml").rename(tmp_path / "mine" / "space.yaml")
+    monkeypatch.chdir(tmp_path / "mine")
+    assert [load_space(path).name for path in ("space.yaml", "./space.yaml", "../mine/space.yaml")] == ["mine"] * 3
+
+
 def test_an_unknown_space_is_named_with_the_nearest():
     with pytest.raises(InputError, match=r"no space is called 'hybird' \(did you mean 'hybrid'"):
         find("hybird")
