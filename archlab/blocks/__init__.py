@@ -5,9 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from archlab.blocks.basic import add, concat, conv, deconv, heat_maps, hrnet_stem, max_pool, norm, resize, upsample
+from archlab.blocks.basic import (
+    add,
+    concat,
+    conv,
+    deconv,
+    heat_maps,
+    hrnet_stem,
+    max_pool,
+    norm,
+    pre_conv,
+    resize,
+    separable_conv,
+    upsample,
+)
+from archlab.blocks.context import (
+    double_conv,
+    grid_pyramid,
+    lr_aspp,
+    pyramid_pooling,
+    summed_maps,
+    xception_block,
+    zoomed_conv,
+)
 from archlab.blocks.dynamic import dynamic_context_stem, dynamic_context_unit
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
+from archlab.blocks.gates import attention_refinement, feature_fusion, global_pool
 from archlab.blocks.hourglass import hourglass, hourglass_stack, preactivation_residual
 from archlab.blocks.pooled_context import pooled_context_stem, pooled_context_unit
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
@@ -17,6 +40,7 @@ from archlab.blocks.weighting import conditional_channel_weighting
 
 BLOCKS: dict[str, Callable[..., Any]] = {
     "add": add,
+    "attention_refinement": attention_refinement,
     "basic_block": basic_block,
     "bottleneck": bottleneck,
     "concat": concat,
@@ -24,27 +48,38 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "conditional_channel_weighting": conditional_channel_weighting,
     "conv": conv,
     "deconv": deconv,
+    "double_conv": double_conv,
     "dynamic_context_stem": dynamic_context_stem,
     "dynamic_context_unit": dynamic_context_unit,
+    "feature_fusion": feature_fusion,
     "finest": finest,
     "fusion": fusion,
+    "global_pool": global_pool,
+    "grid_pyramid": grid_pyramid,
     "heat_maps": heat_maps,
     "hourglass": hourglass,
     "hourglass_stack": hourglass_stack,
     "hrnet_stem": hrnet_stem,
     "inverted_residual": inverted_residual,
     "iterative_head": iterative_head,
+    "lr_aspp": lr_aspp,
     "max_pool": max_pool,
     "no_fusion": no_fusion,
     "norm": norm,
     "pooled_context_stem": pooled_context_stem,
     "pooled_context_unit": pooled_context_unit,
+    "pre_conv": pre_conv,
     "preactivation_residual": preactivation_residual,
+    "pyramid_pooling": pyramid_pooling,
     "resize": resize,
+    "separable_conv": separable_conv,
     "shuffle_block": shuffle_block,
     "shuffle_down": shuffle_down,
     "shuffle_stem": shuffle_stem,
+    "summed_maps": summed_maps,
     "transition": transition,
     "unidimensional_unit": unidimensional_unit,
     "upsample": upsample,
+    "xception_block": xception_block,
+    "zoomed_conv": zoomed_conv,
 }

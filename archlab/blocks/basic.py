@@ -33,6 +33,31 @@ def conv(
     return g.act(g.norm(x) if norm == "batch" else x, act)
 
 
+def pre_conv(
+    g: Wiring, x: Map, *, width: Width, kernel: Annotated[int, AtLeast(1)] = 3, act: Activation = "relu"
+) -> Map:
+    """conv(act(BN(x))) without bias: (C, H, W) to (width, H, W). Pre-activation ResNet, figure 4e."""
+    return g.conv(g.act(g.norm(x), act), width, kernel=kernel)
+
+
+def separable_conv(
+    g: Wiring,
+    x: Map,
+    *,
+    width: Width | None = None,
+    kernel: Annotated[int, AtLeast(1)] = 3,
+    stride: Annotated[int, AtLeast(1)] = 1,
+    middle: Literal["act", "none"] = "act",
+    act: Activation = "relu",
+) -> Map:
+    """act(BN(W m(depthwise(x)))), m BN and act, or nothing; `width` is by default x's. Xception, section 3."""
+    if middle == "act":
+        y = g.depthwise_norm(x, kernel=kernel, stride=stride, act=act)
+    else:
+        y = g.depthwise(x, kernel=kernel, stride=stride)
+    return g.conv_norm(y, width or x.channels, act=act, name="pointwise")
+
+
 def deconv(
     g: Wiring,
     x: Map,

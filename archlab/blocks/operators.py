@@ -27,10 +27,11 @@ class Operators:
             return x
         return self._lay("pool", (x,), (x.channels, *size), name="pool", size=size)
 
-    def grid_pool(self, x: Map, grid: tuple[int, int]) -> Map:
-        """Adaptive average pooling to a grid of cells, as a layer, which the paper's counter sees."""
+    def grid_pool(self, x: Map, grid: tuple[int, int], *, layer: bool = True) -> Map:
+        """Adaptive average pooling to a grid of cells. layer: the paper's counter sees it."""
         check_width(min(grid))
-        return self._lay("grid_pool", (x,), (x.channels, *grid), name="grid_pool", grid=grid)
+        other = {} if layer else {"layer": False}
+        return self._lay("grid_pool", (x,), (x.channels, *grid), name="grid_pool", grid=grid, **other)
 
     def avg_pool(self, x: Map, *, kernel: Pair = 3, stride: Pair = 2, padding: int = 0) -> Map:
         """Mean over windows, (height, width) or one side; padded zeros count as elements."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from archlab.blocks.gates import squeeze_excitation
 from archlab.blocks.wiring import Activation, Map, Wiring
@@ -12,15 +12,18 @@ Width = Annotated[int, AtLeast(1)]
 Stride = Annotated[int, AtLeast(1)]
 
 
-def basic_block(g: Wiring, x: Map, *, width: Width | None = None, stride: Stride = 1) -> Map:
+def basic_block(
+    g: Wiring, x: Map, *, width: Width | None = None, stride: Stride = 1, act_layers: Literal[1, 2] = 1
+) -> Map:
     """y = relu(x + BN(conv3x3(relu(BN(conv3x3(x)))))), `width` channels (default: those of x).
 
-    One ReLU layer is called twice, as in torchvision and HRNet. ResNet, figure 5 left.
+    One ReLU layer is called twice, as in torchvision and HRNet; act_layers: or two are, as in BiSeNet's code, which the
+    paper's counter sees. ResNet, figure 5 left.
     """
-    width = width or x.channels
-    y = g.act(g.conv_norm(x, width, kernel=3, stride=stride, name="conv1"), shared="act")
+    width, shared = width or x.channels, "act" if act_layers == 1 else ""
+    y = g.act(g.conv_norm(x, width, kernel=3, stride=stride, name="conv1"), shared=shared)
     y = g.conv_norm(y, width, kernel=3, name="conv2")
-    return g.act(g.add(y, shortcut(g, x, width, stride)), shared="act")
+    return g.act(g.add(y, shortcut(g, x, width, stride)), shared=shared)
 
 
 def bottleneck(g: Wiring, x: Map, *, width: Width = 64, expansion: Width = 4, stride: Stride = 1) -> Map:

@@ -68,7 +68,7 @@ def _pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
 def _grid_pool(a: Mapping[str, Any], x: Shape, y: Shape) -> Count:
     """The paper's counter: C (h + 1) (w + 1) summed over the cells of h x w positions."""
     rows, columns = (sum(n + 1 for n in cells(side, number)) for side, number in zip(x[1:], y[1:], strict=True))
-    return Count(fvcore=prod(x), paper=x[0] * rows * columns)
+    return Count(fvcore=prod(x), paper=x[0] * rows * columns if a.get("layer", True) else 0)
 
 
 def cells(side: int, number: int) -> list[int]:

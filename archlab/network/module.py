@@ -220,7 +220,7 @@ MODULES: dict[str, Callable[[Leaf], nn.Module]] = {
     "pool": _pool,
     "max_pool": _max_pool,
     "avg_pool": lambda leaf: nn.AvgPool2d(leaf["kernel"], leaf["stride"], leaf["padding"]),
-    "grid_pool": lambda leaf: nn.AdaptiveAvgPool2d(leaf["grid"]),
+    "grid_pool": lambda leaf: (nn.AdaptiveAvgPool2d if leaf.get("layer", True) else PooledTo)(leaf["grid"]),
     "upsample": _upsample,
     "layer_norm": lambda leaf: layers.ChannelNorm(leaf.in_shapes[0][0]),
     "learned_scale": lambda leaf: layers.LearnedScale(leaf["axis"], leaf["length"]),

@@ -31,6 +31,30 @@ def test_a_systems_counts_are_those_of_public_code(name, size, outputs, params, 
     assert (found.params, found.paper, found.fvcore, found.summary) == (params, paper, fvcore, summary)
 
 
+# Network, (height, width), parameters, the paper's counter, fvcore's, HRNet's summary, whether the public code resizes
+# its logits to the image, which fvcore alone counts: 4 an element.
+SEGMENTATION = [
+    ("bisenet_v1_r18", (768, 1536), 12_894_163, 58_674_642_048, 58_642_744_064, 58_344_439_808, True),
+    ("bisenet_v1_x39", (768, 1536), 1_541_963, 15_796_745_088, 15_838_003_968, 15_616_081_920, True),
+    ("fast_scnn", (1024, 2048), 1_138_051, 7_037_400_704, 7_104_720_928, 6_708_323_168, True),
+    ("fasterseg", (1024, 2048), 3_454_643 - 32_768, 27_956_707_328, 28_120_973_312, 27_770_486_784, True),
+    ("swiftnet_rn18", (512, 1024), 11_797_071, 26_021_214_208, 26_034_001_920, 25_892_210_688, True),
+    ("swiftnet_rn18", (1024, 2048), 11_797_071, 104_081_953_792, 104_133_169_152, 103_566_133_248, True),
+    # The reference has a fifth window of 49x49 in the gate, as if its stride were 16 along the width too.
+    ("mobilenet_v2_seg", (1024, 2048), 280_950, 4_315_563_920 - 80 * 49**2, 4_189_102_080, 3_850_018_816, False),
+    ("mobilenet_v3_seg", (1024, 2048), 1_505_550, 9_842_372_848 - 480 * 49**2, 9_757_960_320, 9_317_951_616, False),
+    ("mobilenet_v3_small_seg", (1024, 2048), 467_486, 2_861_929_008 - 288 * 49**2, 2_857_172_736, 2_689_335_040, False),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "params", "paper", "fvcore", "summary", "resized"), SEGMENTATION)
+def test_a_segmentation_systems_counts_are_the_public_codes(name, size, params, paper, fvcore, summary, resized):
+    """FasterSeg's fusion holds 32,768 parameters that its code never runs."""
+    found = archlab.cost(archlab.load(name, input=(3, *size), outputs=19)).total
+    assert (found.params, found.paper, found.summary) == (params, paper, summary)
+    assert found.fvcore + (4 * 19 * size[0] * size[1] if resized else 0) == fvcore
+
+
 def test_an_hourglass_counts_as_its_public_code_except_for_one_relu_layer_that_stem_and_stacks_share():
     """The public code calls it nine times, which the paper's counter sees once: 256 channels at 64x48, as the stem's."""
     found = archlab.cost(archlab.load("hourglass_8")).total

@@ -20,7 +20,12 @@ from archlab.network.module import Network, interleave, joined, shuffle
 from archlab.network.spec import Initialisation
 
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
+EIGHTHS = {
+    "bisenet_v1_r18", "bisenet_v1_x39", "fast_scnn", "fasterseg", "mobilenet_v2_seg", "mobilenet_v3_seg",
+    "mobilenet_v3_small_seg",
+}  # fmt: skip
 LARGE = {
+    "bisenet_v1_r18",
     "cpn_r50", "dite_hrnet_30", "hf_hrnet_30", "hourglass_8", "hrnet_w32", "hrnet_w48", "px_hrnet_30", "simple_baseline_r50",
     "simple_baseline_r152", "sx_hrnet_30",
 }  # fmt: skip
@@ -141,13 +146,14 @@ def test_evaluating_f_i0_twice_costs_what_fvcore_says_of_the_released_code():
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NETWORKS]
 )
-def test_every_network_gives_heat_maps_at_a_quarter_and_a_gradient_to_every_parameter(name):
+def test_every_network_gives_maps_at_its_stride_and_a_gradient_to_every_parameter(name):
     width = 128 if name == "hourglass_8" else 96  # whose maps are halved four times
     spec = archlab.load(name, input=(3, 64, width), outputs=5)
     torch.manual_seed(0)
     network = archlab.build(spec)
     made = network(torch.randn(4, 3, 64, width))
-    assert made.shape == (4, 5, 16, width // 4)
+    stride = 8 if name in EIGHTHS else 4
+    assert made.shape == (4, 5, 64 // stride, width // stride)
     made.square().mean().backward()
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
 
@@ -156,12 +162,20 @@ EXAMPLES = {
     "conv": {"width": 6},
     "deconv": {"width": 6},
     "heat_maps": {"outputs": 3},
+    "attention_refinement": {"width": 6},
+    "double_conv": {"width": 6},
+    "feature_fusion": {"width": 6},
+    "pre_conv": {"width": 6},
     "resize": {"factor": 2},
+    "summed_maps": {"outputs": 3},
+    "xception_block": {"width": 2},
+    "zoomed_conv": {"width": 6},
     "shuffle_down": {"width": 6},
     "transition": {"widths": [6, 8, 10]},
 }
 
 
+OF_ONE_SIZE = ("add", "concat", "feature_fusion", "summed_maps")
 ONE_MAP = ("add", "resize")
 
 
@@ -176,7 +190,7 @@ def test_every_block_runs_has_a_gradient_and_an_exact_cost(block, tmp_path):
     joined = "  z: {block: concat_head, from: y}\n"
     (tmp_path / "net.yaml").write_text(
         "version: 1\ninput: [3, 32, 32]\nnodes:\n  a: {block: conv, from: input, width: 8}\n"
-        f"  t: {first}\n  t2: {{block: conv, width: 8, from: a}}\n  y: {uses if block not in ('add', 'concat') else json.dumps({'block': block, 'from': ['a', 't2']})}\n{joined}"
+        f"  t: {first}\n  t2: {{block: conv, width: 8, from: a}}\n  y: {uses if block not in OF_ONE_SIZE else json.dumps({'block': block, 'from': ['a', 't2'], **EXAMPLES.get(block, {})})}\n{joined}"
     )
     spec = archlab.load(tmp_path / "net.yaml")
     network, cost = archlab.build(spec), archlab.cost(spec)
