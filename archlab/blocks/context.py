@@ -63,7 +63,7 @@ def double_conv(g: Wiring, x: Map, *, width: Width, stride: Literal[1, 2] = 1) -
 
 
 def xception_block(g: Wiring, x: Map, *, width: Width, stride: Literal[1, 2] = 1) -> Map:
-    """relu(x + s(s(s(x)))), s separable 3x3, the last to 4 * width without ReLU; x by another s where the shape changes.
+    """relu(x + s(s(s(x)))), s separable 3x3, the last to 4 width without ReLU; x by another s where shapes differ.
 
     BiSeNet's Xception39, as the authors' code has it.
     """
