@@ -86,11 +86,20 @@ def upsample(
 
 
 def resize(g: Wiring, xs: Maps, *, factor: Annotated[float, Above(0)] | None = None, corners: bool = True) -> Map:
-    """The first map, bilinear: by a factor, or to the size of the second map. `corners`: align the corners."""
+    """The first map, bilinear: by a factor, or to the size of the second map.
+
+    corners: align the corners; a factor then brings an odd side n to (n - 1) factor + 1.
+    """
     if (factor is None) != (len(xs) == 2):
         raise WiringError("resize reads one map with a `factor:`, or two without, the second for its size")
-    size = xs[-1].size if factor is None else (int(xs[0].size[0] * factor), int(xs[0].size[1] * factor))
-    return g.resize(xs[0], size, mode="bilinear", corners=corners)
+    height, width = (n if factor is None else _scaled(n, factor, corners) for n in xs[-1].size)
+    if min(height, width) < 1:
+        raise WiringError(f"a map of {xs[0].size[0]}x{xs[0].size[1]} is too small for a factor of {factor}")
+    return g.resize(xs[0], (height, width), mode="bilinear", corners=corners)
+
+
+def _scaled(n: int, factor: float, corners: bool) -> int:
+    return int((n - 1) * factor) + 1 if corners and n % 2 else int(n * factor)
 
 
 def norm(g: Wiring, x: Map, *, act: Activation = "none") -> Map:

@@ -25,6 +25,19 @@ def pyramid_pooling(g: Wiring, x: Map, *, bins: Numbers = (1, 2, 3, 6), layer: b
     return g.concat(*found)
 
 
+def pyramid_sum(g: Wiring, x: Map, *, windows: tuple[tuple[Width, Width, Width, Width], ...]) -> Map:
+    """x plus its means over windows, resized to x. ICNet's pyramid.
+
+    windows: height and width of each, at most x's, and its strides down and across.
+    """
+    height, breadth = x.size
+    pools = [
+        g.avg_pool(x, kernel=(min(h, height), min(w, breadth)), stride=(down, across), padding=0)
+        for h, w, down, across in windows
+    ]
+    return g.add(x, *(g.resize(pool, x.size, mode="bilinear") for pool in pools))
+
+
 def grid_pyramid(g: Wiring, x: Map, *, rows: Numbers = (8, 4, 2), width: Width = 128, pooled: Width = 42) -> Map:
     """c(concat(z, resize(c(mean over n x n W/H cells of z)) for n of `rows`)) of z = c(x), c a 1x1 after BN and ReLU.
 

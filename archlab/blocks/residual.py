@@ -26,14 +26,25 @@ def basic_block(
     return g.act(g.add(y, shortcut(g, x, width, stride)), shared=shared)
 
 
-def bottleneck(g: Wiring, x: Map, *, width: Width = 64, expansion: Width = 4, stride: Stride = 1) -> Map:
+def bottleneck(
+    g: Wiring,
+    x: Map,
+    *,
+    width: Width = 64,
+    expansion: Width = 4,
+    stride: Stride = 1,
+    dilation: Annotated[int, AtLeast(1)] = 1,
+    strided: Literal["conv1", "conv2"] = "conv2",
+) -> Map:
     """y = relu(x + BN(W3 relu(BN(conv3x3(relu(BN(W1 x))))))), `width * expansion` channels out.
 
-    The 3x3 convolution has the stride. One ReLU layer is called three times. ResNet, figure 5 right.
+    strided: the convolution with the stride, the 3x3 (conv2) or W1 (conv1). dilation: the 3x3's. One ReLU layer is
+    called three times. ResNet, figure 5 right.
     """
     out = width * expansion
-    y = g.act(g.conv_norm(x, width, name="conv1"), shared="act")
-    y = g.act(g.conv_norm(y, width, kernel=3, stride=stride, name="conv2"), shared="act")
+    first, second = (stride, 1) if strided == "conv1" else (1, stride)
+    y = g.act(g.conv_norm(x, width, stride=first, name="conv1"), shared="act")
+    y = g.act(g.conv_norm(y, width, kernel=3, stride=second, dilation=dilation, name="conv2"), shared="act")
     y = g.conv_norm(y, out, name="conv3")
     return g.act(g.add(y, shortcut(g, x, out, stride)), shared="act")
 

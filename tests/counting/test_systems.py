@@ -36,6 +36,7 @@ def test_a_systems_counts_are_those_of_public_code(name, size, outputs, params, 
 SEGMENTATION = [
     ("bisenet_v1_r18", (768, 1536), 12_894_163, 58_674_642_048, 58_642_744_064, 58_344_439_808, True),
     ("bisenet_v1_x39", (768, 1536), 1_541_963, 15_796_745_088, 15_838_003_968, 15_616_081_920, True),
+    ("bisenet_v2", (512, 1024), 3_358_883, 24_759_122_688, 24_713_544_192, 24_603_312_128, False),
     ("fast_scnn", (1024, 2048), 1_138_051, 7_037_400_704, 7_104_720_928, 6_708_323_168, True),
     ("fasterseg", (1024, 2048), 3_454_643 - 32_768, 27_956_707_328, 28_120_973_312, 27_770_486_784, True),
     ("swiftnet_rn18", (512, 1024), 11_797_071, 26_021_214_208, 26_034_001_920, 25_892_210_688, True),
@@ -53,6 +54,11 @@ def test_a_segmentation_systems_counts_are_the_public_codes(name, size, params, 
     found = archlab.cost(archlab.load(name, input=(3, *size), outputs=19)).total
     assert (found.params, found.paper, found.summary) == (params, paper, summary)
     assert found.fvcore + (4 * 19 * size[0] * size[1] if resized else 0) == fvcore
+
+
+def test_icnets_parameters_and_convolutions_are_those_of_its_prototxt():
+    found = archlab.cost(archlab.load("icnet")).total
+    assert (found.params, found.summary) == (6_699_987, 29_811_584_064)
 
 
 def test_an_hourglass_counts_as_its_public_code_except_for_one_relu_layer_that_stem_and_stacks_share():

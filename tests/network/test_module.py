@@ -21,7 +21,7 @@ from archlab.network.spec import Initialisation
 
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
 EIGHTHS = {
-    "bisenet_v1_r18", "bisenet_v1_x39", "fast_scnn", "fasterseg", "mobilenet_v2_seg", "mobilenet_v3_seg",
+    "bisenet_v1_r18", "bisenet_v1_x39", "bisenet_v2", "fast_scnn", "fasterseg", "mobilenet_v2_seg", "mobilenet_v3_seg",
     "mobilenet_v3_small_seg",
 }  # fmt: skip
 LARGE = {
@@ -166,6 +166,7 @@ EXAMPLES = {
     "double_conv": {"width": 6},
     "feature_fusion": {"width": 6},
     "pre_conv": {"width": 6},
+    "pyramid_sum": {"windows": [[6, 5, 4, 3]]},
     "resize": {"factor": 2},
     "summed_maps": {"outputs": 3},
     "xception_block": {"width": 2},
@@ -175,7 +176,7 @@ EXAMPLES = {
 }
 
 
-OF_ONE_SIZE = ("add", "concat", "feature_fusion", "summed_maps")
+OF_ONE_SIZE = ("add", "concat", "feature_fusion", "guided_aggregation", "summed_maps")
 ONE_MAP = ("add", "resize")
 
 

@@ -477,8 +477,9 @@ def test_any_block_can_be_drawn_alone(block):
     function = registry.blocks()[block]
     arguments = {"width": 16} if "width" in registry.keywords(function) else {}
     arguments |= {"widths": (8, 16, 32)} if "widths" in registry.keywords(function) else {}
+    arguments |= {"windows": ((8, 6, 4, 3),)} if "windows" in registry.keywords(function) else {}
     arguments |= {"outputs": 17} if "outputs" in registry.keywords(function) else {}
-    same = block in ("add", "concat", "feature_fusion", "summed_maps")
+    same = block in ("add", "concat", "feature_fusion", "guided_aggregation", "summed_maps")
     shapes = ((8, 64, 48), (8, 64, 48)) if same else ((8, 64, 48), (16, 32, 24))
     many = registry.takes_many(function)
     wired = wire(function, shapes if many else shapes[:1], many, tuple(sorted(arguments.items())))
