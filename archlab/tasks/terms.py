@@ -24,7 +24,7 @@ MOST_BYTES = 2**26
 """The largest size of one list after decompression."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ratio:
     """The terms of one figure: 100 * sum(parts) / sum(wholes) over the samples, both (N,).
 

@@ -9,7 +9,7 @@ from typing import Any
 from archlab.ablation.campaign.verdicts import Judged
 from archlab.ablation.rows import Reported
 from archlab.report.stability import STABLE, Curve, CurvePoint, Order, budgets_of, orders, stable_from
-from archlab.report.tables import EMPTY, Cell, Column, Table, section, signed
+from archlab.report.tables import EMPTY, Cell, Column, Table, escaped, section, signed
 from archlab.training.runs import Record
 
 
@@ -40,7 +40,7 @@ def budget_sections(judged: Judged, curves: Sequence[Curve], image: str) -> list
     """Return the plot and the table of orders in Markdown. image: the file of the plot, next to the page."""
     table = order_table(judged, curves)
     return [
-        f"## Score by budget: {judged.setting.heading}",
+        f"## Score by budget: {escaped(judged.setting.heading)}",
         f"![{judged.metric.heading} by training samples]({image})",
         section(table),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from archlab.ablation.campaign import cost
 from archlab.ablation.campaign.curves import budget_sections, curves_of, flat_budgets, write_figure
-from archlab.ablation.campaign.tables import claims_by_budget, tables
+from archlab.ablation.campaign.tables import budget_tables, tables
 from archlab.ablation.campaign.text import conclusions, how_to_run, status
 from archlab.ablation.campaign.verdicts import Judged, judge
 from archlab.ablation.rows import Reported, Setting, count_network, match_runs, runs_in, settings_of
@@ -51,7 +51,7 @@ def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -
 
 def _tables(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> TableSet:
     made = [table for each in judged for table in tables(study, each, rows)]
-    records = [record for each in judged for record in (*flat(each), *_flat_curves(each, rows))]
+    records = [record for each in judged for record in (*flat(each), *_flat_budgets(study, each, rows))]
     return TableSet(study.name, study.title, study.source, tuple(made), tuple(records))
 
 
@@ -68,20 +68,24 @@ def markdown(
     images: the files of the plots of scores by budget.
     """
     head = title(_tables(study, (), ()))
-    parts = [*head, *status(study, judged, wanted, records), *study.notes, *how_to_run(study, wanted, records)]
-    for each in _shown(judged, wanted):
+    shown = _shown(judged, wanted)
+    budgets = {each.setting: at_budgets(study, each, rows) for each in shown}
+    parts = [*head, *status(study, judged, budgets, wanted, records), *study.notes]
+    parts += how_to_run(study, wanted, records)
+    for each in shown:
         parts += [section(table) for table in tables(study, each, rows)]
         if each.setting in images:
             parts += budget_sections(each, curves_of(each, rows), images[each.setting])
-            parts.append(section(claims_by_budget(_at_budgets(study, each, rows))))
-    parts += ["## What may be concluded", *conclusions(study, _shown(judged, wanted))]
+        if len(budgets[each.setting]) > 1:
+            parts += [section(table) for table in budget_tables(budgets[each.setting])]
+    parts += ["## What may be concluded", *conclusions(study, shown, wanted)]
     return "\n\n".join(parts) + "\n"
 
 
-def _at_budgets(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Judged]:
-    """Return the judgements of one setting at each of its budgets."""
+def at_budgets(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Judged]:
+    """Return the judgements of one setting at each of its budgets, increasing; the last is the given one."""
     budgets = sorted({each.budget for run in runs_in(rows, judged.setting) for each in run.budgets})
-    return [judge(study, rows, judged.setting, budget) for budget in budgets]
+    return [judge(study, rows, judged.setting, budget) for budget in budgets[:-1]] + ([judged] if budgets else [])
 
 
 def _shown(judged: Sequence[Judged], wanted: cost.Wanted) -> list[Judged]:
@@ -108,7 +112,8 @@ def flat(judged: Judged) -> list[dict[str, Any]]:
         head
         | {"kind": "claim", "name": each.claim.sentence, "spec": f"{each.claim.better} - {each.claim.worse}"}
         | _spread("difference", each.difference)
-        | {"p_holm": each.p, "published": each.printed, "verdict": each.verdict}
+        | {"ap": each.ap.mean if each.ap else None, "p": each.raw_p, "p_holm": each.p}
+        | {"published": each.printed, "verdict": each.verdict}
         for each in judged.claims
     ]
     if judged.order:
@@ -119,8 +124,14 @@ def flat(judged: Judged) -> list[dict[str, Any]]:
     return made
 
 
-def _flat_curves(judged: Judged, rows: Sequence[Reported]) -> list[dict[str, Any]]:
-    return [_head(judged) | record for record in flat_budgets(curves_of(judged, rows))]
+def _flat_budgets(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[dict[str, Any]]:
+    """Return the curves, and the controls and claims at each smaller budget."""
+    kinds = {"control": "control by budget", "claim": "claim by budget"}
+    made = [_head(judged) | record for record in flat_budgets(curves_of(judged, rows))]
+    for each in at_budgets(study, judged, rows)[:-1]:
+        found = [record for record in flat(each) if record["kind"] in kinds]
+        made += [record | {"kind": kinds[record["kind"]], "budget": each.budget} for record in found]
+    return made
 
 
 def _head(judged: Judged) -> dict[str, Any]:

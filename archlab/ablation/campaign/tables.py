@@ -11,7 +11,7 @@ from archlab.ablation.rows import Reported, runs_in
 from archlab.ablation.study import Campaign
 from archlab.report.machines import mixture
 from archlab.report.statistics import Interval
-from archlab.report.tables import EMPTY, Cell, Column, Table, number, signed
+from archlab.report.tables import EMPTY, Cell, Column, Table, number, plural, signed
 
 
 def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Table]:
@@ -92,7 +92,7 @@ def _order_text(judged: Judged) -> str:
     found = judged.order
     chance = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     text = (
-        f"Order of the {found.n} measured rows by mean {judged.metric.heading} against the paper's by AP: Kendall's "
+        f"Order of the {found.n} measured rows by mean {judged.metric.heading} against the paper's, by AP: Kendall's "
         f"tau-b {signed(found.tau, 2)}{_interval_of_tau(judged)}, two-sided permutation {chance} (how often random "
         "orders give a tau as far from 0)."
     )
@@ -135,32 +135,40 @@ def _control_cells(each: JudgedControl) -> list[str]:
 
 
 def _claims(judged: Judged, where: str) -> Table:
-    columns = (
+    title = judged.metric.heading
+    columns = [
         Column("Claim of the paper", align="l"),
         Column("where", align="l"),
         Column("better − worse", align="l"),
-        Column("printed"),
-        Column("measured"),
+        Column("printed, AP"),
+        Column(f"measured, {title}"),
         Column("95 % interval"),
         Column("p"),
         Column("seeds"),
         Column("verdict", align="l"),
-    )
-    body = tuple(tuple(map(Cell, _claim_cells(each))) for each in judged.claims)
-    title = judged.metric.heading
-    unlike = "" if title == "AP" else f" Printed: of AP. Measured: of {title}."
-    also = ", and p is below 0.05" if judged.people else ""
+    ]
+    body = [_claim_cells(each) for each in judged.claims]
+    if title != "AP":
+        columns.insert(4, Column("measured, AP"))
+        for cells, each in zip(body, judged.claims, strict=True):
+            cells.insert(4, _signed(each.ap))
     caption = [
-        f"Differences of {title}.{unlike} Held: the whole interval is above zero{also}, whether or not the difference "
-        "is as large as printed. Not held: the whole interval is below zero. Undecided: everything else, and one seed.",
+        f"Held: the whole interval is above zero{_also(judged)}, whether or not the difference is as large as printed. "
+        f"Not held: the whole interval is below zero{_also(judged)}. Undecided: everything else, and differences "
+        "without an error over seeds.",
     ]
     if judged.people:
-        caption.append("p: two-sided, corrected by Holm's method for the claims that have one.")
+        count = plural(len(judged.claims), "claim")
+        caption.append(f"p: two-sided, corrected for {count} by Holm's method. A claim that is not measured counts.")
     near = {each.claim.within for each in judged.claims if each.claim.within is not None}
     limit = "the paper gives no limit"
     caption += [f"Comparable (≈): a difference of at most {points:g} {title}; {limit}." for points in near]
     caption += [] if judged.ranks else ["With runs this small no claim is decided, whatever the differences."]
-    return Table(f"Claims: {where}", columns, body, tuple(caption))
+    return Table(f"Claims: {where}", tuple(columns), tuple(tuple(map(Cell, cells)) for cells in body), tuple(caption))
+
+
+def _also(judged: Judged) -> str:
+    return ", and p is below 0.05" if judged.people else ""
 
 
 def _claim_cells(each: JudgedClaim) -> list[str]:
@@ -195,27 +203,40 @@ def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def claims_by_budget(judged: Sequence[Judged]) -> Table:
-    """Return the claims at each budget: the measured difference, its interval and the verdict. judged: one a budget."""
-    columns = [Column("better − worse", align="l")]
-    for each in judged:
-        columns += [Column("difference", _at(each)), Column("verdict", _at(each), align="l")]
-    body = []
-    for claims in zip(*(each.claims for each in judged), strict=True):
-        cells = [_claim_cells(claims[0])[2]]
-        for each in claims:
-            cells += [_with_bounds(each.difference), each.verdict]
-        body.append(tuple(map(Cell, cells)))
+def budget_tables(judged: Sequence[Judged]) -> list[Table]:
+    """Return the controls and the claims at each budget: the difference, its interval and the verdict.
+
+    judged: one for each budget.
+    """
+    found = zip(*(each.controls for each in judged), strict=True)
+    controls = [(each[0].control.name, [_at_budget(c.difference, c.shown) for c in each]) for each in found]
+    found_claims = zip(*(each.claims for each in judged), strict=True)
+    claims = [(_claim_cells(each[0])[2], [_at_budget(c.difference, c.verdict) for c in each]) for each in found_claims]
+    named = {"Controls": ("Control", controls), "Claims": ("better − worse", claims)}
+    return [_by_budget(judged, title, *rows) for title, rows in named.items() if rows[1]]
+
+
+def _by_budget(judged: Sequence[Judged], title: str, first: str, rows: Sequence[tuple[str, list[str]]]) -> Table:
+    columns = (Column(first, align="l"), *(Column(_at(each), align="l") for each in judged))
+    body = tuple(tuple(map(Cell, [name, *cells])) for name, cells in rows)
     caption = (
-        f"Differences of {judged[0].metric.heading} with their 95 % intervals, and verdicts by the rule of the claims."
+        f"Differences of {judged[0].metric.heading} with 95 % intervals, judged at each budget by the same rules; no "
+        "word: undecided. The budgets share their trainings, so they do not confirm each other.",
     )
-    return Table(f"Claims by budget: {judged[0].setting.heading}", tuple(columns), tuple(body), (caption,))
+    return Table(f"{title} by budget: {judged[0].setting.heading}", columns, body, caption)
+
+
+def _at_budget(found: Interval | None, verdict: str) -> str:
+    """Return a difference, its interval and its verdict, which is left out while nothing is decided."""
+    if found is None:
+        return EMPTY
+    return _with_bounds(found) + ("" if verdict == "undecided" else f" {verdict}")
 
 
 def _at(judged: Judged) -> str:
     return f"{judged.budget or judged.setting.budget:,} samples"
 
 
-def _with_bounds(found: Interval | None) -> str:
+def _with_bounds(found: Interval) -> str:
     bounds = _bounds(found, signs=True)
     return _signed(found) if bounds == EMPTY else f"{_signed(found)} ({bounds})"

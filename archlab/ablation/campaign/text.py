@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from archlab.ablation.campaign import cost
 from archlab.ablation.campaign.verdicts import VERDICTS, Judged
@@ -10,7 +10,9 @@ from archlab.ablation.captions import TOO_SMALL_TO_RANK
 from archlab.ablation.estimate import Rate, rates
 from archlab.ablation.rows import Setting
 from archlab.ablation.study import Campaign, networks
-from archlab.report.tables import plural, sentence_list
+from archlab.report.bootstrap import RESAMPLES
+from archlab.report.statistics import Interval
+from archlab.report.tables import escaped, plural, sentence_list
 from archlab.training.runs import Record
 
 OVER_SEEDS = (
@@ -19,24 +21,61 @@ OVER_SEEDS = (
     "of people to score, and not the effect of the choice of these people. Each claim has its own 95 % interval, "
     "without a correction for the number of claims: of twenty pairs of equal networks, one is expected to differ."
 )
-OVER_BOTH = (
-    "The intervals are those of a two-way bootstrap: seeds and scored people are resampled independently, the same "
-    "people for both networks, so they measure the effect of initialisation and order and of the choice of people. "
-    "Differences are between runs of one seed on one model of CPU. Over one seed the interval is over people alone, "
-    "and no claim is decided. Two or three seeds measure the spread over seeds poorly: intervals can be too narrow. "
-    "The p values of the claims are corrected for their number."
-)
+PAPER_SAMPLES, PAPER_INPUT = 210 * 150_000, (256, 192)
+"""The paper's training on COCO: 210 epochs (released configurations) of 150,000 people (section 4.1)."""
 
 
-def conclusions(study: Campaign, judged: Sequence[Judged]) -> list[str]:
-    """Return what the verdicts mean, the limits of the data, and how the intervals were made."""
-    methods = [OVER_BOTH] if any(each.people for each in judged) else []
-    methods += [OVER_SEEDS] if not judged or any(not each.people for each in judged) else []
-    return [*study.limits, *methods]
+def conclusions(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted) -> list[str]:
+    """Return what the verdicts mean, the limits of the data and the training, and how the intervals were made."""
+    own = [each for each in judged if wanted.fits(each.setting)]
+    over_seeds = [OVER_SEEDS] if any(not each.people for each in judged) else []
+    sizes = [_scale(each, samples) for each in own if (samples := each.setting.budget or wanted.samples)]
+    return [*study.limits, *sizes, *(_over_both(each) for each in judged if each.people), *over_seeds]
 
 
-def status(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted, records: Sequence[Record]) -> list[str]:
-    """Return the progress of the campaign, whether its data can judge, and the verdicts on the claims."""
+def _scale(judged: Judged, samples: int) -> str:
+    """Return the size of the training against the paper's."""
+    setting, (height, width) = judged.setting, judged.setting.input[1:]
+    area = PAPER_INPUT[0] * PAPER_INPUT[1] / (height * width)
+    larger = "" if area <= 1 else f" and {area:.1f} times the pixels of an input"
+    return (
+        f"A network saw {samples:,} samples at {height}×{width}, {samples / setting.train_samples:.1f} times each of "
+        f"{setting.train_samples:,} {setting.unit}. The paper's training on COCO has {PAPER_SAMPLES / samples:,.0f} "
+        f"times as many samples{larger}."
+    )
+
+
+def _over_both(judged: Judged) -> str:
+    """Return how the intervals of one setting were made, with the error over seeds that they contain."""
+    unit = judged.setting.unit
+    text = (
+        f"Intervals ({escaped(judged.setting.heading)}): the {judged.people:,} scored {unit} were resampled with "
+        f"replacement {RESAMPLES:,} times, the same {unit} for all networks. Differences are between runs of one seed "
+        "on one kind of machine, which share the order of samples and the augmentation."
+    )
+    if judged.error is None:
+        return (
+            f"{text} No two networks have two seeds in common, so the error over seeds is not known: the intervals are "
+            "of these trainings, other seeds may give other signs, and no claim is decided."
+        )
+    return (
+        f"{text} Each resample adds an error over seeds, which was drawn from Student's t. All networks share its "
+        f"standard deviation, {judged.error.deviation:.2f} {judged.metric.heading} for one run about its network and "
+        f"its seed, estimated with {plural(judged.error.freedom, 'degree')} of freedom."
+    )
+
+
+def status(
+    study: Campaign,
+    judged: Sequence[Judged],
+    budgets: Mapping[Setting, Sequence[Judged]],
+    wanted: cost.Wanted,
+    records: Sequence[Record],
+) -> list[str]:
+    """Return the progress of the campaign, whether its data can judge, and the verdicts on the claims.
+
+    budgets: the judgements at each budget, by setting.
+    """
     runs = (
         f"{len(wanted.runs)} runs ({len(networks(study))} networks, seeds {sentence_list([*map(str, study.seeds)])}, "
         f"recipe `{study.recipe}`)"
@@ -46,7 +85,7 @@ def status(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted, recor
         left = len(wanted.left(records))
         done = len(wanted.runs) - left
         lines = [f"**Recorded: {done if left else 'all'} of the campaign's {runs}.**"]
-        return lines + [text for each in own for text in _in_short(study, each)]
+        return lines + [text for each in own for text in _in_short(study, each, budgets.get(each.setting, ()))]
     needs = " need a GPU" if study.needs_gpu else " are left"
     lines = [f"**The campaign has not been run: all its {runs}{needs}.** No claim of the paper is judged here."]
     if any(each.ranks for each in judged):
@@ -56,12 +95,15 @@ def status(study: Campaign, judged: Sequence[Judged], wanted: cost.Wanted, recor
     return lines
 
 
-def _in_short(study: Campaign, judged: Judged) -> list[str]:
+def _in_short(study: Campaign, judged: Judged, budgets: Sequence[Judged]) -> list[str]:
     if not judged.ranks:
         return [TOO_SMALL_TO_RANK]
-    found = [each.verdict for each in judged.claims]
-    tally = ", ".join(f"{found.count(name)} {name}" for name in VERDICTS if name in found)
-    lines = [f"**{can_judge(judged)}**", f"Of {plural(len(found), 'claim')} of the paper: {tally}."]
+    lines = [f"**{can_judge(judged)}**", f"Of {plural(len(judged.claims), 'claim')} of the paper: {_tally(judged)}."]
+    measured = [each.difference for each in judged.claims if each.difference]
+    if measured and (earlier := [f"at {each.budget:,} samples {_tally(each)}" for each in budgets[:-1]]):
+        lines.append(f"The same trainings at smaller budgets: {'; '.join(earlier)}.")
+    if measured and judged.people and judged.error is None:
+        lines.append(over_people(measured, judged.setting.unit))
     reference = judged.line(study.reference)
     if study.reference_ap and reference.ap:
         low, high = study.reference_ap
@@ -74,6 +116,21 @@ def _in_short(study: Campaign, judged: Judged) -> list[str]:
         scored = f"Scored on {judged.setting.val_samples:,} people"
         lines.append(f"{scored}, fewer than the {study.val_people:,} that this campaign requires.")
     return lines
+
+
+def over_people(differences: Sequence[Interval], unit: str) -> str:
+    """Return how many differences have intervals over people on one side of zero."""
+    above = sum(found.low is not None and found.low > 0 for found in differences)
+    below = sum(found.high is not None and found.high < 0 for found in differences)
+    return (
+        f"Over {unit} alone, the intervals of {above} of {plural(len(differences), 'difference')} are above zero and "
+        f"those of {below} below it. These are differences of single trainings, without an error over seeds."
+    )
+
+
+def _tally(judged: Judged) -> str:
+    found = [each.verdict for each in judged.claims]
+    return ", ".join(f"{found.count(name)} {name}" for name in VERDICTS if name in found)
 
 
 def can_judge(judged: Judged) -> str:

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from archlab.ablation.campaign.paired import Errors, Place, Runs
 from archlab.ablation.captions import too_small_to_rank
 from archlab.ablation.row import Row
 from archlab.ablation.rows import Reported, Setting, runs_in
 from archlab.ablation.study import Campaign, Claim, Control
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.report.bootstrap import Difference, difference, holm, mean_figure, order_agreement
+from archlab.report.bootstrap import Difference, holm, order_agreement
 from archlab.report.correlation import Correlation
+from archlab.report.seed_error import SeedError
 from archlab.report.statistics import CONFIDENCE, Agreement, Interval, agreement, interval
 from archlab.tasks import find_task
 from archlab.tasks.metrics import Metric, View
-from archlab.tasks.terms import Ratio
-from archlab.training.runs import Record
 
 Verdict = Literal["held", "not held", "undecided", "not measured"]
 Shown = Literal["shown", "not shown", "undecided", "not measured"]
@@ -51,9 +51,9 @@ class JudgedControl:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with its two rows, and the printed AP and the measured score of better minus worse.
+    """A claim with its two rows, and better minus worse: the printed AP, and the measured score and AP.
 
-    p: corrected for the number of claims; None without a resampling of the scored samples.
+    p: corrected for the number of the campaign's claims; None unless the difference is over seeds and people.
     """
 
     claim: Claim
@@ -61,8 +61,14 @@ class JudgedClaim:
     worse: Row
     printed: float | None
     difference: Interval | None
+    ap: Interval | None
     verdict: Verdict
-    p: float | None = None
+    p: float | None
+
+    @property
+    def raw_p(self) -> float | None:
+        """p of this claim alone, not corrected."""
+        return claim_p(self.claim, self.difference) if isinstance(self.difference, Difference) and self.p else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ class Judged:
     """A campaign in one setting, at the end of the trainings or at a budget.
 
     view, metric: whose scores are judged, and which figure. people: the number of samples that were resampled for the
-    intervals, 0 if they are over seeds alone. ranks: whether the runs are large enough to rank networks.
+    intervals, 0 if they are over seeds alone. error: over seeds, with people resampled; None if it is not known.
+    ranks: whether the runs are large enough to rank networks. agreement: of our order with the paper's.
     """
 
     setting: Setting
@@ -78,6 +85,7 @@ class Judged:
     view: View
     metric: Metric
     people: int
+    error: SeedError | None
     ranks: bool
     lines: tuple[Line, ...]
     controls: tuple[JudgedControl, ...]
@@ -100,79 +108,36 @@ class Judged:
 def judge(study: Campaign, rows: Sequence[Reported], setting: Setting, budget: int | None = None) -> Judged:
     """Judge the runs of one setting, at their end or at one of their budgets.
 
-    rows: the campaign's networks, its controls last. Where every run has the terms of its figure, differences are
-    judged by the two-way bootstrap over seeds and samples, else by Student's t over seeds.
+    rows: the campaign's networks, its controls last. Differences are over seeds and people where the records hold what
+    each person adds to the figure, else over seeds by Student's t.
     """
     task = find_task(setting.task)
     metric = _metric(study, task.metrics)
     view = _view(rows, task.views, setting)
     found = [Runs.of(row, setting, view.key, metric.key, budget) for row in rows]
-    (reference,) = (runs for row, runs in zip(rows, found, strict=True) if row.row.spec == study.reference)
-    lines = [_line(row, runs, reference, setting, task.views[-1].key) for row, runs in zip(rows, found, strict=True)]
+    errors = Errors.of(found)
+    reference = next(runs for row, runs in zip(rows, found, strict=True) if row.row.spec == study.reference)
+    detector = [Runs.of(row, setting, task.views[-1].key, metric.key, budget) for row in rows]
+    lines = [
+        Line(row.row, runs.by_seed, runs.mean(errors), _mean(runs.ap), runs.minus(reference, errors), _mean(other.ap))
+        for row, runs, other in zip(rows, found, detector, strict=True)
+    ]
     ranks = not too_small_to_rank(setting)
     controls = zip(study.controls, lines[len(study.rows) :], strict=True)
-    own = found[: len(study.rows)]
     return Judged(
         setting,
         budget,
         view,
         metric,
         max((len(ratio.parts) for runs in found for ratio in runs.terms.values()), default=0),
+        errors.paired,
         ranks,
         tuple(lines),
         tuple(JudgedControl(each, line.difference, shown(each, line.difference, ranks)) for each, line in controls),
-        _claims(study, rows, own, ranks),
+        _claims(study, rows, found, errors, ranks),
         _order(lines[: len(study.rows)]),
-        _agreement(rows, own),
+        _agreement(rows[: len(study.rows)], found, errors.paired),
     )
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The runs of one network: their scores by seed, how they round, and the terms of the score if all have them."""
-
-    by_seed: Mapping[int, float]
-    rounding: Mapping[int, tuple[str, int]]
-    terms: Mapping[int, Ratio]
-    ap: Mapping[int, float]
-
-    @classmethod
-    def of(cls, row: Reported, setting: Setting, view: str, key: str, budget: int | None) -> Runs:
-        runs = runs_in([row], setting)
-        scores = {run.seed: _scores(run, view, budget) for run in sorted(runs, key=lambda run: run.seed)}
-        terms = {run.seed: run.terms_of(view, budget) for run in runs}
-        ratios = {seed: each.ratios[key] for seed, each in terms.items() if each and key in each.ratios}
-        digests = {each.samples for each in terms.values() if each}
-        whole = set(ratios) >= {seed for seed, each in scores.items() if each.get(key) is not None}
-        return cls(
-            _known(scores, key),
-            {run.seed: run.rounding for run in runs},
-            ratios if whole and len(digests) == 1 else {},
-            _known(scores, "AP"),
-        )
-
-    def minus(self, other: Runs) -> Interval | None:
-        """Return the mean difference over the seeds that both have, computed on one kind of machine."""
-        common = {s for s in self.by_seed if s in other.by_seed and self.rounding[s] == other.rounding[s]}
-        if self.terms and other.terms:
-            mine = {seed: self.terms[seed] for seed in common}
-            return difference(mine, {seed: other.terms[seed] for seed in common})
-        return interval([self.by_seed[seed] - other.by_seed[seed] for seed in sorted(common)])
-
-    @property
-    def mean(self) -> Interval | None:
-        return mean_figure(self.terms) if self.terms else interval([*self.by_seed.values()])
-
-
-def _scores(run: Record, view: str, budget: int | None) -> Mapping[str, float | None]:
-    if budget is None:
-        return run.scores.get(view, {})
-    return next((each.scores.get(view, {}) for each in run.budgets if each.budget == budget), {})
-
-
-def _known(scores: Mapping[int, Mapping[str, float | None]], key: str) -> dict[int, float]:
-    found = {seed: each.get(key) for seed, each in scores.items()}
-    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _metric(study: Campaign, metrics: Sequence[Metric]) -> Metric:
@@ -184,20 +149,13 @@ def _metric(study: Campaign, metrics: Sequence[Metric]) -> Metric:
     return known[study.metric]
 
 
-def _line(row: Reported, runs: Runs, reference: Runs, setting: Setting, detector: str) -> Line:
-    found = {run.seed: run.scores.get(detector, {}) for run in runs_in([row], setting)}
-    return Line(
-        row.row,
-        runs.by_seed,
-        runs.mean,
-        _mean(runs.ap),
-        runs.minus(reference),
-        _mean(_known(found, "AP")),
-    )
-
-
-def _mean(values: Mapping[int, float]) -> Interval | None:
+def _mean(values: Mapping[Place, float]) -> Interval | None:
     return interval([*values.values()])
+
+
+def decides(difference: Interval) -> bool:
+    """Return whether a difference has an error over seeds, without which it says nothing of other trainings."""
+    return difference.freedom > 0 if isinstance(difference, Difference) else difference.low is not None
 
 
 def shown(control: Control, difference: Interval | None, ranks: bool = True) -> Shown:
@@ -205,21 +163,21 @@ def shown(control: Control, difference: Interval | None, ranks: bool = True) -> 
     if difference is None:
         return "not measured"
     sign = 1 if control.side == "above" else -1
-    if not ranks or difference.n < 2 or difference.low is None or difference.high is None:
+    if not ranks or not decides(difference) or difference.low is None or difference.high is None:
         return "undecided"
     nearest_to_zero = min(sign * difference.low, sign * difference.high)
     return "shown" if sign * difference.mean >= control.at_least and nearest_to_zero > 0 else "not shown"
 
 
 def verdict(claim: Claim, difference: Interval | None, ranks: bool = True, p: float | None = None) -> Verdict:
-    """Return the verdict of the whole interval; `undecided` for one seed or if the runs are too small to rank networks.
+    """Return the verdict of the whole interval; `undecided` without an error over seeds, or if the runs rank nothing.
 
     "Better" holds above zero and fails below; "comparable" holds within -+`within` and fails outside. p: corrected for
     the number of claims; a claim also needs p < 0.05 to be decided.
     """
     if difference is None:
         return "not measured"
-    if not ranks or difference.n < 2 or difference.low is None or difference.high is None:
+    if not ranks or not decides(difference) or difference.low is None or difference.high is None:
         return "undecided"
     if p is not None and p >= 1 - CONFIDENCE:
         return "undecided"
@@ -237,30 +195,40 @@ def _view(rows: Sequence[Reported], views: Sequence[View], setting: Setting) -> 
     return next((view for view in views if any(run.scores.get(view.key) for run in runs)), views[0])
 
 
-def _claims(study: Campaign, rows: Sequence[Reported], found: Sequence[Runs], ranks: bool) -> tuple[JudgedClaim, ...]:
-    named = {row.row.spec: (row.row, runs) for row, runs in zip(rows, found, strict=False)}
+def _claims(
+    study: Campaign, rows: Sequence[Reported], found: Sequence[Runs], errors: Errors, ranks: bool
+) -> tuple[JudgedClaim, ...]:
+    named = {each.row.spec: (each.row, runs) for each, runs in zip(rows[: len(study.rows)], found, strict=False)}
     pairs = [(claim, *named[claim.better], *named[claim.worse]) for claim in study.claims]
-    differences = [better.minus(worse) for _, _, better, _, worse in pairs]
+    differences = [better.minus(worse, errors) for _, _, better, _, worse in pairs]
     corrected = _corrected(study.claims, differences)
     return tuple(
-        JudgedClaim(claim, first, second, _printed(first, second), minus, verdict(claim, minus, ranks, p), p)
-        for (claim, first, _, second, _), minus, p in zip(pairs, differences, corrected, strict=True)
-    )
+        JudgedClaim(
+            claim, first, second, _printed(first, second), minus, mine.ap_minus(other),
+            verdict(claim, minus, ranks, p), p,
+        )
+        for (claim, first, mine, second, other), minus, p in zip(pairs, differences, corrected, strict=True)
+    )  # fmt: skip
 
 
 def _corrected(claims: Sequence[Claim], differences: Sequence[Interval | None]) -> list[float | None]:
-    """Return Holm's p of each claim that was resampled over two seeds or more; None for the others.
+    """Return Holm's p of each claim whose difference is over seeds and people; None for the others, which count as 1.
 
-    A claim of being comparable outside its margin keeps the p of a difference; inside, it has that of two one-sided
-    tests.
+    So a claim's p does not depend on how much of the campaign has been run.
     """
-    raw: dict[int, float] = {}
-    for number, (claim, found) in enumerate(zip(claims, differences, strict=True)):
-        if isinstance(found, Difference) and found.n > 1:
-            near = claim.within is not None and abs(found.mean) < claim.within
-            raw[number] = found.p_beyond(claim.within or 0.0) if near else found.p
-    corrected = dict(zip(raw, holm([*raw.values()]), strict=True))
-    return [corrected.get(number) for number in range(len(claims))]
+    known = [isinstance(found, Difference) and decides(found) for found in differences]
+    raw = [
+        claim_p(claim, found) if each and isinstance(found, Difference) else 1.0
+        for claim, found, each in zip(claims, differences, known, strict=True)
+    ]
+    return [p if each else None for p, each in zip(holm(raw), known, strict=True)]
+
+
+def claim_p(claim: Claim, found: Difference) -> float:
+    """Return a claim's two-sided p: twice the smaller one of the tests for it and against it."""
+    if claim.within is None:
+        return found.p
+    return min(1.0, 2 * min(found.p_beyond(claim.within), found.p_within(claim.within)))
 
 
 def _printed(better: Row, worse: Row) -> float | None:
@@ -268,13 +236,13 @@ def _printed(better: Row, worse: Row) -> float | None:
     return None if first is None or second is None else first - second
 
 
-def _agreement(rows: Sequence[Reported], found: Sequence[Runs]) -> Correlation | None:
+def _agreement(rows: Sequence[Reported], found: Sequence[Runs], error: SeedError | None) -> Correlation | None:
     """Return the tau of our order with the paper's and its interval, where every measured row can be resampled."""
-    known = [(runs, row.row.published.ap) for row, runs in zip(rows, found, strict=False) if runs.by_seed]
+    known = [(runs, row.row.published.ap) for row, runs in zip(rows, found, strict=False) if runs.scores]
     printed = [(runs, ap) for runs, ap in known if ap is not None]
     if not printed or not all(runs.terms for runs, _ in printed):
         return None
-    return order_agreement([runs.terms for runs, _ in printed], [ap for _, ap in printed])
+    return order_agreement([runs.terms for runs, _ in printed], [ap for _, ap in printed], error)
 
 
 def _order(lines: Sequence[Line]) -> Agreement | None:

@@ -13,8 +13,8 @@ import archlab
 from archlab.ablation import study as studies
 from archlab.ablation.campaign import cost as campaign_cost
 from archlab.ablation.campaign.page import flat
-from archlab.ablation.campaign.text import can_judge
-from archlab.ablation.campaign.verdicts import Judged, judge, shown, verdict
+from archlab.ablation.campaign.text import can_judge, over_people
+from archlab.ablation.campaign.verdicts import Judged, claim_p, judge, shown, verdict
 from archlab.ablation.captions import TOO_SMALL_TO_RANK
 from archlab.ablation.estimate import rates
 from archlab.ablation.load import distinct_rows, load_ablation, load_study
@@ -563,15 +563,75 @@ def test_runs_of_two_models_of_cpu_are_not_paired() -> None:
     assert found.claims[2].difference is not None
 
 
-def test_records_of_other_people_are_compared_over_seeds_alone() -> None:
+def test_runs_that_were_scored_on_other_people_are_not_paired() -> None:
     records = resampled_records(BY_PCK, SHARES)
     last = records[0].budgets[-1]
     other = last.terms["ground_truth_boxes"] | {"samples": "others"}
     changed = replace(last, terms={"ground_truth_boxes": other})
     records[0] = replace(records[0], budgets=(records[0].budgets[0], changed))
     found = judge_records(BY_PCK, records)
-    assert not isinstance(found.line("good").difference, Difference)
-    assert isinstance(found.claims[2].difference, Difference)
+    pairs = [found.line("good").difference, found.claims[2].difference]  # with the reference, and without it
+    assert [pair.n for pair in pairs if pair] == [1, 2]
+
+
+def test_one_seed_has_intervals_over_people_and_decides_nothing() -> None:
+    found = judge_records(BY_PCK, [each for each in resampled_records(BY_PCK, SHARES) if each.seed == 1])
+    assert found.error is None
+    assert [(each.verdict, each.p) for each in found.claims] == [("undecided", None)] * 3
+    assert found.controls[0].shown == "undecided"
+    good = found.line("good").difference
+    assert good
+    assert good.low is not None
+    assert 0 < good.low < 6 < good.high
+
+
+def test_with_one_seed_the_intervals_over_people_are_counted() -> None:
+    differences = [Interval(1.0, 0.5, 1.5, 1), Interval(1.0, -0.5, 2.5, 1), Interval(-1.0, -1.5, -0.5, 1)]
+    assert numbers(over_people([*differences, differences[0]], "people")) == [2, 4, 1]
+
+
+def test_a_pair_with_one_seed_is_judged_by_the_error_of_the_networks_with_two() -> None:
+    """Three networks with two seeds leave (3 - 1) (2 - 1) degrees of freedom, and a fourth with one seed none."""
+    records = [each for each in resampled_records(BY_PCK, SHARES) if (each.spec, each.seed) != ("narrow", 2)]
+    found = judge_records(BY_PCK, records)
+    assert found.error
+    assert found.error.freedom == 2
+    control = found.controls[0]
+    assert control.difference
+    assert (control.difference.n, control.shown) == (1, "shown")
+
+
+def test_claims_that_are_not_measured_yet_count_in_the_correction() -> None:
+    shares = {"ref": 0.5, "good": 0.62, "narrow": 0.4}
+    found = judge_records(BY_PCK, resampled_records(BY_PCK, shares))
+    assert [each.verdict for each in found.claims] == ["held", "not measured", "not measured"]
+    good = found.claims[0]
+    assert good.raw_p
+    assert good.p == pytest.approx(3 * good.raw_p)
+    assert [each.p for each in found.claims[1:]] == [None, None]
+
+
+def test_a_comparable_pair_is_held_inside_its_margin_and_not_held_outside() -> None:
+    """bad - ref is about 0.3 with an interval of some points, bad - good about -12."""
+    claims = tuple(replace(STUDY.claims[i], within=within) for i, within in ((1, 20.0), (2, 1.0), (1, 1.0)))
+    found = judge_records(replace(BY_PCK, claims=claims), resampled_records(BY_PCK, SHARES | {"good": 0.62}))
+    assert [each.verdict for each in found.claims] == ["held", "not held", "undecided"]
+    for each in found.claims:
+        assert isinstance(each.difference, Difference)
+        assert claim_p(each.claim, each.difference) == each.raw_p
+    assert found.claims[2].raw_p > 0.05
+
+
+def test_the_measured_ap_of_a_claim_stands_next_to_the_judged_figure() -> None:
+    records = resampled_records(BY_PCK, SHARES)
+    for number, each in enumerate(records):
+        if each.spec == "good":
+            last = each.budgets[-1]
+            scores = {"ground_truth_boxes": last.scores["ground_truth_boxes"] | {"AP": 12.0 + each.seed}}
+            records[number] = replace(each, budgets=(each.budgets[0], replace(last, scores=scores)), scores=scores)
+    claim = judge_records(BY_PCK, records).claims[0]
+    assert claim.ap
+    assert claim.ap.mean == pytest.approx(3.5)
 
 
 def test_a_campaign_judges_a_figure_of_its_task() -> None:
@@ -587,15 +647,24 @@ def test_the_page_of_photographs_shows_claims_by_budget(tmp_path: Path) -> None:
     made = resampled_records(study, dict.fromkeys(counted, 0.5))
     for each in made:
         own = {"recipe_hash": recipe_hash(load_recipe("lsp_96")), "recipe": "lsp_96", "outputs": 14}
-        photographs = {**FULL, "kind": "lsp"}
-        fitted = replace(each, spec_hash=counted[each.spec].hash, input=(3, 96, 96), data=photographs, **own)
+        budgets = tuple(replace(point, budget=6 * point.budget) for point in each.budgets)
+        own |= {"spec_hash": counted[each.spec].hash, "input": (3, 96, 96), "data": {**FULL, "kind": "lsp"}}
+        fitted = replace(each, budgets=budgets, **own)
         write_records(tmp_path / "records", fitted)
     write_records(
         tmp_path / "records", record("lite_hrnet_18", fitted.spec_hash, data=QUICK, outputs=14, input=(3, 96, 96))
     )
     write_report(study, tmp_path / "records", tmp_path)
     page = (tmp_path / "campaign_lsp.md").read_text(encoding="utf-8")
-    assert "## Claims by budget" in page
+    cells = {row[0]: row[1:] for each in page.splitlines() if (row := [c.strip() for c in each.split("|")[1:-1]])}
+    claim = cells["Naive Lite-HRNet-18 − Small HRNet-W16"]  # the table by budget is the last that has it
+    assert len(claim) == 2
+    assert re.fullmatch(r"[+−]?\d\.\d \([+−]?\d\.\d to [+−]?\d\.\d\)", claim[0])
+    assert cells["Lite-HRNet-18, no fusion"] == ["-", "-"]
+    assert numbers(line(page, "Of 13 claims"))[0] == 13
+    assert numbers(line(page, "The same trainings at"))[:3] == [48000, 2, 11]
+    assert {96000, 400, 10000, 2} <= {*numbers(line(page, "Intervals (recipe"))}  # 2 degrees of freedom
+    assert numbers(line(page, "A network saw"))[0] == 96000
     assert "--data DATA" in page
     assert "GPU" not in page
     assert "synthetic" not in page
