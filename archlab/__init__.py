@@ -150,21 +150,32 @@ def evaluate(
     device: str | None = None,
     results: str | Path | None = None,
     plugin: tuple[str, ...] = (),
+    weights: str | Path | None = None,
+    recipe: str | Path | Recipe | None = None,
 ) -> dict[str, Scores]:
-    """Score a finished run again and return its figures by kind of boxes; the run is not changed.
+    """Score a finished run again, or a network with a file of weights; return its figures by kind of boxes.
 
-    run: a run or its folder.
+    run: a run or its folder, which is not changed; with `weights`, a network's name or file.
     data: the data folder; by default the run's own.
     changes: recipe fields to change for this scoring, e.g. `{"boxes": "detector"}`.
     results: a file for the predictions.
+    weights, recipe: weights, ours or released, and the recipe that they are scored by (default: coco_256x192).
 
-    Raises InputError if the run is not complete or its data is missing.
+    Raises InputError if the run is not complete, if its data is missing or if the weights do not fit.
     """
-    from archlab.training.evaluate import evaluate_run
+    from archlab.training import evaluate as scoring
 
     folder = Path(run) if isinstance(run, str | Path) else run.folder
     where, file = (Path(each) if each is not None else None for each in (data, results))
-    return evaluate_run(folder, where, changes=changes, device=device, results=file, plugin=plugin)
+    options: dict[str, Any] = {"changes": changes, "device": device, "results": file, "plugin": plugin}
+    if weights is None:
+        return scoring.evaluate_run(folder, where, **options)
+    if where is None:
+        from archlab.core.errors import InputError, Problem
+
+        raise InputError(Problem("weights are scored on a data folder: name it", "--data", str(weights)))
+    used = scoring.PROTOCOL if recipe is None else recipe
+    return scoring.evaluate_weights(folder, Path(weights), where, recipe=used, **options)
 
 
 def plot_curves(run: Run | str | Path) -> Figure:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archlab.cli import options
 from archlab.cli.output import print_json, print_sheets
 from archlab.cli.parser import Command, Group, Parser
 from archlab.cli.search import COMMANDS
-from archlab.core import notes
-from archlab.core.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from archlab.search.results import Result
@@ -72,32 +69,6 @@ def compare_arguments(p: Parser) -> None:
         p.add_argument(name, metavar=name.upper(), help="a trial's number, or a network's name or file")
 
 
-def export(o: argparse.Namespace) -> None:
-    """Write a trial's network as a file for build and train."""
-    from archlab.core.files import write_text
-    from archlab.search import candidates
-
-    if o.out and o.out.suffix not in {".yaml", ".yml"}:
-        raise InputError(Problem("a network's file ends in .yaml", "--out", str(o.out)))
-    result = _result(o)
-    candidate = candidates.candidate_of(result, o.number)
-    text = candidates.as_variant(result, candidate)
-    if o.out:
-        write_text(o.out, text)
-        notes.note(f"wrote {o.out}")
-    if o.json:
-        print_json(
-            {"name": candidate.name, "hash": candidate.hash, "file": str(o.out) if o.out else None, "yaml": text}
-        )
-    elif not o.out:
-        print(text, end="")
-
-
-def export_arguments(p: Parser) -> None:
-    _number(p)
-    p.add_argument("--out", type=Path, metavar="FILE.yaml", help="file to write (default: print it)")
-
-
 def _number(p: Parser) -> None:
     p.add_argument("number", metavar="NUMBER", help="the trial's number")
 
@@ -128,6 +99,5 @@ GROUP = Group(
         Command("best", best, _reading(best_arguments), "best lite_hrnet_quick"),
         Command("show", show, _reading(_number), "show lite_hrnet_quick 7"),
         Command("compare", compare, _reading(compare_arguments), "compare lite_hrnet_quick 7 lite_hrnet_18"),
-        Command("export", export, _reading(export_arguments), "export lite_hrnet_quick 7 --out mine.yaml"),
     ),
 )

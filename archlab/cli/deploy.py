@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archlab.cli import options
+from archlab.cli.export import export, export_arguments
 from archlab.cli.output import print_json, print_table
 from archlab.cli.parser import Command, Group, Parser
 from archlab.core import notes
@@ -25,10 +26,10 @@ FORMATS = ("coco", "cityscapes")
 
 
 def predict(o: argparse.Namespace) -> None:
-    """Predict unlabelled pictures: keypoints of people, or classes of pixels.
+    """Find people's keypoints, or pixels' classes, in pictures.
 
-    NETWORK is a run folder, or a network's name or file with `--weights`. A file that cannot be read is named and
-    skipped.
+    NETWORK is a run folder, or a network's name or file with `--weights`.
+    A file that cannot be read is named and skipped.
     """
     from archlab.deploy.boxes import read_boxes
     from archlab.deploy.outputs import write_results
@@ -129,5 +130,8 @@ def predict_arguments(p: Parser) -> None:
 
 GROUP = Group(
     "use a trained network",
-    (Command("predict", predict, predict_arguments, "predict runs/FINGERPRINT photos --out drawn"),),
+    (
+        Command("predict", predict, predict_arguments, "predict runs/FINGERPRINT photos --out drawn"),
+        Command("export", export, export_arguments, "export lite_hrnet_quick 7 --out mine.yaml"),
+    ),
 )

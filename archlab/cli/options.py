@@ -86,6 +86,11 @@ def data(parser: Parser) -> None:
 def study(parser: Parser, *, help: str, old: str | None = None) -> None:
     """Add the name of a search, its database and data, and the folder of searches. old: that folder's old flag."""
     parser.add_argument("study", metavar="STUDY", help=help)
+    searched(parser, old=old)
+
+
+def searched(parser: Parser, *, old: str | None = None) -> None:
+    """Add the database and the data of a search, and the folder of searches. old: that folder's old flag."""
     parser.add_argument(
         "--storage", metavar="URL", help="database, e.g. postgresql://... (default: a file in SEARCHES/STUDY)"
     )

@@ -22,9 +22,20 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse all arguments. Raises InputError for those that no option takes."""
         found, extra = super().parse_known_args(args, namespace)
+        extra = self._fill(found, extra)
         if extra:
             self.error("; ".join(self._unknown(text) for text in extra))
         return found, extra
+
+    def _fill(self, found: argparse.Namespace, extra: list[str]) -> list[str]:
+        """Give an optional argument without a flag what stands after options, where argparse does not look for it."""
+        for action in self._actions:
+            waits = action.nargs == "?" and not action.option_strings and vars(found).get(action.dest) == action.default
+            if waits and extra and not extra[0].startswith("-"):
+                self._check_value(action, extra[0])
+                setattr(found, action.dest, self._get_value(action, extra[0]))
+                extra = extra[1:]
+        return extra
 
     def _unknown(self, text: str) -> str:
         name = text.split("=")[0]

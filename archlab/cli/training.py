@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archlab.cli import options
 from archlab.cli.output import print_json, print_plan, print_scores, print_table
 from archlab.cli.parser import Command, Group, Parser
-
-if TYPE_CHECKING:
-    pass
+from archlab.core.errors import InputError, Problem
 
 
 def train(o: argparse.Namespace) -> None:
@@ -85,13 +83,19 @@ def runs_arguments(p: Parser) -> None:
 
 
 def evaluate(o: argparse.Namespace) -> None:
-    """Score a finished run again, on the same or on other data."""
+    """Score a finished run again, or a network with a file of weights."""
     import archlab
+    from archlab.training.trained import is_run
 
+    if o.weights and is_run(o.run):
+        raise InputError(Problem("a run is scored with its own weights", "--weights", o.run))
+    if o.recipe and not o.weights:
+        raise InputError(Problem("a run is scored by its own recipe; --recipe-set changes a field", "--recipe"))
     changes = options.recipe_changes(o) | ({"boxes": o.boxes} if o.boxes else {})
     scores = archlab.evaluate(
-        o.run, data=o.data, changes=changes, device=o.device, results=o.results, plugin=tuple(o.plugin)
-    )
+        o.run, data=o.data, changes=changes, device=o.device, results=o.results, plugin=tuple(o.plugin),
+        weights=o.weights, recipe=o.recipe,
+    )  # fmt: skip
     if o.json:
         print_json(scores)
     else:
@@ -99,7 +103,9 @@ def evaluate(o: argparse.Namespace) -> None:
 
 
 def evaluate_arguments(p: Parser) -> None:
-    p.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    p.add_argument("run", metavar="RUN", help="a run folder; with --weights, a network's name or file")
+    p.add_argument("--weights", type=Path, metavar="FILE", help="weights of the network, ours or released")
+    p.add_argument("--recipe", metavar="RECIPE", help="how weights are scored (default: coco_256x192)")
     p.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the run's data)")
     p.add_argument("--boxes", choices=["ground_truth", "detector", "both"], metavar="KIND",
                    help="ground_truth, detector or both (default: from the recipe)")  # fmt: skip

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from archlab.core.device import pick_device, placed
 from archlab.core.errors import InputError, Problem
 from archlab.deploy.boxes import BoxFile
-from archlab.deploy.networks import Trained, open_network
 from archlab.deploy.sources import Frame
 from archlab.tasks.images import read_image
 from archlab.tasks.pixels import Image
 from archlab.tasks.prediction import Boxes, Picture, Prediction
 from archlab.training.evaluate import context_of
+from archlab.training.trained import Trained, open_network
 
 
 class Predictor:

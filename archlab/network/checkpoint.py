@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from archlab.core import notes
 from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.files import replacing, write_bytes
 
 # Ours -> released; the first match counts. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
 LITE_HRNET = (
@@ -57,6 +59,7 @@ HRNET = (
 HEAD = "last."
 """Prefix of the keys of the last layer, whose size follows from the network's outputs."""
 RELEASED_HEAD = "keypoint_head.final_layer."
+SAFETENSORS = ".safetensors"
 
 
 def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
@@ -87,6 +90,8 @@ def load_file(path: Path) -> dict[str, Any]:
     """Read a checkpoint file without running code in it. Raises InputError if it is damaged or no checkpoint."""
     if not path.is_file():
         raise missing_file(path, "checkpoint")
+    if path.suffix == SAFETENSORS:
+        return _load_safetensors(path)
     _check_archive(path)
     try:
         with warnings.catch_warnings():
@@ -122,6 +127,30 @@ def _check_archive(path: Path) -> None:
         raise InputError(Problem(f"{packed[0]} is compressed, which torch.save does not do", file=str(path)))
     if damaged:
         raise InputError(Problem(f"the checkpoint is damaged: {damaged}", file=str(path)))
+
+
+def save_weights(network: nn.Module, path: Path, *, released_keys: bool = False) -> None:
+    """Write the weights as safetensors or as torch.save does, by the file's ending.
+
+    released_keys: under the released key names. Raises InputError for another ending, and for layers without such a
+    name; nothing is written then.
+    """
+    if path.suffix not in (SAFETENSORS, ".pt", ".pth"):
+        raise InputError(Problem(f"a file of weights ends in {SAFETENSORS}, .pt or .pth", file=str(path)))
+    tensors = to_released(network) if released_keys else network.state_dict()
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    if path.suffix == SAFETENSORS:
+        write_bytes(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+        return
+    with replacing(path) as temporary:
+        torch.save(tensors, temporary)
+
+
+def _load_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return dict(safetensors.torch.load_file(path))
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(Problem(f"not a safetensors file that can be read: {error}", file=str(path))) from error
 
 
 def load_weights(network: nn.Module, path: Path) -> str:

@@ -101,6 +101,16 @@ def candidate_of(result: Result, number: str) -> Candidate:
     raise InputError(Problem(rule, "NUMBER"))
 
 
+def weights_of(result: Result, candidate: Candidate, searches: Path) -> Path | None:
+    """Return the weights of a trial's longest finished training in the folder of searches; None if there are none."""
+    from archlab.training.runs import runs_in
+
+    known = runs_in(searches / result.study / "runs")
+    runs = [(record, path.parent / "checkpoint.pt") for record, path in known if record.spec_hash == candidate.hash]
+    done = [(record.samples, path) for record, path in runs if record.is_done() and path.is_file()]
+    return max(done)[1] if done else None
+
+
 def best(result: Result, *, by: str | None = None, most: int | None = None) -> list[Candidate]:
     """Return the front, or the first `most` complete candidates by one figure, ties by number.
 

@@ -22,6 +22,10 @@ from archlab.tasks.output_names import different_names
 from archlab.training.prepared import wrong_outputs
 from archlab.training.recipe import Recipe, ensure_data, load_recipe
 from archlab.training.runs import Record, read_record
+from archlab.training.trained import open_network
+
+PROTOCOL = "coco_256x192"
+"""The recipe by whose protocol a file of weights is scored: the published one."""
 
 
 def context_of(recipe: Recipe, device: torch.device, world: World = ALONE) -> Context[Any]:
@@ -68,6 +72,33 @@ def evaluate_run(
     root = ensure_data(recipe, data_root)
     _check_outputs(spec, recipe, root, record)
     return evaluate(placed(network, where), recipe, root, where, results=results)
+
+
+def evaluate_weights(
+    name: str | Path,
+    weights: Path,
+    data_root: Path,
+    *,
+    recipe: str | Path | Recipe = PROTOCOL,
+    changes: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    results: Path | None = None,
+    plugin: Sequence[str] = (),
+) -> dict[str, Scores]:
+    """Score a named network with the weights of a file, ours or released, as the recipe scores.
+
+    Raises InputError if the weights do not fit the network, or the network's outputs not the data.
+    """
+    scored = load_recipe(recipe, plugin=plugin, changes=changes)
+    where = pick_device(device)
+    trained = open_network(name, weights, recipe=scored, plugin=plugin)
+    asked = scored.task.outputs(data_root, scored.options)
+    if asked is not None and asked != trained.graph.outputs:
+        rule = (
+            f"the data set has {asked} {scored.task.outputs_are}, but the weights have {trained.graph.outputs} outputs"
+        )
+        raise InputError(Problem(rule, "--weights", str(weights)))
+    return evaluate(placed(trained.network, where), scored, data_root, where, results=results)
 
 
 def evaluate(

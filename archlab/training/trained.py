@@ -16,6 +16,9 @@ from archlab.network.module import Network, build
 from archlab.training.recipe import Recipe, load_recipe
 from archlab.training.runs import read_record
 
+Named = str | Path | Recipe
+"""A recipe by its name or file, or the recipe itself."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -39,7 +42,7 @@ def open_network(
     name: str | Path,
     weights: Path | None = None,
     *,
-    recipe: str | Path | None = None,
+    recipe: Named | None = None,
     fields: Mapping[str, Any] | None = None,
     plugin: Sequence[str] = (),
 ) -> Trained:
@@ -62,7 +65,11 @@ def open_network(
 
 
 def _of_run(
-    folder: Path, weights: Path | None, recipe: str | Path | None, fields: Mapping[str, Any], plugin: Sequence[str]
+    folder: Path,
+    weights: Path | None,
+    recipe: str | Path | Recipe | None,
+    fields: Mapping[str, Any],
+    plugin: Sequence[str],
 ) -> Trained:
     if fields:
         raise InputError(Problem("a run's network is as it was trained: no field can be changed", "--set", str(folder)))
