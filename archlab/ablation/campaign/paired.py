@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archlab.ablation.rows import Reported, Setting, runs_in
+from archlab.core import notes
+from archlab.core.errors import InputError
 from archlab.report.bootstrap import difference, error_over_seeds, mean_figure
 from archlab.report.seed_error import SeedError
 from archlab.report.statistics import Interval, interval
 from archlab.tasks.metrics import Scores
-from archlab.tasks.terms import Ratio
+from archlab.tasks.terms import Ratio, Terms
 from archlab.training.runs import Record
 
 Place = tuple[int, str, int]
@@ -45,7 +47,7 @@ class Runs:
     def of(cls, row: Reported, setting: Setting, view: str, key: str, budget: int | None) -> Runs:
         runs = {(run.seed, *run.rounding): run for run in runs_in([row], setting)}
         scores = {place: _scores(run, view, budget) for place, run in sorted(runs.items())}
-        terms = {place: run.terms_of(view, budget) for place, run in sorted(runs.items())}
+        terms = {place: _terms(run, view, budget) for place, run in sorted(runs.items())}
         return cls(
             _known(scores, key),
             _known(scores, "AP"),
@@ -82,6 +84,15 @@ def _scores(run: Record, view: str, budget: int | None) -> Scores:
     if budget is None:
         return run.scores.get(view, {})
     return next((each.scores.get(view, {}) for each in run.budgets if each.budget == budget), {})
+
+
+def _terms(run: Record, view: str, budget: int | None) -> Terms | None:
+    """Return the terms of a run, None without any; note damaged ones, so that one record stops no report."""
+    try:
+        return run.terms_of(view, budget)
+    except InputError as error:
+        notes.note(f"not compared person by person: {error.problems[0]}")
+        return None
 
 
 def _known(scores: Mapping[Place, Scores], key: str) -> dict[Place, float]:

@@ -574,6 +574,19 @@ def test_runs_that_were_scored_on_other_people_are_not_paired() -> None:
     assert [pair.n for pair in pairs if pair] == [1, 2]
 
 
+def test_a_record_with_damaged_terms_is_noted_and_its_run_is_not_paired(capsys) -> None:
+    records = resampled_records(BY_PCK, SHARES)
+    last = records[0].budgets[-1]
+    broken = last.terms["ground_truth_boxes"] | {"ratios": {"pck": ["u1:!!", "u1:"]}}
+    changed = replace(last, terms={"ground_truth_boxes": broken})
+    records[0] = replace(records[0], budgets=(records[0].budgets[0], changed))
+    found = judge_records(BY_PCK, records)
+    assert "terms.ground_truth_boxes" in capsys.readouterr().err
+    good = found.line("good").difference
+    assert good
+    assert good.n == 1
+
+
 def test_one_seed_has_intervals_over_people_and_decides_nothing() -> None:
     found = judge_records(BY_PCK, [each for each in resampled_records(BY_PCK, SHARES) if each.seed == 1])
     assert found.error is None
