@@ -29,7 +29,7 @@ def schema(kind: Kind, *, plugin: Iterable[str] = ()) -> dict[str, Any]:
     if kind == "recipe":
         return _any_of(yamlio.json_schema(form_of(find_task(name, plugin))) for name in tasks(plugin))
     if kind == "study":
-        return _any_of(yamlio.json_schema(each) for each in (*study.KINDS.values(), SearchForm))
+        return _any_of(_of_study(each) for each in (*study.KINDS.values(), SearchForm))
     return _network(registry.blocks(plugin))
 
 
@@ -43,6 +43,14 @@ def _any_of(made: Iterable[dict[str, Any]]) -> dict[str, Any]:
     definitions = {name: part for each in made for name, part in each.get("$defs", {}).items()}
     kinds = [{name: value for name, value in each.items() if name not in ("$schema", "$defs")} for each in made]
     return {"$schema": _DRAFT, "anyOf": kinds, "$defs": definitions}
+
+
+def _of_study(cls: type[Any]) -> dict[str, Any]:
+    """Return the schema of a kind of study; one that extends another states only what differs."""
+    made = yamlio.json_schema(cls)
+    if "extends" in made["properties"]:
+        made["anyOf"] = [{"required": ["kind", "extends"]}, {"required": made.pop("required")}]
+    return made
 
 
 def _without_draft(made: dict[str, Any]) -> dict[str, Any]:

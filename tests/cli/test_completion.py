@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from archlab import list_networks
 from archlab.cli.app import main
 
 TRY = """
@@ -57,7 +59,9 @@ def test_zsh_gets_the_same_names(capsys, tmp_path):
     assert main(["completion", "zsh"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("#compdef archlab")
-    assert "_archlab_networks() { _alternative 'names:networks:(lite_hrnet_18 " in text
+    names = re.search(r"_archlab_networks\(\) \{ _alternative 'names:networks:\(([^)]*)\)", text)
+    assert names is not None
+    assert names[1].split() == list_networks()
     assert "_archlab_recipes() { _alternative 'names:recipes:(camvid_192x256 " in text
     if shutil.which("zsh"):
         (tmp_path / "archlab.zsh").write_text(text)

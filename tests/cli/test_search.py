@@ -339,6 +339,7 @@ def test_compare_takes_a_network_by_name_or_file_and_knows_a_reference_by_its_ha
                 ("stages.unit.1.block", "shuffle_block", "basic_block"),
                 ("stages.unit.1.pointwise", 2, None),
                 ("stages.unit.1.stride", None, 1),
+                ("stages.unit.1.act_layers", None, 1),
                 ("stages.unit.2.pointwise", 2, 0),
             ],
         ),

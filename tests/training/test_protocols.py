@@ -62,7 +62,8 @@ def test_every_shipped_recipe_trains_a_few_steps_and_is_scored(
     small = recipe.changed(
         execution="eager",  # a CUDA graph needs a GPU
         epochs=None,
-        iterations=2,
+        iterations=None if recipe.budgets else 2,
+        budgets=(4,) if recipe.budgets else (),
         batch=2,
         eval_batch=6,
         workers=0,
