@@ -19,6 +19,7 @@ RECIPES = {
     "coco_384x288": "7831761b61d17d92",
     "gpu": "a7860c418a7b0d7a",
     "gpu_128x96": "6f6b55024f971357",
+    "lsp_96": "4ab193a7ef7aa041",
     "mpii_256x256": "860dfcd0715d9974",
     "quick": "1d2f21f81f2bb7c2",
     "quick_search": "34b39e22b7f102e5",
