@@ -40,7 +40,7 @@ def test_lite_hrnet_learns_eight_pictures_of_camvid_by_heart(shared: Path, tmp_p
         task=SEGMENTATION,
         dataset="camvid",
         input=(192, 256),
-        iterations=300,
+        iterations=450,
         batch=8,
         optimiser=Optimiser(lr=4e-3),
         schedule=Schedule(warm_up=10, decay="poly"),
