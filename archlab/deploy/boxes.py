@@ -12,6 +12,7 @@ import numpy as np
 
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import read_json
+from archlab.tasks.pose.data.rules import integer, number, numbers
 from archlab.tasks.prediction import Boxes
 
 PERSON = 1
@@ -74,18 +75,14 @@ def read_boxes(path: Path, *, least: float = 0.0) -> BoxFile:
 
 def _wrong(entry: Any) -> str:
     """Return what is wrong with an entry, empty if nothing is."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int):
+    if not isinstance(entry, dict) or not integer(entry.get("image_id")):
         return "an entry needs a whole number `image_id`"
     box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(side) for side in box):
+    if not isinstance(box, list) or not numbers(box, 4):
         return "an entry needs a `bbox` of four numbers: x, y, width, height"
     if min(box[2:]) <= 0:
         return f"the box has no area: {box}"
-    return "" if _is_number(entry.get("score", 1.0)) else "the `score` is not a number"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return "" if number(entry.get("score", 1.0)) else "the `score` is not a number"
 
 
 def _names(document: Any) -> dict[str, int]:

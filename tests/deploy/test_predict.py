@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.refused import refused
 from helpers.training import train
 
 import archlab
 from archlab.cli import main
+from archlab.deploy.boxes import read_boxes
 from archlab.deploy.outputs import RESULTS
 from archlab.tasks.images import read_image
 from archlab.tasks.pose.data.coco import DETECTIONS, annotation_file
@@ -154,7 +156,7 @@ def test_a_video_gives_a_result_a_frame_and_a_drawn_video(run, root, tmp_path, c
 
 @pytest.fixture(scope="module")
 def streets(tmp_path_factory):
-    """A segmentation network that answers `person` in the left half of a picture and `sky` in the right one."""
+    """A folder with weights of a segmentation network, as drawn, a recipe and a picture."""
     folder = tmp_path_factory.mktemp("streets")
     spec = archlab.load("lite_hrnet_18_seg", input=(3, 64, 64))
     network = archlab.build(spec)
@@ -208,6 +210,23 @@ def test_wrong_input_is_refused_and_nothing_is_written(words, error, run, root, 
         error = error.replace(name, str(path))
     assert error in shown
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"image_id": True, "bbox": [0, 0, 9, 9]},
+        {"image_id": 10**30, "bbox": [0, 0, 9, 9]},
+        {"image_id": 1, "bbox": [0, 0, 9, 10**400]},
+        {"image_id": 1, "bbox": [0, 0, 9, True]},
+        {"image_id": 1, "bbox": [0, 0, 9, 9], "score": 10**400},
+    ],
+    ids=["a truth value", "beyond 64 bits", "a side of 400 digits", "a truth value as side", "a score of 400 digits"],
+)
+def test_numbers_of_a_box_file_are_checked(entry, tmp_path):
+    (tmp_path / "boxes.json").write_text(json.dumps([{"image_id": 1, "bbox": [0, 0, 9, 9]}, entry]))
+    with refused(file=tmp_path / "boxes.json", field="[1]"):
+        read_boxes(tmp_path / "boxes.json")
 
 
 def test_annotations_give_boxes_by_the_names_of_their_pictures(run, root, tmp_path, capsys):

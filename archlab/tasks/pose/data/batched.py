@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Literal
 
 import cv2
@@ -15,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from archlab.tasks.loading import in_advance
 from archlab.tasks.pixels import normalise
 from archlab.tasks.pose.data.crops import Placement, crop_matrix, map_joints
 from archlab.tasks.pose.data.dataset import PoseDataset
@@ -111,19 +109,7 @@ class BatchedPipeline:
 
     def stream(self, batches: Iterable[Sequence[int]]) -> Iterator[Batch]:
         """Yield the batches; with `workers`, the host prepares the next two while the current one is used."""
-        if self.workers == 0:
-            yield from map(self.batch, batches)
-            return
-        waiting = iter(batches)
-        pool = ThreadPoolExecutor(1)
-        try:
-            ahead: deque[Future[Prepared]] = deque(pool.submit(self._prepare, rows) for rows in islice(waiting, 2))
-            while ahead:
-                done = ahead.popleft().result()
-                ahead.extend(pool.submit(self._prepare, rows) for rows in islice(waiting, 1))
-                yield self._finish(done)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from map(self._finish, in_advance(self._prepare, batches, workers=min(self.workers, 1), most=2))
 
     def _region(self, index: int, image_wh: Size) -> Region:
         samples, people = self._samples, self.people
