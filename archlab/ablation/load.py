@@ -10,7 +10,7 @@ from archlab.ablation.row import Row, items_of
 from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Study, UnitComplexity
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.yamlio import Item, overlay, parse, read
+from archlab.yamlio import Item, extended, parse, read
 
 
 def load_study(study: str | Path | Study) -> Study:
@@ -76,10 +76,7 @@ def _with_base(item: Item, path: Path) -> Item:
         known = sorted(other.stem for other in path.parent.glob("*.yaml") if other != path)
         hint = nearest(str(named.value), known)
         raise InputError(named.problem(f"{named.shown()} is not a study in the same folder{hint}", "extends"))
-    below = read(base)
-    if "extends" in below.entries:
-        raise InputError(named.problem(f"{base.name} extends a study itself; one level is the most", "extends"))
-    return overlay(below, item)
+    return extended(item, base)
 
 
 def _kind(item: Item) -> type[Study]:

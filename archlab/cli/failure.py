@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import archlab
-from archlab.core.errors import InputError, in_words
+from archlab.core.errors import InputError, in_words, shortened
 
 SHOW = "--traceback"
 FAILED, UNFORESEEN = 1, 70
@@ -54,4 +54,4 @@ def _saved(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")[:300]
+    return shortened(next(iter(str(error).strip().splitlines()), "no message"))

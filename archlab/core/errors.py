@@ -28,8 +28,10 @@ class Problem:
     column: int = 0
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (_short(self.file), self.line, self.column) if part)
-        return ": ".join(part for part in (place, _short(self.field), _short(self.message, MESSAGE_SHOWN)) if part)
+        place = ":".join(str(part) for part in (shortened(self.file), self.line, self.column) if part)
+        return ": ".join(
+            part for part in (place, shortened(self.field), shortened(self.message, MESSAGE_SHOWN)) if part
+        )
 
 
 class InputError(ValueError):
@@ -75,9 +77,9 @@ def in_words(error: OSError | MemoryError) -> str:
     """Return an error of the system in its own words, after the file that it is about: `out/a.json: Disk full`."""
     if isinstance(error, MemoryError):
         return "the memory is exhausted"
-    return ": ".join(_short(str(part)) for part in (error.filename, error.strerror or error) if part)
+    return ": ".join(shortened(str(part)) for part in (error.filename, error.strerror or error) if part)
 
 
-def _short(text: str, most: int = NAME_SHOWN) -> str:
+def shortened(text: str, most: int = NAME_SHOWN) -> str:
     """Return a text without the middle of a longer one."""
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from archlab.core import notes
 from archlab.core.errors import InputError, Problem
-from archlab.core.files import write_json
+from archlab.core.files import read_json, write_json
 from archlab.tasks.images import check_images
 
 MOST_SKIPPED = 0.01
@@ -100,11 +99,11 @@ def skipped_images(folder: Path) -> int:
 
 
 def _read(path: Path) -> dict[str, str]:
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError, RecursionError):
+    try:
+        found = read_json(path)
+    except InputError:
         found = None
     if isinstance(found, dict) and all(isinstance(message, str) for message in found.values()):
         return found

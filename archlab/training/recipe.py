@@ -139,7 +139,7 @@ class Recipe:
     def samples(self, epoch: int) -> int:
         """Return the number of training samples of the whole training; epoch: of one epoch."""
         if self.budgets:
-            return samples_of(self.budgets[-1])
+            return int(self.budgets[-1])
         return self.iterations * self.batch if self.iterations else (self.epochs or 0) * epoch
 
     def to_yaml(self) -> str:
@@ -259,11 +259,7 @@ def _with_base(item: Item, path: Path) -> Item:
         found = sibling if sibling.is_file() and sibling != path else _find(str(named.value))
     except InputError as error:
         raise InputError(named.problem(problem.message, "extends") for problem in error.problems) from None
-    base = yamlio.read(found)
-    if "extends" in base.entries:
-        raise InputError(named.problem(f"{found.name} extends a recipe itself; one level is the most", "extends"))
-    unnamed = {key: value for key, value in base.entries.items() if key != "name"}
-    return yamlio.overlay(replace(base, value=unnamed), item)
+    return yamlio.extended(item, found)
 
 
 def _task_of(item: Item, plugin: Iterable[str]) -> Task[Any, Any]:

@@ -1,6 +1,6 @@
 """YAML read into frozen dataclasses; every value keeps its file, line and column."""
 
-from archlab.yamlio.edit import overlay, set_path
+from archlab.yamlio.edit import extended, overlay, set_path
 from archlab.yamlio.items import Item, item_of, item_of_text, read, read_text, scalar
 from archlab.yamlio.plain import dump, to_plain
 from archlab.yamlio.rules import Above, AtLeast, AtMost, Constraint, Length, MultipleOf, OneOf
@@ -20,6 +20,7 @@ __all__ = [
     "check_call",
     "convert",
     "dump",
+    "extended",
     "item_of",
     "item_of_text",
     "json_schema",

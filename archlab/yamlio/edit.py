@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from archlab.core.errors import InputError
-from archlab.yamlio.items import MAX_DEPTH, Item
+from archlab.yamlio.items import MAX_DEPTH, Item, read
 
 
 def overlay(base: Item, over: Item) -> Item:
@@ -23,6 +24,19 @@ def overlay(base: Item, over: Item) -> Item:
     for name, item in over.value.items():
         merged[name] = overlay(below[name], item) if name in below else item
     return replace(over, value=merged)
+
+
+def extended(item: Item, base: Path) -> Item:
+    """Return a document laid over the file that its `extends` names, without that file's `name`; one level.
+
+    Raises InputError if that file extends another one.
+    """
+    below = read(base)
+    if "extends" in below.entries:
+        rule = f"{base.name} extends another file itself; one level is the most"
+        raise InputError(item.entries["extends"].problem(rule, "extends"))
+    unnamed = {key: value for key, value in below.entries.items() if key != "name"}
+    return overlay(replace(below, value=unnamed), item)
 
 
 def set_path(item: Item, path: str, value: Item) -> Item:

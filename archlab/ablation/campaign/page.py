@@ -19,19 +19,22 @@ from archlab.report.statistics import Interval
 from archlab.report.tables import TableSet, comma_separated, section, title
 from archlab.training.runs import Record
 
+Budgets = Mapping[Setting, Sequence[Judged]]
+"""The judgements of each setting at its budgets, increasing; none without budgets."""
+
 
 def write_page(study: Campaign, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
     """Write `NAME.md` and `NAME.csv`, with curves also `NAME_budgets.png` and `.svg`; return the files."""
     judged, rows = _judged(study, records, plugin)
-    made = _tables(study, judged, rows)
+    budgets = _at_budgets(study, judged, rows)
     wanted = cost.wanted(study, partial(count_network, plugin=plugin))
     paths = [out / f"{study.name}.md", out / f"{study.name}.csv"]
     shown = _shown(judged, wanted)
     drawn = next(((each, found) for each in shown if (found := curves_of(each, rows))), None)
     plots = write_figure(study.name, *drawn, out) if drawn else []
     image = {drawn[0].setting: plots[1].name} if drawn else {}
-    write_text(paths[0], markdown(study, judged, rows, wanted, records, image))
-    write_text(paths[1], comma_separated(made))
+    write_text(paths[0], markdown(study, judged, budgets, rows, wanted, records, image))
+    write_text(paths[1], comma_separated(_tables(study, judged, budgets, rows)))
     return [*paths, *plots]
 
 
@@ -40,7 +43,8 @@ def campaign_tables(
 ) -> TableSet:
     """Return the tables of a campaign, for every setting that any network was measured in or for those in `only`."""
     judged, rows = _judged(study, records, plugin)
-    return _tables(study, [each for each in judged if not only or each.setting in only], rows)
+    chosen = [each for each in judged if not only or each.setting in only]
+    return _tables(study, chosen, _at_budgets(study, chosen, rows), rows)
 
 
 def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -> tuple[list[Judged], list[Reported]]:
@@ -49,15 +53,16 @@ def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -
     return [judge(study, rows, setting) for setting in found], rows
 
 
-def _tables(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> TableSet:
+def _tables(study: Campaign, judged: Sequence[Judged], budgets: Budgets, rows: Sequence[Reported]) -> TableSet:
     made = [table for each in judged for table in tables(study, each, rows)]
-    records = [record for each in judged for record in (*flat(each), *_flat_budgets(study, each, rows))]
+    records = [record for each in judged for record in (*flat(each), *_flat_budgets(each, budgets, rows))]
     return TableSet(study.name, study.title, study.source, tuple(made), tuple(records))
 
 
 def markdown(
     study: Campaign,
     judged: Sequence[Judged],
+    budgets: Budgets,
     rows: Sequence[Reported],
     wanted: cost.Wanted,
     records: Sequence[Record],
@@ -67,9 +72,8 @@ def markdown(
 
     images: the files of the plots of scores by budget.
     """
-    head = title(_tables(study, (), ()))
+    head = title(_tables(study, (), {}, ()))
     shown = _shown(judged, wanted)
-    budgets = {each.setting: at_budgets(study, each, rows) for each in shown}
     parts = [*head, *status(study, judged, budgets, wanted, records), *study.notes]
     parts += how_to_run(study, wanted, records)
     for each in shown:
@@ -82,10 +86,14 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def at_budgets(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Judged]:
-    """Return the judgements of one setting at each of its budgets, increasing; the last is the given one."""
-    budgets = sorted({each.budget for run in runs_in(rows, judged.setting) for each in run.budgets})
-    return [judge(study, rows, judged.setting, budget) for budget in budgets[:-1]] + ([judged] if budgets else [])
+def _at_budgets(study: Campaign, judged: Sequence[Judged], rows: Sequence[Reported]) -> Budgets:
+    """Return the judgements of each setting at each of its budgets, increasing; the last is the given one."""
+    found = {}
+    for each in judged:
+        budgets = sorted({at.budget for run in runs_in(rows, each.setting) for at in run.budgets})
+        smaller = [judge(study, rows, each.setting, budget) for budget in budgets[:-1]]
+        found[each.setting] = [*smaller, each] if budgets else []
+    return found
 
 
 def _shown(judged: Sequence[Judged], wanted: cost.Wanted) -> list[Judged]:
@@ -124,11 +132,11 @@ def flat(judged: Judged) -> list[dict[str, Any]]:
     return made
 
 
-def _flat_budgets(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[dict[str, Any]]:
+def _flat_budgets(judged: Judged, budgets: Budgets, rows: Sequence[Reported]) -> list[dict[str, Any]]:
     """Return the curves, and the controls and claims at each smaller budget."""
     kinds = {"control": "control by budget", "claim": "claim by budget"}
     made = [_head(judged) | record for record in flat_budgets(curves_of(judged, rows))]
-    for each in at_budgets(study, judged, rows)[:-1]:
+    for each in budgets[judged.setting][:-1]:
         found = [record for record in flat(each) if record["kind"] in kinds]
         made += [record | {"kind": kinds[record["kind"]], "budget": each.budget} for record in found]
     return made

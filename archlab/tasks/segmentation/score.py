@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from archlab.core.errors import InputError, Problem
-from archlab.core.files import replacing
+from archlab.core.files import write_bytes
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Scores
 from archlab.tasks.segmentation.classes import IGNORE
@@ -93,5 +93,4 @@ def score_layout(train: Pictures, val: Pictures) -> Scores:
 def _write(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     coded, data = cv2.imencode(".png", values)
     assert coded
-    with replacing(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    write_bytes(path, data.tobytes())

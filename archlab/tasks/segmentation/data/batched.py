@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archlab.tasks.loading import Batch
+from archlab.tasks.loading import Batch, in_advance
 from archlab.tasks.pixels import MEAN, STD
 from archlab.tasks.segmentation.classes import IGNORE
 from archlab.tasks.segmentation.data.dataset import TrainingWindows
@@ -61,19 +59,7 @@ class BatchedWindows:
 
     def stream(self, batches: Iterable[Sequence[int]]) -> Iterator[Batch]:
         """Yield the batch of each sequence of picture numbers."""
-        if self.workers == 0:
-            yield from (self._finish(self._prepare(rows)) for rows in batches)
-            return
-        waiting = iter(batches)
-        pool = ThreadPoolExecutor(1)
-        try:
-            ahead: deque[Future[Prepared]] = deque(pool.submit(self._prepare, rows) for rows in islice(waiting, 2))
-            while ahead:
-                done = ahead.popleft().result()
-                ahead.extend(pool.submit(self._prepare, rows) for rows in islice(waiting, 1))
-                yield self._finish(done)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from map(self._finish, in_advance(self._prepare, batches, workers=min(self.workers, 1), most=2))
 
     def _prepare(self, rows: Sequence[int]) -> Prepared:
         return self._stand_ins(self._prepare_sound, rows) if self._stand_ins else self._prepare_sound(rows)
