@@ -83,6 +83,7 @@ class SearchForm:
     front_seeds: Annotated[
         tuple[Annotated[int, AtLeast(0)], ...], "Seeds with which the final front's members are trained."
     ] = ()
+    start: Annotated[tuple[str, ...], "Networks of the space that are the first candidates, in this order."] = ()
     references: Annotated[tuple[str, ...], "Networks that are trained for comparison with the candidates."] = ()
     limits: Annotated[dict[str, CostRange], "Limits on cost at the recipe's input; each replaces the space's own."] = (
         field(default_factory=dict)
@@ -95,7 +96,7 @@ def problems_of(item: Item) -> Iterator[Problem]:
     for name, each in limits.items():
         if name not in METRICS:
             yield each.key_problem(f"no cost is called {name!r}{nearest(name, METRICS)}", f"limits.{name}")
-    for where in ("proxies", "front_seeds", "references"):
+    for where in ("proxies", "front_seeds", "start", "references"):
         yield from _repeated(listed(item.entries.get(where)), where)
     yield from _unknown_proxies(listed(item.entries.get("proxies")), "proxies")
 

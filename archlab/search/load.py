@@ -18,6 +18,7 @@ from archlab.network.spec import Spec
 from archlab.search.config import RungForm, SearchForm, listed, objective_problems, problems_of
 from archlab.search.results import Objective
 from archlab.search.space.document import Point
+from archlab.search.space.gate import Checked, check
 from archlab.search.space.points import size
 from archlab.search.space.space import Space, load_space
 from archlab.tasks.metrics import Direction, Metric, used
@@ -51,7 +52,10 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Search:
-    """A search that was read from `path`, with its space, its recipe and its rungs."""
+    """A search that was read from `path`, with its space, its recipe and its rungs.
+
+    start: the points of the networks that are its first candidates.
+    """
 
     name: str
     form: SearchForm
@@ -60,6 +64,7 @@ class Search:
     rungs: tuple[Fidelity, ...]
     outputs: int | None
     path: Path
+    start: tuple[Point, ...] = ()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -147,14 +152,16 @@ class _Loader:
         self.problems += space.channel_problems() if space else []
         if space and "trials" in sound:
             self.check_size(space, sound["trials"])
+        if space:
+            space = replace(space, limits={**space.limits, **sound.get("limits", {})})
+        start = self.start(space, sound.get("trials"), at) if space else ()
         if self.problems:
             raise InputError(in_order(self.problems))
         assert partial.value
         assert recipe
         assert space
         form = replace(partial.value, references=references)
-        space = replace(space, limits={**space.limits, **form.limits})
-        return Search(self.path.stem, form, space, recipe, tuple(rungs), at["outputs"], self.path)
+        return Search(self.path.stem, form, space, recipe, tuple(rungs), at["outputs"], self.path, start)
 
     def named(self, field: str, sound: Mapping[str, Any], load: Callable[..., T], **options: Any) -> T | None:
         """Return what a field names, None if the field or what it names has problems."""
@@ -171,6 +178,22 @@ class _Loader:
                 words = f"{each.file}: {each.message}" if each.file else each.message
                 self.problems.append(each if each.line else place.problem(words, where))
         return None
+
+    def start(self, space: Space, trials: int | None, at: Mapping[str, Any]) -> tuple[Point, ...]:
+        """Return the points of the first candidates; note what cannot be one."""
+        found: dict[str, Checked] = {}
+        places = listed(self.item.entries.get("start"))
+        for place in places:
+            name = str(place.value)
+            first = self.tried(place, "start", _candidate, str(_beside(name, self.path)), space, **at)
+            if first and first.hash in found:
+                self.problems.append(place.problem(f"{name!r} is the same network as one before it", "start"))
+            elif first:
+                found[first.hash] = first
+        if trials is not None and len(places) > trials:
+            rule = f"{len(places)} networks to start from need as many trials, found {trials}"
+            self.problems.append(self.item.entries["start"].problem(rule, "start"))
+        return tuple(first.point for first in found.values())
 
     def check_recipe(self, recipe: Recipe, place: Item, where: str) -> None:
         if recipe.fusion == "plain":
@@ -222,6 +245,14 @@ def _trainable(name: str, *, input: tuple[int, int] | None = None, **at: Any) ->
     spec = load_at(name, input, **at)
     check_channels(spec)
     return archlab.assemble(spec)
+
+
+def _candidate(name: str, space: Space, *, input: tuple[int, int] | None = None, **at: Any) -> Checked:
+    """Return a network as a candidate. Raises InputError if it is not in the space or breaks a limit."""
+    found = check(space, space.point_of(load_at(name, input, **at)))
+    if found.refused:
+        raise InputError(f"{name!r} breaks a limit of the search: its {found.refused}")
+    return found
 
 
 def _broken(rung: Fidelity, above: Sequence[Fidelity], recipe: Recipe) -> Iterator[str]:

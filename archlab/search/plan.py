@@ -56,6 +56,7 @@ class SearchPlan:
             "sampler": yamlio.to_plain(found.form.sampler),
             "objectives": {each.name: each.direction for each in found.objectives},
             "rungs": [each.label for each in found.rungs],
+            "start": list(found.form.start),
             "references": list(found.form.references),
             "front_seeds": list(found.form.front_seeds),
             "trials": {"total": self.trials, "finished": self.finished, "left": self.left},

@@ -39,10 +39,12 @@ class GatedSampler(BaseSampler):
     the trial's number and the earlier trials, so a study continues after a restart as if there had been none. Only the
     Gaussian process is kept within a process, because its next fit then takes half the time; a new process starts it
     from the trial's number. No two trials have the same network if workers propose one at a time.
+
+    start: points that are proposed first, in this order.
     """
 
-    def __init__(self, space: Space, form: SamplerForm, seed: int) -> None:
-        self.space, self.form, self.seed = space, form, seed
+    def __init__(self, space: Space, form: SamplerForm, seed: int, start: Sequence[Point] = ()) -> None:
+        self.space, self.form, self.seed, self.start = space, form, seed, start
         self.gate = Gate(space, exact=True)
         self.accepted: dict[int, Checked] = {}
         self._seen: set[int] = set()
@@ -60,7 +62,8 @@ class GatedSampler(BaseSampler):
     ) -> dict[str, Any]:
         self._learn(study, trial)
         random = Random(f"{self.seed}-{trial.number}")
-        found = self._asked(JudgedStudy(study, self._judged), trial, random) or self.gate.sample(random)
+        found = self._started() or self._asked(JudgedStudy(study, self._judged), trial, random)
+        found = found or self.gate.sample(random)
         self.accepted[trial.number] = found
         return self.parameters(found.point)
 
@@ -93,6 +96,10 @@ class GatedSampler(BaseSampler):
                 self._seen.add(trial.number)
                 self.gate.learn(self.point(trial.params))
                 self.gate.hashes.update(trial.user_attrs.get("candidate", {}).get("hash", "").split())
+
+    def _started(self) -> Checked | None:
+        """Return the next network to start from, None if each has a trial."""
+        return next((found for point in self.start if (found := self.gate.passes(point))), None)
 
     def _asked(self, study: optuna.Study, trial: FrozenTrial, random: Random) -> Checked | None:
         last: Point | None = None

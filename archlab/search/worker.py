@@ -53,7 +53,7 @@ def open_study(search: Search, storage: StudyStorage, *, data: str, create: bool
     that searches something else; the error names each part that differs.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = GatedSampler(search.space, search.form.sampler, search.form.seed)
+    sampler = GatedSampler(search.space, search.form.sampler, search.form.seed, search.start)
     backend = storage.open(create=create)
     with storage.alone(backend, search.name):
         known = optuna.study.get_all_study_names(backend)

@@ -293,6 +293,37 @@ def test_a_reference_that_does_not_fit_the_recipes_input_is_told_before_anything
     assert "multiples of 64" in found[0]
 
 
+def test_networks_to_start_from_are_points_of_the_space(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
+    (tmp_path / "wide.yaml").write_text("version: 1\nextends: lite_hrnet_18\nstages: {unit: {ratio: 4}}\n")
+    search = load_search(
+        write(
+            tmp_path, "start: [wide.yaml, lite_hrnet_18]", "limits: {macs: {min: 1e6}}", space="small.yaml", trials="3"
+        )
+    )
+    assert [search.space.labels(point) for point in search.start] == [
+        {"ratio": 4, "sum": "released"},
+        {"ratio": 8, "sum": "released"},
+    ]
+
+
+def test_every_network_that_cannot_be_started_from_is_named_at_its_place(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
+    (tmp_path / "other.yaml").write_text("version: 1\nextends: lite_hrnet_18\nstages: {unit: {ratio: 3}}\n")
+    (tmp_path / "copy.yaml").write_text("version: 1\nextends: lite_hrnet_18\n")
+    start = ["start:", "- lite_hrnet_18", "- lite_hrnet_99", "- other.yaml", "- copy.yaml"]
+    path = write(tmp_path, *start, "limits: {macs: {min: 1e6}}", space="small.yaml", trials="4")
+    assert places(path) == [
+        ("mine.yaml", 8, "start"),
+        ("mine.yaml", 10, "start"),
+        ("other.yaml", 3, "stages.unit.ratio"),
+    ]
+    write(tmp_path, "start:", "- lite_hrnet_18", "limits: {macs: {max: 1e6}}", space="small.yaml", trials="1")
+    assert places(path) == [("mine.yaml", 7, "start")]
+    write(tmp_path, "start: [lite_hrnet_18, copy.yaml]", "limits: {macs: {min: 1e6}}", space="small.yaml", trials="1")
+    assert places(path) == [("mine.yaml", 6, "start"), ("mine.yaml", 6, "start")]
+
+
 def test_what_decides_a_study_changes_with_its_parts_alone(tmp_path: Path) -> None:
     plain = load_search(write(tmp_path)).parts("data")
     assert json.loads(json.dumps(plain)) == plain

@@ -172,6 +172,19 @@ def test_other_seeds_propose_otherwise(space: Space) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_networks_to_start_from_come_first_once_and_over_restarts(space: Space, name: str) -> None:
+    passing = [point for point in enumerate_points(space) if not check(space, point).refused]
+    start = (passing[40], passing[3], passing[40], passing[77])
+    study = new_study()
+    for trials in (2, 3):
+        go(study, GatedSampler(space, replace(FORM, name=name), 1, start), trials)
+    sampler = GatedSampler(space, FORM, 1)
+    points = [sampler.point(params) for params in proposals(study)]
+    assert points[:3] == [passing[40], passing[3], passing[77]]
+    assert len(set(points)) == 5
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_space_that_is_used_up_is_an_error_and_not_a_loop(tmp_path: Path, name: str) -> None:
     few = written(tmp_path, SPACE.replace("from: 2, to: 20, step: 2", "from: 2, to: 6, step: 2"))
     few = replace(few, limits={"params": CostRange(max=1000)})
