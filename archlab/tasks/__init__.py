@@ -19,6 +19,7 @@ TASKS = {
 DATASETS = {
     "lsp": "archlab.tasks.pose.data.lsp:write_lsp",
     "lspet": "archlab.tasks.pose.data.lsp:write_lspet",
+    "lspet_selection": "archlab.tasks.pose.data.lsp:write_lspet_selection",
     "camvid": "archlab.tasks.segmentation.data.camvid:write_camvid",
 }
 """Built-in data sets that are converted to COCO's or Cityscapes' layout, by name."""

@@ -46,8 +46,10 @@ FILLED = 0.53
 
 @dataclass(frozen=True)
 class Edition:
-    """One release of the data. validation: the share of its images, the last ones, that are scored.
+    """One release of the data.
 
+    validation: the share of its images, the last ones, that are scored.
+    held_back: the share at the very end that is in neither split.
     occlusion: whether the third number of a joint says that it is hidden (LSP, in which every joint is annotated) or
     that it is annotated (the extended set).
     """
@@ -56,11 +58,15 @@ class Edition:
     validation: float
     occlusion: bool
     pattern: str
+    held_back: float = 0.0
 
 
 EDITIONS = {
     "lsp": Edition("Leeds Sports Pose", validation=0.5, occlusion=True, pattern="im{:04d}.jpg"),
     "lspet": Edition("Leeds Sports Pose, extended", validation=0.1, occlusion=False, pattern="im{:05d}.jpg"),
+    "lspet_selection": Edition(
+        "Leeds Sports Pose, extended", validation=0.1, occlusion=False, pattern="im{:05d}.jpg", held_back=0.1
+    ),
 }
 
 
@@ -74,6 +80,14 @@ def write_lspet(source: Path, out: Path) -> None:
     write_edition(EDITIONS["lspet"], source, out)
 
 
+def write_lspet_selection(source: Path, out: Path) -> None:
+    """Write the extended set's training people alone: eight ninths of them for training, the rest for validation.
+
+    A search that selects by this validation part never sees the people by whom its networks are judged afterwards.
+    """
+    write_edition(EDITIONS["lspet_selection"], source, out)
+
+
 def write_edition(edition: Edition, source: Path, out: Path) -> None:
     """Copy images, and write annotations and keypoints.yaml.
 
@@ -81,9 +95,10 @@ def write_edition(edition: Edition, source: Path, out: Path) -> None:
     damaged.
     """
     joints = read_joints(source / "joints.mat")
-    first = len(joints) - round(edition.validation * len(joints))
-    with progress("converting", len(joints)) as advance:
-        for split, rows in (("train2017", range(first)), ("val2017", range(first, len(joints)))):
+    last = len(joints) - round(edition.held_back * len(joints))
+    first = last - round(edition.validation * len(joints))
+    with progress("converting", last) as advance:
+        for split, rows in (("train2017", range(first)), ("val2017", range(first, last))):
             document = _document(edition, joints, rows, source / "images", out / split, advance)
             path = out / "annotations" / f"person_keypoints_{split}.json"
             write_json(path, document)

@@ -51,6 +51,21 @@ def test_an_edition_becomes_people_of_fourteen_joints(
     assert people.layout.upper_body == (6, 7, 8, 9, 10, 11, 12, 13)
 
 
+def test_the_people_of_a_selection_are_training_people_of_the_whole_set(tmp_path: Path) -> None:
+    root = source(tmp_path, "lspet")
+    for name in ("lspet", "lspet_selection"):
+        assert main(["data", "convert", name, str(root), "--out", str(tmp_path / name)]) == 0
+    ids = {
+        (name, split): set(load_people(tmp_path / name, f"{split}2017", aspect=1.0).image_ids)
+        for name in ("lspet", "lspet_selection")
+        for split in ("train", "val")
+    }
+    assert ids["lspet_selection", "train"] == set(range(1, 17))
+    assert ids["lspet_selection", "val"] == {17, 18}
+    assert ids["lspet", "train"] == set(range(1, 19))
+    assert ids["lspet", "val"] == {19, 20}
+
+
 def test_a_box_is_the_extent_of_the_joints_with_a_tenth_of_its_longer_side_inside_the_image() -> None:
     points = np.array([[20.0, 30.0], [40.0, 80.0]])
     assert lsp.box_of(points, (100, 100)) == (15.0, 25.0, 30.0, 60.0)
