@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 
+from archlab.report import web
 from archlab.report.tables import Cell, Column, Table
 from archlab.search.report import figures
 from archlab.search.report import text as words
@@ -18,6 +19,7 @@ from archlab.search.report.quantities import Quantity, quantity
 from archlab.search.report.tables import ends, report_tables
 from archlab.search.results import Candidate
 
+HERE = Path(__file__).parent
 SHOWN_FACTS = 8  # the others are folded
 THEMED = {"#0072b2": "blue", "#d55e00": "front", "#009e73": "green", "#555555": "soft", "#e6e6e6": "grid",
           "#999999": "grey", "#cc79a7": "pink", "#e69f00": "amber", "#000000": "ink", "#ffffff": "ground"}  # fmt: skip
@@ -65,15 +67,11 @@ def page(analysis: Analysis, graphs: Mapping[str, str]) -> str:
         "front_picture": pictures.get("front", "<p>No candidate is complete.</p>"),
         "sections": "\n".join(_section(*section) for section in sections),
         "footer": escape(words.footer(analysis)),
-        "style": _file("page.css"),
-        "script": _file("page.js"),
+        "style": web.style(HERE, "page.css"),
+        "script": web.text_of(HERE / "page.js"),
         "data": as_script(payload(analysis, graphs)),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: places[found[1]], _file("page.html"))
-
-
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").rstrip("\n")
+    return web.filled(HERE, "page.html", places)
 
 
 def _sections(analysis: Analysis, pictures: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
