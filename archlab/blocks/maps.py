@@ -45,9 +45,9 @@ class Map(NamedTuple):
 Maps = Sequence[Map]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen, it takes four times as long to make
 class Leaf:
-    """One operator of a wired block.
+    """One operator of a wired block, which is never changed.
 
     scope: the name of its submodule in the block; leaves of one scope are calls of one shared layer.
     inputs, outputs: value numbers in the block, whose own inputs come first.

@@ -191,6 +191,21 @@ def _conv_norm(g: Wiring, x: Map, *, width: int, act: Activation, momentum: floa
         return g.act(x, act)
 
 
+class _Scope:
+    """Names under a prefix while it lasts."""
+
+    __slots__ = ("before", "name", "wiring")
+
+    def __init__(self, wiring: LeafWiring, name: str) -> None:
+        self.wiring, self.name, self.before = wiring, name, wiring.prefix
+
+    def __enter__(self) -> None:
+        self.wiring.prefix = self.wiring.unique(self.name) + "."
+
+    def __exit__(self, *error: object) -> None:
+        self.wiring.prefix = self.before
+
+
 class LeafWiring:
     """Keeps the operators that a block applies as leaves; `g` of a block is `Wiring(LeafWiring(in_shapes))`."""
 
@@ -198,45 +213,54 @@ class LeafWiring:
         self.inputs = tuple(Map(i, shape) for i, shape in enumerate(in_shapes))
         self.leaves: list[Leaf] = []
         self._values = len(self.inputs)
-        self._prefix = ""
+        self.prefix = ""
         self._taken: dict[str, int] = {}
 
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        before = self._prefix
-        self._prefix = self._unique(name) + "."
-        yield
-        self._prefix = before
+    def scope(self, name: str) -> AbstractContextManager[None]:
+        return _Scope(self, name)
 
     @contextmanager
     def again(self, name: str) -> Iterator[None]:
-        before, taken = self._prefix, self._taken
-        self._prefix += name + "."
+        before, taken = self.prefix, self._taken
+        self.prefix += name + "."
         self._taken = {}
         yield
-        self._prefix, self._taken = before, taken
+        self.prefix, self._taken = before, taken
 
     def part(self, g: Wiring, function: Callable[..., Any], xs: Sequence[Map], choices: Mapping[str, Any]) -> Any:
         return function(g, *xs, **choices)
 
-    def lay(self, kind: str, xs: Sequence[Map], shape: Shape, **choices: Any) -> Map:
-        return self.lay_many(kind, xs, (shape,), **choices)[0]
+    def lay(
+        self, kind: str, xs: Sequence[Map], shape: Shape, *, name: str = "", shared: str = "", **choices: Any
+    ) -> Map:
+        made = Map(self._values, shape)
+        self._values += 1
+        scope = self.prefix + shared if shared else self.unique(name) if name else ""
+        ids, shapes = ((xs[0][0],), (xs[0][1],)) if len(xs) == 1 else zip(*xs, strict=True)
+        self.leaves.append(Leaf(kind, scope, _kept(tuple(choices.items())), ids, (made[0],), shapes, (shape,)))
+        return made
 
     def lay_many(
         self, kind: str, xs: Sequence[Map], shapes: Sequence[Shape], *, name: str = "", shared: str = "", **choices: Any
     ) -> list[Map]:
         made = [Map(self._values + i, shape) for i, shape in enumerate(shapes)]
         self._values += len(made)
-        scope = self._prefix + shared if shared else self._unique(name) if name else ""
-        self.leaves.append(Leaf(kind, scope, tuple(choices.items()), tuple(x.id for x in xs),
+        scope = self.prefix + shared if shared else self.unique(name) if name else ""
+        self.leaves.append(Leaf(kind, scope, _kept(tuple(choices.items())), tuple(x.id for x in xs),
                                 tuple(m.id for m in made), tuple(x.shape for x in xs), tuple(shapes)))  # fmt: skip
         return made
 
-    def _unique(self, name: str) -> str:
-        full = self._prefix + name
+    def unique(self, name: str) -> str:
+        full = self.prefix + name
         count = self._taken.get(full, 0)
         self._taken[full] = count + 1
         return full if count == 0 else f"{full}_{count + 1}"
+
+
+@lru_cache(maxsize=2**14)
+def _kept(arguments: Arguments) -> Arguments:
+    """Return arguments, one object for equal ones: leaves are many, and their arguments few."""
+    return arguments
 
 
 @lru_cache(maxsize=65536)

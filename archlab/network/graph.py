@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from archlab.blocks.wiring import Arguments, Leaf, Shape, Wired, WiringError, live, wire
 from archlab.core.errors import InputError, Problem, in_order
+from archlab.network.canonical import canonical_lines
 from archlab.network.spec import IMAGE, LAST, Declared, Initialisation, Spec
 
 HASH_VERSION = 1
@@ -78,7 +79,7 @@ class Graph:
         leaves them. So names, the order of declaration, the form and comments have no effect, while sharing has.
         """
         header = repr((HASH_VERSION, self.input, self.outputs, self.initialisation))
-        text = "\n".join([header, *canonical_leaves(self)])
+        text = "\n".join([header, *canonical_lines(self)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def source_name(self, ref: Ref) -> str:
@@ -283,64 +284,3 @@ def output_value(graph: Graph) -> Value:
     """Return the value that the network returns."""
     node, which = graph.output
     return origin(graph, (node, graph.nodes[node].wired.outputs[which]))
-
-
-Described = tuple[str, str, str]  # a leaf's kind, the layer of its block that it calls, its arguments and output shapes
-IMAGE_DESCRIBED = "", "", ""
-
-
-def canonical_leaves(graph: Graph) -> Iterator[str]:
-    """Yield a line per leaf: operator, arguments, and inputs by their numbers in a walk from the output."""
-    leaves = _sources(graph)
-    numbers: dict[int, int] = {}
-    layers: dict[tuple[int, str], int] = {}
-    stack = [len(leaves) - 1]
-    while stack:
-        at = stack[-1]
-        node, (kind, layer, choices), sources = leaves[at]
-        waiting = [] if at in numbers else [source for source, _ in sources if source not in numbers]
-        if waiting:
-            stack += reversed(waiting)
-            continue
-        stack.pop()
-        if at not in numbers:
-            numbers[at] = len(numbers)
-            inputs = [(numbers[source], which) for source, which in sources]
-            yield f"{kind} {layers.setdefault((node, layer), len(layers))} {choices} {inputs}" if kind else "image"
-
-
-def _sources(graph: Graph) -> list[tuple[int, Described, list[Value]]]:
-    """Return the image and every leaf: its node, its description, and its inputs as (position in this list, output).
-
-    The last entry makes the network's output.
-    """
-    found: list[tuple[int, Described, list[Value]]] = [(-1, IMAGE_DESCRIBED, [])]
-    made: list[dict[int, Value]] = []
-    for i, node in enumerate(graph.nodes):
-        values = {k: made[s][graph.nodes[s].wired.outputs[which]] if s >= 0 else (0, 0) for k, (s, which) in node.reads}
-        for leaf, described in zip(node.leaves, _described(node.wired, node.read), strict=True):
-            for which, value in enumerate(leaf.outputs):
-                values[value] = len(found), which
-            found.append((i, described, [values[value] for value in leaf.inputs]))
-        made.append(values)
-    node_at, which = graph.output
-    return found[: made[node_at][graph.nodes[node_at].wired.outputs[which]][0] + 1]
-
-
-@lru_cache(maxsize=2**14)
-def _described(wired: Wired, read: frozenset[int]) -> list[Described]:
-    """Return descriptions of the leaves that these outputs need; remembered, since blocks repeat in a network."""
-    leaves, _ = live(wired, read)
-    return [
-        (leaf.kind, leaf.scope or f"={leaf.outputs[0]}", f"{_canonical(leaf.arguments)} {leaf.out_shapes}")
-        for leaf in leaves
-    ]
-
-
-def _canonical(arguments: Arguments) -> str:
-    return repr(sorted((name, _named(value)) for name, value in arguments))
-
-
-def _named(value: Hashable | Callable[..., object]) -> Hashable:
-    """Return a class by its name, since its address differs between processes."""
-    return f"{value.__module__}:{value.__qualname__}" if isinstance(value, type) else value
