@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -237,7 +237,7 @@ class LeafWiring:
         self._values += 1
         scope = self.prefix + shared if shared else self.unique(name) if name else ""
         ids, shapes = ((xs[0][0],), (xs[0][1],)) if len(xs) == 1 else zip(*xs, strict=True)
-        self.leaves.append(Leaf(kind, scope, _kept(tuple(choices.items())), ids, (made[0],), shapes, (shape,)))
+        self.leaves.append(Leaf(kind, scope, tuple(choices.items()), ids, (made[0],), shapes, (shape,)))
         return made
 
     def lay_many(
@@ -246,7 +246,7 @@ class LeafWiring:
         made = [Map(self._values + i, shape) for i, shape in enumerate(shapes)]
         self._values += len(made)
         scope = self.prefix + shared if shared else self.unique(name) if name else ""
-        self.leaves.append(Leaf(kind, scope, _kept(tuple(choices.items())), tuple(x.id for x in xs),
+        self.leaves.append(Leaf(kind, scope, tuple(choices.items()), tuple(x.id for x in xs),
                                 tuple(m.id for m in made), tuple(x.shape for x in xs), tuple(shapes)))  # fmt: skip
         return made
 
@@ -257,13 +257,6 @@ class LeafWiring:
         return full if count == 0 else f"{full}_{count + 1}"
 
 
-@lru_cache(maxsize=2**14)
-def _kept(arguments: Arguments) -> Arguments:
-    """Return arguments, one object for equal ones: leaves are many, and their arguments few."""
-    return arguments
-
-
-@lru_cache(maxsize=65536)
 def wire(function: Callable[..., Any], in_shapes: tuple[Shape, ...], many: bool, arguments: Arguments) -> Wired:
     """Lay a block down at its input shapes; remembered by block, shapes and arguments.
 
@@ -271,6 +264,18 @@ def wire(function: Callable[..., Any], in_shapes: tuple[Shape, ...], many: bool,
       `branch1`, ... if there are several.
     Raises WiringError if the block does not fit its input shapes.
     """
+    return _wired(function, in_shapes, many, arguments, types_of([value for _, value in arguments]))
+
+
+def types_of(values: Iterable[Hashable]) -> Hashable:
+    """Return the types of values, also inside tuples; as keys, 1, 1.0 and True are equal without them."""
+    return tuple([types_of(value) if isinstance(value, tuple) else type(value) for value in values])
+
+
+@lru_cache(maxsize=65536)
+def _wired(
+    function: Callable[..., Any], in_shapes: tuple[Shape, ...], many: bool, arguments: Arguments, types: Hashable
+) -> Wired:
     interpreter = LeafWiring(in_shapes)
     outputs = lay_down(Wiring(interpreter), function, many, arguments)
     return Wired(tuple(interpreter.leaves), in_shapes, tuple(m.id for m in outputs), tuple(m.shape for m in outputs))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from archlab.blocks.wiring import Arguments, Leaf, Shape, Wired
+from archlab.blocks.wiring import Arguments, Leaf, Shape, Wired, types_of
 
 if TYPE_CHECKING:
     from archlab.network.graph import Graph
@@ -144,7 +144,7 @@ class Block:
     def _line(self, leaf: Leaf) -> str:
         makers, inputs = self.plan.makers, self.plan.inputs
         read = ["(%d, %d)" if value < inputs else f"(%d, {makers[value][1]})" for value in leaf.inputs]
-        return f"{_described(leaf.kind, leaf.arguments, leaf.out_shapes)} [{', '.join(read)}]"
+        return f"{_described(leaf)} [{', '.join(read)}]"
 
 
 @lru_cache(maxsize=2**12)
@@ -157,11 +157,21 @@ def _block(wired: Wired) -> Block:
     return Block(wired)
 
 
-@lru_cache(maxsize=2**15)
-def _described(kind: str, arguments: Arguments, out_shapes: tuple[Shape, ...]) -> str:
+def _described(leaf: Leaf) -> str:
     """Return the start of a leaf's line: its operator, %d for its layer, its arguments and output shapes."""
+    types = types_of([value for _, value in leaf.arguments])
+    return _choices(leaf.kind, leaf.arguments, types) + _shapes(leaf.out_shapes)
+
+
+@lru_cache(maxsize=2**14)
+def _choices(kind: str, arguments: Arguments, types: Hashable) -> str:
     choices = repr(sorted((name, _named(value)) for name, value in arguments))
-    return f"{kind} %d " + f"{choices} {out_shapes}".replace("%", "%%")
+    return f"{kind} %d " + choices.replace("%", "%%")
+
+
+@lru_cache(maxsize=2**14)
+def _shapes(out_shapes: tuple[Shape, ...]) -> str:
+    return f" {out_shapes}"
 
 
 def _named(value: Hashable | Callable[..., object]) -> Hashable:

@@ -6,7 +6,7 @@ what a mistake hides reads HIDDEN. Neither is wired, nor what reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -101,7 +101,16 @@ class BlockReader:
         self.problems.extend(problems)
         if len(arguments) < len(asked):
             return None
-        return Use(name.value, function, registry.takes_many(function), tuple(sorted(arguments.items())), item)
+        values = {key: _unchanging(value) for key, value in sorted(arguments.items())}
+        wrong = [key for key, value in values.items() if key in entries and not isinstance(value, Hashable)]
+        rule = "a mapping cannot be an argument of a block; lists and single values can"
+        self.problems += [entries[key].problem(rule, f"{where}.{key}") for key in wrong]
+        if wrong:
+            return None
+        kept = tuple(
+            (key, value) for key, value in values.items() if isinstance(value, Hashable)
+        )  # defaults may not be
+        return Use(name.value, function, registry.takes_many(function), kept, item)
 
     def declare(self, nodes: list[Declared], name: str, use: Use | None, inputs: tuple[Source, ...]) -> str:
         """Append a node if its block is known; return its name."""
@@ -112,3 +121,11 @@ class BlockReader:
     def at(self, name: str) -> Item:
         """Return a field of the document, the document itself if it has no such field."""
         return self.document.entries.get(name, self.document)
+
+
+def _unchanging(value: Any) -> Any:
+    """Return a value with tuples in place of lists, a mapping within one as the value itself."""
+    if not isinstance(value, list | tuple):
+        return value
+    values = [_unchanging(each) for each in value]
+    return next((each for each in values if isinstance(each, dict)), tuple(values))

@@ -78,9 +78,9 @@ def crossed(g: Wiring, xs: Maps) -> list[Map]:
 
 
 class Labelled(nn.Module):
-    """A module with a text among its arguments."""
+    """A module with an argument of any type."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: object) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,3 +117,27 @@ def test_a_network_of_thousands_of_blocks_has_a_hash(tmp_path):
     (tmp_path / "long.yaml").write_text(text.replace("REPEAT", "900"))
     graph = archlab.assemble(archlab.load(tmp_path / "long.yaml"))
     assert as_made(graph) == plain(graph)
+
+
+def test_a_list_is_an_argument_of_a_block_and_a_mapping_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "blocks", lambda plugin=(): {**BLOCKS, "labelled": registry.as_block(Labelled)})
+    text = "version: 1\ninput: [3, 32, 32]\nnodes:\n  a: {block: labelled, label: [1, [2, x]]}\n"
+    (tmp_path / "net.yaml").write_text(text)
+    assert archlab.load(tmp_path / "net.yaml").nodes[0].arguments == (("label", (1, (2, "x"))),)
+    for label in ("{x: 1}", "[1, {x: 1}]"):
+        (tmp_path / "net.yaml").write_text(text.replace("[1, [2, x]]", label))
+        with pytest.raises(archlab.InputError) as caught:
+            archlab.load(tmp_path / "net.yaml")
+        (problem,) = caught.value.problems
+        assert (problem.field, problem.line) == ("nodes.a.label", 4)
+
+
+def test_equal_numbers_of_other_types_are_other_networks(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "blocks", lambda plugin=(): {**BLOCKS, "labelled": registry.as_block(Labelled)})
+    text = "version: 1\ninput: [3, 32, 32]\nnodes: {a: {block: conv, width: 4}, b: {block: labelled, label: LABEL}}\n"
+    graphs = []
+    for label in ("1", "1.0", "true", "[1, 2]", "[1.0, 2]"):
+        (tmp_path / "net.yaml").write_text(text.replace("LABEL", label))
+        graphs.append(archlab.assemble(archlab.load(tmp_path / "net.yaml")))
+    assert len({graph.hash for graph in graphs}) == len(graphs)
+    assert all(as_made(graph) == plain(graph) for graph in graphs)
