@@ -48,9 +48,10 @@ REMARKS = {
     ),
     "search_gate": (
         "The gate's aim is met: candidates are counted together, by blocks laid down on vectors of widths. The aims of"
-        " the hash and of a drawn network are missed. Of a hash of 2.6 ms (Lite-HRNet's space), 1.2 ms lay down some"
-        " 190 new leaf operators, 0.7 ms are Python's collection of garbage, since these leaves are remembered, and 0.7"
-        " ms walk the graph. A drawn network also takes 0.3 ms to read its document, and the command's start is shared."
+        " the hash and of a drawn network are missed. Half of a hash's time lays down some 190 new leaf operators, a"
+        " quarter is Python's collection of garbage, since these leaves are remembered, and a quarter walks the graph. A"
+        " drawn network is also read from its document. The machine's other core was busy, which slows all rows by a"
+        " fifth."
     ),
 }
 CPU_ONLY = {"evaluation", "search_gate", "search_proposals", "search_storage", "startup"}
