@@ -49,8 +49,8 @@ REMARKS = {
     "search_gate": (
         "The gate's aim is met: candidates are counted together, by blocks laid down on vectors of widths. The aims of"
         " the hash and of a drawn network are missed. Half of a hash's time lays down some 190 new leaf operators, a"
-        " quarter is Python's collection of garbage, since these leaves are remembered, and a quarter walks the graph. A"
-        " drawn network is also read from its document. The machine's other core was busy, which slows all rows by a"
+        " quarter is Python's collection of garbage, since these leaves are remembered, and a quarter walks the graph."
+        " A drawn network is also read from its document. The machine's other core was busy, which slows all rows by a"
         " fifth."
     ),
 }
