@@ -33,6 +33,7 @@ from archlab.blocks.context import (
 from archlab.blocks.dynamic import dynamic_context_stem, dynamic_context_unit
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
 from archlab.blocks.gates import attention_refinement, feature_fusion, global_pool
+from archlab.blocks.heads import fcn_head, level_heat_maps
 from archlab.blocks.hourglass import hourglass, hourglass_stack, preactivation_residual
 from archlab.blocks.pooled_context import pooled_context_stem, pooled_context_unit
 from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
@@ -54,6 +55,7 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "double_conv": double_conv,
     "dynamic_context_stem": dynamic_context_stem,
     "dynamic_context_unit": dynamic_context_unit,
+    "fcn_head": fcn_head,
     "feature_fusion": feature_fusion,
     "finest": finest,
     "fusion": fusion,
@@ -67,6 +69,7 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "hrnet_stem": hrnet_stem,
     "inverted_residual": inverted_residual,
     "iterative_head": iterative_head,
+    "level_heat_maps": level_heat_maps,
     "lr_aspp": lr_aspp,
     "max_pool": max_pool,
     "no_fusion": no_fusion,

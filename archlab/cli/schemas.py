@@ -9,7 +9,7 @@ from typing import Any, Literal
 from archlab import yamlio
 from archlab.ablation import study
 from archlab.blocks import registry
-from archlab.network.spec import NodeForm, SpecForm
+from archlab.network.spec import AuxiliaryForm, NodeForm, SpecForm
 from archlab.search.config import SearchForm
 from archlab.search.space.space import SpaceForm
 from archlab.tasks import find_task, tasks
@@ -70,6 +70,8 @@ def _network(blocks: registry.Table) -> dict[str, Any]:
     listed = {"anyOf": [block, {"type": "array", "items": block}]}
     properties |= {"stem": listed, "head": listed, "last": block}
     properties["nodes"] = {"type": "object", "additionalProperties": node}
+    outputs = {"anyOf": [_auxiliary(use) for use in uses.values()], "description": inspect.getdoc(AuxiliaryForm)}
+    properties["auxiliary"] = {"anyOf": [{"type": "object", "additionalProperties": outputs}, {"type": "null"}]}
     stages |= {"transition": listed, "fusion": listed}
     stages["unit"] = {"anyOf": [block, {"type": "array", "items": listed}]}
     # A file that extends another gives only what differs, in any mapping.
@@ -84,9 +86,17 @@ def _use(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     return {**made, "properties": properties, "required": []}
 
 
+_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+"""Of nodes, in `from:`."""
+
+
+def _auxiliary(use: dict[str, Any]) -> dict[str, Any]:
+    properties = {**use["properties"], "from": _NAMES, "weight": {"type": "number", "exclusiveMinimum": 0}}
+    return {**use, "properties": properties, "required": []}
+
+
 def _node(use: dict[str, Any]) -> dict[str, Any]:
-    names = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     copies = {"type": "array", "items": {"$ref": "#/$defs/block"}, "minItems": 1}
     repeat = {"anyOf": [{"type": "integer", "minimum": 1}, copies]}
-    properties = {**use["properties"], "from": names, "repeat": repeat}
+    properties = {**use["properties"], "from": _NAMES, "repeat": repeat}
     return {**use, "properties": properties, "required": ["block"]}

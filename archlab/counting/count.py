@@ -64,10 +64,14 @@ class NodeCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a network in evaluation mode, in total and by node, stage and leaf operator."""
+    """The cost of a network in evaluation mode, in total and by node, stage and leaf operator.
+
+    auxiliary_params: those of layers that auxiliary outputs alone need; no other figure counts these layers.
+    """
 
     nodes: tuple[NodeCost, ...]
     unread: tuple[str, ...]
+    auxiliary_params: int = 0
 
     @cached_property
     def total(self) -> Count:
@@ -128,13 +132,18 @@ def cost(graph: Graph) -> Cost:
 
     Raises InputError with the node of a user's module that cannot be counted.
     """
-    return Cost(tuple(_node_cost(graph, node) for node in graph.nodes), unread_work(graph))
+    nodes = tuple(_node_cost(graph, node) for node in graph.nodes)
+    auxiliary = 0
+    if graph.training:
+        everything = total(total(leaves_cost(node.leaves)[0].values()) for node in graph.training.nodes)
+        auxiliary = everything.params - total(node.count for node in nodes).params
+    return Cost(nodes, unread_work(graph), auxiliary)
 
 
 def unread_work(graph: Graph) -> tuple[str, ...]:
     """Return the nodes that nothing reads, and the operators pruned from nodes with some outputs unread."""
     pruned = []
-    for node in graph.nodes:
+    for node in (graph.training or graph).nodes:
         if node.pruned:
             kinds = Counter(leaf.kind for leaf in node.pruned)
             pruned.append(f"{node.name}: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}")

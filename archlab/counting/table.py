@@ -23,6 +23,7 @@ def as_json(graph: Graph, cost: Cost) -> dict[str, Any]:
         "input": list(graph.input),
         "outputs": graph.outputs,
         "params": cost.params,
+        "auxiliary_params": cost.auxiliary_params,
         "flops": cost.flops,
         "summary": cost.total.summary,
         "activations": cost.activations,
@@ -78,6 +79,7 @@ def remarks(graph: Graph, cost: Cost) -> list[str]:
         f"HRNet's summary, convolutions alone: {cost.total.summary / GIBI:.3f} G; its G is 2^30.",
         *(f"{counter} counts nothing for {_calls(cost, counter)}." for counter in COUNTERS if cost.uncounted[counter]),
         *_uncalled(cost),
+        *_auxiliary(graph, cost),
         *(f"unread, left out: {work}" for work in cost.unread),
         f"hash {graph.hash}",
     ]
@@ -102,6 +104,11 @@ def _uncalled(cost: Cost) -> list[str]:
     if not cost.uncalled:
         return []
     return [f"never called as layers, so that the paper's counter does not see them: {_few(cost.uncalled)}."]
+
+
+def _auxiliary(graph: Graph, cost: Cost) -> list[str]:
+    names = [each.name for each in graph.spec.auxiliary] if graph.spec else []
+    return [f"in training alone: {', '.join(names)}, {cost.auxiliary_params:,} params more."] if names else []
 
 
 def _few(names: Sequence[str]) -> str:

@@ -253,6 +253,10 @@ class Walk:
     def _leaf(self, node: int, value: Value) -> int:
         return self.visits[node].block.plan.makers[value][0]
 
+    def number(self, node: int, value: Value) -> tuple[int, int]:
+        """Return the number of the leaf that makes a value of a node, and which of its outputs it is."""
+        return self._number(*self._maker(node, value))
+
     def _number(self, node: int, value: Value) -> tuple[int, int]:
         """Return the number of the leaf that makes a value, and which of its outputs it is."""
         if node < 0:
@@ -273,7 +277,12 @@ def canonical_lines(graph: Graph) -> list[str]:
     """Return a line for each leaf that the output needs: its operator, layer, arguments, output shapes and inputs.
 
     Leaves, with the image among them, are numbered in the order in which the walk leaves them, layers as they are
-    first called. Several lines may come as one text.
+    first called. Several lines may come as one text. The leaves of an auxiliary output follow those of the outputs
+    before it, and then a line with the weight of its loss.
     """
-    node, which = graph.output
-    return Walk(graph).lines_to(node, graph.nodes[node].wired.outputs[which])
+    walk, ends = Walk(graph), [(node, graph.nodes[node].wired.outputs[which]) for node, which in graph.ends]
+    walk.lines_to(*ends[0])
+    for end, (_, weight) in zip(ends[1:], graph.auxiliary, strict=True):
+        walk.lines_to(*end)
+        walk.lines.append(f"auxiliary {float(weight)} {walk.number(*end)}")
+    return walk.lines

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from archlab.core import notes
 from archlab.core.errors import InputError, Problem, missing_file
 from archlab.core.files import replacing, write_bytes
+from archlab.network.module import Network, auxiliary_layers
 
 # Ours -> released; the first match counts. {s} counts stages from 0 in Lite-HRNet. Layers end in `conv` or `norm`.
 LITE_HRNET = (
@@ -162,7 +163,8 @@ def load_weights(network: nn.Module, path: Path) -> str:
 def load_for_finetuning(network: nn.Module, path: Path) -> str:
     """Load weights as `load_weights` does, except for a last layer that the file lacks or has in another size.
 
-    That layer keeps its initial values. Return a sentence about what was loaded and what was re-initialised.
+    That layer keeps its initial values, and so do all auxiliary outputs if the file lacks one of their layers. Return a
+    sentence about what was loaded and what was re-initialised.
     Raises InputError if anything else does not fit; the network is then unchanged.
     """
     kind, had = _load(network, path, new_head=True)
@@ -195,11 +197,15 @@ def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[st
     """Load a file; return the kind of weights that it holds and the number of outputs of its last layer."""
     given = _unwrapped(load_file(path))
     ours = network.state_dict()
+    aside = auxiliary_layers(network.graph) if isinstance(network, Network) else frozenset()
+    given = {key: value for key, value in given.items() if key in ours or key.rpartition(".")[0] not in aside}
     own = any(key in ours for key in given)
     names = {key: key if own else released_name(key, ours) for key in ours}
     had = _outputs({key: given[name] for key, name in names.items() if name in given})
     head = {key: name for key, name in names.items() if key.startswith(HEAD)}
     left = head if new_head and had != _outputs(ours) else {}
+    if new_head:
+        left = left | _unfit(names, ours, given, aside)
     wanted = {key: name for key, name in names.items() if key not in left}
     taken = {name: value for name, value in given.items() if name not in left.values()}
     try:
@@ -212,6 +218,15 @@ def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[st
         count = f"{len(broken)} of {len(loaded)} tensors hold NaN or infinite values"
         notes.note(f"{path}: {count}, the first is {broken[0]}")
     return "archlab weights" if own else "released checkpoint", had
+
+
+def _unfit(
+    names: Mapping[str, str], ours: Mapping[str, Tensor], given: Mapping[str, Any], aside: frozenset[str]
+) -> dict[str, str]:
+    """Return the names of the layers of auxiliary outputs, unless a file has all of them in their sizes."""
+    own = {key: name for key, name in names.items() if key.rpartition(".")[0] in aside}
+    sizes = [getattr(given.get(name), "shape", None) for name in own.values()]
+    return {} if sizes == [ours[key].shape for key in own] else own
 
 
 def _outputs(weights: Mapping[str, Any]) -> int | None:

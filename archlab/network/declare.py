@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from archlab import yamlio
 from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Shape
-from archlab.core.errors import nearest
-from archlab.network.spec import IMAGE, LAST, Declared, Repeat, StagesForm, branch_widths
+from archlab.network.nodes import NodesReader
+from archlab.network.spec import HEAT_MAPS, IMAGE, LAST, Declared, StagesForm, branch_widths
 from archlab.network.uses import HIDDEN, BlockReader, Declaration, Use
 from archlab.yamlio import Item
 
-NODE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 MOST_STAGES = 6
-HEAT_MAPS = "heat_maps"
 
 
 def declare(blocks: BlockReader, form: Mapping[str, Any]) -> Declaration:
@@ -28,13 +25,13 @@ def declare(blocks: BlockReader, form: Mapping[str, Any]) -> Declaration:
     written = [name for name in ("stages", "nodes") if blocks.document.entries.get(name, Item(None)).value]
     _check_form(blocks, form, written)
     made = [_READERS[name](blocks, form).read() for name in written]
-    nodes, end, input = made[0] if len(made) == 1 else Declaration([], HIDDEN, None)
+    nodes, end, input, auxiliary = made[0] if len(made) == 1 else Declaration([], HIDDEN, None)
     if "last" in form:
         item = form["last"] or replace(blocks.document, value=HEAT_MAPS)
         use = blocks.use(item, LAST, {"outputs": form.get("outputs")})
         if "outputs" in form:
             blocks.declare(nodes, LAST, use, ((end, None),))
-    return Declaration(nodes, LAST, input)
+    return Declaration(nodes, LAST, input, auxiliary)
 
 
 def _check_form(blocks: BlockReader, form: Mapping[str, Any], written: Sequence[str]) -> None:
@@ -196,85 +193,10 @@ class StagesReader:
         return (input[0], *(-(-side // multiple) * multiple for side in input[1:]))
 
 
-class NodesReader:
-    """Reads `nodes` and `output`: any network, its nodes in the order of the file."""
-
-    def __init__(self, blocks: BlockReader, form: Mapping[str, Any]) -> None:
-        self.blocks, self.form = blocks, form
-        self.written: Mapping[str, Item] = form.get("nodes") or {}
-
-    def read(self) -> Declaration:
-        """Return the nodes; the name of a node repeated n times means its last copy, `name.{n-1}`."""
-        nodes: list[Declared] = []
-        copies = {name: self._copies(name, item) for name, item in self.written.items()}
-        ends = {IMAGE: IMAGE} | {
-            name: list(labels)[-1] if self._named(name) and labels else HIDDEN for name, labels in copies.items()
-        }
-        above = IMAGE
-        for name, item in self.written.items():
-            sources = self._sources(name, item, above, ends)
-            for label, own in (copies[name] or {name: None}).items():
-                use = self.blocks.use(item, f"nodes.{name}", own=own)
-                if ends[name] != HIDDEN:
-                    self.blocks.declare(nodes, label, use, tuple([(source, None) for source in sources]))
-                sources = [label]
-            above = name
-        return Declaration(nodes, self._output(above, ends), self.form.get("input"))
-
-    def _named(self, name: str) -> bool:
-        """Return whether a node may have this name, adding a problem if not."""
-        if NODE_NAME.fullmatch(name) and name not in (IMAGE, LAST):
-            return True
-        rule = f"a node's name is letters, digits and _, and neither {IMAGE!r} nor {LAST!r}"
-        self.blocks.problems.append(self.written[name].key_problem(rule, f"nodes.{name}"))
-        return False
-
-    def _copies(self, name: str, item: Item) -> dict[str, Item | None] | None:
-        """Return the name of each copy of a node and what `repeat:` changes in it; None if `repeat:` is wrong."""
-        given, where = item.entries.get("repeat"), f"nodes.{name}.repeat"
-        if given is None:
-            return {name: None}
-        repeat, problems = yamlio.convert(given, Repeat, where)
-        copies: Sequence[Item | None] = repeat if isinstance(repeat, tuple) else [None] * (1 if problems else repeat)
-        for key in ("from", "repeat"):
-            wrong = [own.entries[key] for own in copies if own and key in own.entries]
-            problems += [each.key_problem(f"a copy has no `{key}:` of its own", where) for each in wrong]
-        self.blocks.problems.extend(problems)
-        labels = {name if len(copies) == 1 else f"{name}.{i}": own for i, own in enumerate(copies)}
-        return None if problems else labels
-
-    def _sources(self, name: str, item: Item, above: str, ends: Mapping[str, str]) -> Sequence[str]:
-        """Return what a node reads: the nodes of `from:`, or the node above."""
-        where = f"nodes.{name}.from"
-        given = item.entries.get("from")
-        if given is None:
-            return [ends[above]]
-        names, problems = yamlio.convert(given, str | tuple[str, ...], where)
-        if not problems:
-            names = (names,) if isinstance(names, str) else names
-            unknown = [n for n in names if n not in ends]
-            problems = [given.problem(f"no node is called {n!r}{nearest(n, ends)}", where) for n in unknown]
-            problems += [] if names else [given.problem("a node reads at least one other", where)]
-        self.blocks.problems.extend(problems)
-        return [HIDDEN] if problems else [ends[n] for n in names]
-
-    def _output(self, above: str, ends: Mapping[str, str]) -> str:
-        if "output" not in self.form or not self.written:
-            return HIDDEN
-        name = self.form["output"]
-        if name is None:
-            return ends[above]
-        if name not in self.written:
-            self.blocks.problems.append(self.blocks.at("output").problem(
-                f"no node is called {name!r}{nearest(name, self.written)}", "output"))  # fmt: skip
-            return HIDDEN
-        return ends[name]
-
-
 _READERS: dict[str, Callable[[BlockReader, Mapping[str, Any]], StagesReader | NodesReader]] = {
     "stages": StagesReader,
     "nodes": NodesReader,
 }
 """A third form is one more class and its line here."""
-_OTHERS = {"stages": ("output",), "nodes": ("stem", "head")}
+_OTHERS = {"stages": ("output", "auxiliary"), "nodes": ("stem", "head")}
 """Fields that belong to the other form."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -59,7 +59,9 @@ class Node:
 class Graph:
     """Nodes in the order in which they run.
 
-    unread: the declared nodes that the output does not need. spec: what it was assembled from.
+    unread: the declared nodes that no output needs. spec: what it was assembled from.
+    auxiliary: outputs of training, in a graph for training alone; each with the weight of its loss.
+    training: the graph for training, which has these outputs too; None if there are none.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Graph:
     output: Ref
     unread: tuple[str, ...]
     spec: Spec | None = field(default=None, compare=False, repr=False)
+    auxiliary: tuple[tuple[Ref, float], ...] = ()
+    training: Graph | None = field(default=None, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -77,10 +81,16 @@ class Graph:
 
         The leaf operators are numbered in the order in which a depth-first walk from the output, along ordered inputs,
         leaves them. So names, the order of declaration, the form and comments have no effect, while sharing has.
+        Auxiliary outputs follow, with their weights, since they change what training gives.
         """
         header = repr((HASH_VERSION, self.input, self.outputs, self.initialisation))
-        text = "\n".join([header, *canonical_lines(self)])
+        text = "\n".join([header, *canonical_lines(self.training or self)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def ends(self) -> tuple[Ref, ...]:
+        """Return the outputs, the main one first."""
+        return (self.output, *(ref for ref, _ in self.auxiliary))
 
     def source_name(self, ref: Ref) -> str:
         """Return `node`, or `node:1` for one of several outputs, or `input` for the image."""
@@ -106,6 +116,7 @@ class Layout(Generic[B, K]):
     """Declared nodes in the order in which they run, each with its block, its sources and the outputs that are read.
 
     needed: for every node, the part of it that these outputs need and the inputs of that part; None if it is unread.
+    auxiliary: the outputs of training, if the layout is for training.
     """
 
     nodes: tuple[tuple[Declared, B], ...]
@@ -113,29 +124,34 @@ class Layout(Generic[B, K]):
     read: tuple[frozenset[int], ...]
     needed: tuple[tuple[K, frozenset[int]] | None, ...]
     output: Ref
+    auxiliary: tuple[Ref, ...] = ()
 
 
 def lay_out(
     spec: Spec,
     lay: Callable[[Callable[..., Any], tuple[Shape, ...], bool, Arguments], B],
     needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
+    *,
+    training: bool = False,
 ) -> Layout[B, K]:
     """Order, lay down and prune a spec's nodes.
 
     lay: lays a block down at its input shapes.
     needs: returns, for a block and the outputs that are read, the part that they need and the inputs of that part.
+    training: keep what the auxiliary outputs need.
     Raises InputError with every circle, every shape that does not fit and an end of another width.
     """
     laid, problems = _laid(spec.nodes, spec.input, lay)
-    problems += _end_problems(laid, spec.outputs)
+    problems += _end_problems(laid, spec.outputs, [spec.output, *(each.node for each in spec.auxiliary)])
     if problems:
         raise InputError(in_order(problems))
     position = {name: i for i, name in enumerate(laid)}
     nodes = tuple(laid.values())
     refs = tuple([_refs(declared, laid, position) for declared, _ in nodes])
     output = (position[spec.output], 0)
-    read, needed = _read([block for _, block in nodes], refs, output, needs)
-    return Layout(nodes, refs, read, needed, output)
+    auxiliary = tuple([(position[each.node], 0) for each in spec.auxiliary]) if training else ()
+    read, needed = _read([block for _, block in nodes], refs, (output, *auxiliary), needs)
+    return Layout(nodes, refs, read, needed, output, auxiliary)
 
 
 def assemble(spec: Spec) -> Graph:
@@ -143,7 +159,15 @@ def assemble(spec: Spec) -> Graph:
 
     Raises InputError with every circle, every shape that does not fit and an end of another width.
     """
-    layout = lay_out(spec, wire, live)
+    graph = _assembled(spec, training=False)
+    if not spec.auxiliary:
+        return graph
+    training = _assembled(spec, training=True)
+    return replace(graph, unread=training.unread, training=training)
+
+
+def _assembled(spec: Spec, *, training: bool) -> Graph:
+    layout = lay_out(spec, wire, live, training=training)
     kept = [i for i, needed in enumerate(layout.needed) if needed]
     number = {old: new for new, old in enumerate(kept)} | {-1: -1}
     nodes = []
@@ -155,18 +179,21 @@ def assemble(spec: Spec) -> Graph:
             inputs = tuple((number[node], which) if k in sources else None for k, (node, which) in enumerate(refs))
             nodes.append(Node(declared.name, declared.block, declared.arguments, inputs, block, leaves, read))
     unread = tuple(node.name for (node, _), needed in zip(layout.nodes, layout.needed, strict=True) if not needed)
-    output = (number[layout.output[0]], 0)
-    return Graph(spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread, spec)
+    output, *others = [(number[node], which) for node, which in (layout.output, *layout.auxiliary)]
+    auxiliary = tuple([(ref, each.weight) for ref, each in zip(others, spec.auxiliary, strict=False)])
+    return Graph(
+        spec.name, spec.input, spec.outputs, spec.initialisation, tuple(nodes), output, unread, spec, auxiliary
+    )
 
 
-def misfits(nodes: Sequence[Declared], input: Shape, outputs: int | None) -> list[Problem]:
+def misfits(nodes: Sequence[Declared], input: Shape, outputs: int | None, ends: Sequence[str]) -> list[Problem]:
     """Return the problems of order and shape among nodes, of which some may be missing.
 
     A node whose inputs are missing or wrong is not checked, so no problem is reported that only follows from another.
-    outputs: the channels that the last node must have, None if they are not known.
+    outputs: the channels that the nodes `ends` must have, None if they are not known.
     """
     laid, problems = _laid(nodes, input, wire)
-    return problems if outputs is None else [*problems, *_end_problems(laid, outputs)]
+    return problems if outputs is None else [*problems, *_end_problems(laid, outputs, ends)]
 
 
 def _ordered(nodes: Sequence[Declared]) -> tuple[list[Declared], list[Problem]]:
@@ -234,28 +261,29 @@ def _refs(node: Declared, made: Mapping[str, tuple[Declared, Laid]], position: M
     return tuple(refs)
 
 
-def _end_problems(made: Mapping[str, tuple[Declared, Laid]], outputs: int) -> list[Problem]:
-    """Return a problem if the last node could be laid down and does not give one map of `outputs` channels."""
-    if LAST not in made:
-        return []
-    node, block = made[LAST]
-    if [shape[0] for shape in block.out_shapes] == [outputs]:
-        return []
-    found = ", ".join("x".join(map(str, shape)) for shape in block.out_shapes)
-    rule = f"the network must end in one map of {outputs} channels, but ends in {found}"
-    return [node.item.problem(f"{rule}; a head such as `finest` chooses one of several maps", "output")]
+def _end_problems(made: Mapping[str, tuple[Declared, Laid]], outputs: int, ends: Sequence[str]) -> list[Problem]:
+    """Return a problem for each end that could be laid down and does not give one map of `outputs` channels."""
+    problems = []
+    for node, block in [made[end] for end in ends if end in made]:
+        if [shape[0] for shape in block.out_shapes] != [outputs]:
+            found = ", ".join("x".join(map(str, shape)) for shape in block.out_shapes)
+            rule = f"the network must end in one map of {outputs} channels, but ends in {found}"
+            field = "output" if node.name == LAST else node.name
+            problems.append(node.item.problem(f"{rule}; a head such as `finest` chooses one of several maps", field))
+    return problems
 
 
 def _read(
     blocks: Sequence[B],
     refs: Sequence[Sequence[Ref]],
-    output: Ref,
+    ends: Sequence[Ref],
     needs: Callable[[B, frozenset[int]], tuple[K, frozenset[int]]],
 ) -> tuple[tuple[frozenset[int], ...], tuple[tuple[K, frozenset[int]] | None, ...]]:
-    """Return, for every node, the outputs that the network's output needs, and what they need."""
+    """Return, for every node, the outputs that the network's ends need, and what they need."""
     read: list[set[int]] = [set() for _ in blocks]
     needed: list[tuple[K, frozenset[int]] | None] = [None] * len(blocks)
-    read[output[0]].add(output[1])
+    for node, which in ends:
+        read[node].add(which)
     for i in range(len(blocks) - 1, -1, -1):
         if read[i]:
             needed[i] = found = needs(blocks[i], frozenset(read[i]))
@@ -280,7 +308,11 @@ def origin(graph: Graph, value: Value) -> Value:
     return node, number
 
 
+def output_values(graph: Graph) -> list[Value]:
+    """Return the values that the network returns, the main one first."""
+    return [origin(graph, (node, graph.nodes[node].wired.outputs[which])) for node, which in graph.ends]
+
+
 def output_value(graph: Graph) -> Value:
-    """Return the value that the network returns."""
-    node, which = graph.output
-    return origin(graph, (node, graph.nodes[node].wired.outputs[which]))
+    """Return the value of the main output."""
+    return output_values(graph)[0]

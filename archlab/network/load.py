@@ -168,11 +168,13 @@ def resolve(
             problems += error.problems
     form = yamlio.parse_partly(document, SpecForm)
     reader = BlockReader(blocks, document, [*problems, *form.problems], uses)
-    nodes, _, input = declare(reader, form.sound)
+    nodes, _, input, auxiliary = declare(reader, form.sound)
     if form.value is None or reader.problems:
-        wired = [] if input is None else misfits(nodes, input, form.sound.get("outputs"))
+        ends = [LAST, *(each.node for each in auxiliary)]
+        wired = [] if input is None else misfits(nodes, input, form.sound.get("outputs"), ends)
         raise InputError(in_order([*reader.problems, *wired]))
-    return Spec(name, form.value.input, form.value.outputs, form.value.initialisation, tuple(nodes), LAST, document)
+    stated = form.value
+    return Spec(name, stated.input, stated.outputs, stated.initialisation, tuple(nodes), LAST, document, auxiliary)
 
 
 def at_input(spec: Spec, input: Shape) -> Spec:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from archlab.blocks.wiring import Leaf
 from archlab.network import layers
-from archlab.network.graph import Graph, Node, Value, origin, output_value
+from archlab.network.graph import Graph, Node, Value, assemble, origin, output_values
 from archlab.network.layers import HalfHardSigmoid, HardSwish6, PooledTo
 from archlab.network.pointwise import Pointwise
 from archlab.network.spec import Initialisation
@@ -25,8 +25,9 @@ Operator = Callable[..., Any]
 class Network(nn.Module):
     """Runs a graph: (N, C, H, W) to (N, outputs, H', W').
 
-    Every leaf with state and every activation is a submodule under `node.scope`. A value is dropped after its last
-    reader has run. `graph`: the graph that it was built from.
+    In training mode a graph for training gives a list: this map, then one for each auxiliary output. Every leaf with
+    state and every activation is a submodule under `node.scope`. A value is dropped after its last reader has run.
+    graph: the graph that it was built from.
     join: run a concatenation and the shuffle after it as one operator.
     """
 
@@ -34,17 +35,19 @@ class Network(nn.Module):
         super().__init__()
         self.graph = graph
         self._join = join
-        self._steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = []
-        self._slots, self._output = self._schedule(graph)
+        self._steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]] = []
+        self._slots, self._outputs = self._schedule(graph)
         self._operators: list[Operator] | None = None
         initialise(self, graph.initialisation)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         values: list[Any] = [None] * self._slots
         values[0] = image
         if self._operators is None:
             self._operators = [self.get_submodule(what) if isinstance(what, str) else what for what, *_ in self._steps]
-        for operator, (_, sources, targets, finished) in zip(self._operators, self._steps, strict=True):
+        for operator, (_, sources, targets, finished, main) in zip(self._operators, self._steps, strict=True):
+            if not (main or self.training):
+                continue
             made = operator(*[values[s] for s in sources])
             if len(targets) == 1:
                 values[targets[0]] = made
@@ -53,15 +56,17 @@ class Network(nn.Module):
                     values[target] = value
             for slot in finished:
                 values[slot] = None
-        result = values[self._output]
+        if self.training and len(self._outputs) > 1:
+            return [values[slot] for slot in self._outputs]
+        result = values[self._outputs[0]]
         assert isinstance(result, Tensor)
         return result
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_operators": None}
 
-    def _schedule(self, graph: Graph) -> tuple[int, int]:
-        """Fill `_steps`, giving each value a slot (the image slot 0); return the number of slots and the output's."""
+    def _schedule(self, graph: Graph) -> tuple[int, list[int]]:
+        """Fill `_steps`, giving each value a slot (the image slot 0); return the number of slots and the outputs'."""
         slots: dict[Value, int] = {(-1, 0): 0}
         steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...]]] = []
         for index, node in enumerate(graph.nodes):
@@ -69,12 +74,12 @@ class Network(nn.Module):
                 sources = tuple(slots[origin(graph, (index, number))] for number in leaf.inputs)
                 targets = tuple(slots.setdefault((index, number), len(slots)) for number in leaf.outputs)
                 steps.append((self._operator(node.name, leaf), sources, targets))
-        output = slots[output_value(graph)]
+        outputs = [slots[value] for value in output_values(graph)]
         last_read = {slot: i for i, (_, sources, targets) in enumerate(steps) for slot in (*targets, *sources)}
-        for i, (what, sources, targets) in enumerate(steps):
-            finished = tuple(s for s in {*sources, *targets} if last_read[s] == i and s != output)
-            self._steps.append((what, sources, targets, finished))
-        return len(slots), output
+        for i, ((what, sources, targets), main) in enumerate(zip(steps, _needed(steps, outputs[0]), strict=True)):
+            finished = tuple(s for s in {*sources, *targets} if last_read[s] == i and s not in outputs)
+            self._steps.append((what, sources, targets, finished, main))
+        return len(slots), outputs
 
     def _operator(self, node: str, leaf: Leaf) -> str | Operator:
         """Return a submodule's name, adding the submodule if it is new, or a function without state."""
@@ -82,7 +87,7 @@ class Network(nn.Module):
             return interleave
         if leaf.kind in FUNCTIONS:
             return FUNCTIONS[leaf.kind](leaf)
-        *parents, name = parts = [_free(part) for part in f"{node}.{leaf.scope}".split(".")]
+        *parents, name = parts = layer_name(node, leaf).split(".")
         parent: nn.Module = self
         for part in parents:
             if part not in parent._modules:
@@ -93,9 +98,33 @@ class Network(nn.Module):
         return ".".join(parts)
 
 
+def _needed(steps: Sequence[tuple[Any, tuple[int, ...], tuple[int, ...]]], slot: int) -> list[bool]:
+    """Return for each step whether the value in a slot needs it."""
+    slots, found = {slot}, []
+    for _, sources, targets in reversed(steps):
+        found.append(not slots.isdisjoint(targets))
+        slots |= {*sources} if found[-1] else set()
+    return found[::-1]
+
+
 def _free(name: str) -> str:
     """Return a submodule's name that is not a method or field of a module: `half_` for a node called `half`."""
     return f"{name}_" if hasattr(nn.Module, name) or name in {"graph", "training"} else name
+
+
+def auxiliary_layers(graph: Graph) -> frozenset[str]:
+    """Return the names of the layers that auxiliary outputs alone need, of a graph or of its graph for training."""
+    main = _layers(assemble(graph.spec)) if graph.auxiliary and graph.spec else _layers(graph)
+    return _layers(graph.training or graph) - main
+
+
+def _layers(graph: Graph) -> frozenset[str]:
+    return frozenset(layer_name(node.name, leaf) for node in graph.nodes for leaf in node.leaves if leaf.scope)
+
+
+def layer_name(node: str, leaf: Leaf) -> str:
+    """Return the name of a leaf's submodule."""
+    return ".".join(_free(part) for part in f"{node}.{leaf.scope}".split("."))
 
 
 def build(graph: Graph, *, join: bool = True) -> Network:

@@ -12,6 +12,8 @@ from archlab.yamlio import AtLeast, Item, Length
 
 IMAGE = "input"
 LAST = "last"
+AUXILIARY = "auxiliary"
+HEAT_MAPS = "heat_maps"
 Width = Annotated[int, AtLeast(1)]
 Positive = Annotated[int, AtLeast(1)]
 Repeat = Positive | Annotated[tuple[Item, ...], Length(1)]
@@ -69,8 +71,21 @@ class NodeForm:
 
 
 @dataclass(frozen=True)
+class AuxiliaryForm:
+    """An output of training alone: `block` (default: `heat_maps`) with its arguments, `from` a node or a list of them.
+
+    `weight`: of its loss; the main output's has 1.
+    """
+
+    arguments: dict[str, Item]
+    inputs: tuple[str, ...]
+    block: str = HEAT_MAPS
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class SpecForm:
-    """A network. Either `stem`, `stages` and `head`, or `nodes` and `output`.
+    """A network. Either `stem`, `stages` and `head`, or `nodes`, `output` and `auxiliary`.
 
     `version`: of this format, 1. `extends`: the network that this file changes, in the same folder or built-in.
     `input`: [channels, height, width]. `outputs`: the number of heat-maps or classes. `last`: their block.
@@ -86,7 +101,17 @@ class SpecForm:
     head: Item | None = None
     nodes: dict[str, Item] | None = None
     output: str | None = None
+    auxiliary: dict[str, Item] | None = None
     last: Item | None = None
+
+
+class Auxiliary(NamedTuple):
+    """An output of training alone: its name, the node that gives it, and the weight of its loss."""
+
+    name: str
+    node: str
+    weight: float
+    item: Item
 
 
 class Declared(NamedTuple):
@@ -116,6 +141,7 @@ class Spec:
     nodes: tuple[Declared, ...]
     output: str
     document: Item = field(compare=False)
+    auxiliary: tuple[Auxiliary, ...] = ()
 
     def to_yaml(self) -> str:
         """Return a complete file: without `extends`, with overridden fields written in."""

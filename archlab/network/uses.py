@@ -14,10 +14,12 @@ from archlab import yamlio
 from archlab.blocks import registry
 from archlab.blocks.wiring import Arguments, Shape
 from archlab.core.errors import Problem, nearest
-from archlab.network.spec import Declared
+from archlab.network.spec import AUXILIARY, Auxiliary, Declared
 from archlab.yamlio import Item
 
 MOST_USES = 20_000
+NOT_ARGUMENTS = {"nodes": ("from", "repeat"), AUXILIARY: ("from", "weight")}
+"""By the field of the file, the entries of a use that are not its block's arguments."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Declaration(NamedTuple):
     nodes: list[Declared]
     end: str
     input: Shape | None
+    auxiliary: tuple[Auxiliary, ...] = ()
 
 
 @dataclass
@@ -82,8 +85,8 @@ class BlockReader:
     def _checked(self, item: Item, where: str, given: Mapping[str, Any] | None, own: Item | None) -> Use | None:
         item = item if own is None else yamlio.overlay(item, own)
         entries = dict(item.entries) if isinstance(item.value, dict) else {"block": item}
-        if where.startswith("nodes."):
-            entries = {name: entry for name, entry in entries.items() if name not in ("from", "repeat")}
+        other = NOT_ARGUMENTS.get(where.partition(".")[0], ())
+        entries = {name: entry for name, entry in entries.items() if name not in other}
         name = entries.pop("block", None)
         if name is None or not isinstance(name.value, str):
             self.problems.append((name or item).problem("expected a block's name, or `{block: name, ...}`", where))

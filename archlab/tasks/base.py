@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from archlab.blocks.wiring import Shape
     from archlab.core.distributed import World
 
     Batch = dict[str, Tensor]
@@ -139,8 +140,14 @@ class Task(Protocol[O, V]):
         augment: False crops samples as in scoring. Raises InputError if the data is missing or wrong.
         """
 
+    def cannot_read(self, output: Shape, main: Shape) -> str | None:
+        """Return why `loss` cannot read an auxiliary output of (C, H, W), as a rule with values; None if it can.
+
+        main: the shape of the network's main output.
+        """
+
     def loss(self, output: Any, batch: Batch, options: O) -> Tensor:
-        """Return the scalar loss of the network's output for a batch. The output may be bf16."""
+        """Return the scalar loss of one of the network's outputs for a batch. The output may be bf16."""
 
     def validation(self, root: Path, context: Context[O]) -> V:
         """Return the data that networks are scored on; its `len` is the number of samples.

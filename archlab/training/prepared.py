@@ -20,6 +20,7 @@ from archlab.tasks.base import Context, Samples
 from archlab.tasks.terms import Scored
 from archlab.training.circumstances import circumstances
 from archlab.training.options import RunOptions
+from archlab.training.outputs import wrong_auxiliary
 from archlab.training.recipe import Recipe, data_fingerprint, recipe_hash
 from archlab.training.runs import Record
 
@@ -78,13 +79,13 @@ def prepare(
 
 
 def check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
-    """Raise InputError unless the network's input is the recipe's and its outputs are the data's."""
+    """Raise InputError unless the network's input is the recipe's and its outputs are those of data and task."""
     height, width = recipe.input
     problems = []
     if spec.input != (3, height, width):
         rule = f"the recipe's input is (3, {height}, {width}), but the network's is {spec.input}"
         problems.append(Problem(rule, "input", spec.name))
-    problems += wrong_outputs(spec, recipe, root)
+    problems += [*wrong_outputs(spec, recipe, root), *wrong_auxiliary(spec, archlab.assemble(spec), recipe)]
     if problems:
         raise InputError(problems)
 
@@ -130,7 +131,12 @@ def _described(spec: Spec, graph: Graph, recipe: Recipe, seed: int, options: Run
         seed=seed,
         input=spec.input,
         outputs=spec.outputs,
-        cost={"params": cost.params, "flops": dict(cost.flops), "activations": cost.activations},
+        cost={
+            "params": cost.params,
+            **({"auxiliary_params": cost.auxiliary_params} if cost.auxiliary_params else {}),
+            "flops": dict(cost.flops),
+            "activations": cost.activations,
+        },
         scores={},
         baseline={},
         samples=0,

@@ -30,6 +30,7 @@ from archlab.training.lock import locked
 from archlab.training.loop import CHECKPOINT, Exam, Halted, Training, fit
 from archlab.training.metrics_log import MetricsLog, Row, read_rows, summary_writer
 from archlab.training.options import RunOptions
+from archlab.training.outputs import loss_of
 from archlab.training.prepared import Prepared, prepare
 from archlab.training.recipe import (
     Recipe,
@@ -197,8 +198,9 @@ def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, Me
     """Return the trained network, its metrics log, and its `scores` and `terms`."""
     recipe, context, world, options = run.recipe, run.context, run.world, run.options
     network = _initialised(run)
+    loss = loss_of(recipe, run.graph)
     exam = Exam(partial(run.score, first_view=True), run.score, tuple(options.rungs), options.judge)
-    training = Training(network, run.samples, recipe.loss, recipe, run.record.seed, run.folder, context.device, world)
+    training = Training(network, run.samples, loss, recipe, run.record.seed, run.folder, context.device, world)
     log = fit(training, exam, stop=stop, board=options.tensorboard)
     if recipe.budgets:
         return network, log, log.budgets[max(log.budgets)]
@@ -213,7 +215,7 @@ def _initialised(run: Prepared) -> nn.Module:
     """Return the network on its device with its initial weights."""
     seed, world = run.record.seed, run.world
     torch.manual_seed(seed)
-    network: nn.Module = archlab.build(run.graph)
+    network: nn.Module = archlab.build(run.graph.training or run.graph)
     if run.options.weights:
         note = load_for_finetuning(network, run.options.weights)
         if world.first:

@@ -56,6 +56,21 @@ def test_a_segmentation_systems_counts_are_the_public_codes(name, size, params, 
     assert found.fvcore + (4 * 19 * size[0] * size[1] if resized else 0) == fvcore
 
 
+# Network, parameters with auxiliary outputs, and those that the public code holds and never runs.
+AUXILIARY = [
+    ("bisenet_v1_r18", 13_494_777, 0),
+    ("bisenet_v1_x39", 1_842_289, 0),
+    ("cpn_r50", 27_010_538, 0),
+    ("fasterseg", 4_385_689, 32_768),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "never_run"), AUXILIARY)
+def test_the_parameters_of_training_are_those_of_public_code(name, params, never_run):
+    found = archlab.cost(archlab.load(name))
+    assert found.params + found.auxiliary_params == params - never_run
+
+
 def test_icnets_parameters_and_convolutions_are_those_of_its_prototxt():
     found = archlab.cost(archlab.load("icnet")).total
     assert (found.params, found.summary) == (6_699_987, 29_811_584_064)

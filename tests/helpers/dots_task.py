@@ -113,6 +113,9 @@ class Dots:
     ) -> DotsSamples:
         return DotsSamples(root, "train", context)
 
+    def cannot_read(self, output: tuple[int, ...], main: tuple[int, ...]) -> str | None:
+        return None if output == main else f"dots are counted on maps of {main}, not {output}"
+
     def loss(self, output: Tensor, batch: dict[str, Tensor], options: DotsOptions) -> Tensor:
         return nn.functional.mse_loss(output.float(), batch["target"])
 

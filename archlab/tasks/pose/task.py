@@ -16,6 +16,7 @@ from archlab.tasks.terms import Scored
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from archlab.blocks.wiring import Shape
     from archlab.tasks.base import Batch
     from archlab.tasks.pose.data.coco import People
     from archlab.tasks.pose.samples import PoseSamples
@@ -143,6 +144,11 @@ class Pose:
         people = self._people(root, context.options, context.input)
         _say(people.notes, context)
         return pose_samples(people, context, seed=seed, folder=folder, augment=augment)
+
+    def cannot_read(self, output: Shape, main: Shape) -> str | None:
+        """Return a rule unless an output has the size of the main one, which is that of the target maps."""
+        (height, width), found = main[1:], output[1:]
+        return None if output == main else f"pose reads heat-maps of {height}x{width}, not {found[0]}x{found[1]}"
 
     def loss(self, output: Tensor, batch: Batch, options: PoseOptions) -> Tensor:
         """Return the mean square of weighted heat-map differences (`joints_mse`)."""

@@ -71,7 +71,9 @@ class SegmentationOptions:
         Literal["label", "network"],
         "label: logits are resized to the label's size, bilinearly; network: the label is reduced to the logits' size.",
     ] = "label"
-    auxiliary: Annotated[tuple[Factor, ...], "The weight of each auxiliary output's loss; the main one has 1."] = ()
+    auxiliary: Annotated[
+        tuple[Factor, ...], "The weight of each auxiliary output's loss, in place of those in the network's file."
+    ] = ()
     flip_test: Annotated[bool, "Average the class probabilities of a picture and of its mirror image."] = False
     scales: Annotated[
         tuple[Factor, ...], Length(1), "Average the class probabilities of a picture at these factors of its size."

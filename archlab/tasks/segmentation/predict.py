@@ -19,7 +19,7 @@ from archlab.tasks.loading import load_batches
 from archlab.tasks.segmentation.data.dataset import WholePictures
 from archlab.tasks.segmentation.data.layout import Pictures
 from archlab.tasks.segmentation.data.windows import Size
-from archlab.tasks.segmentation.loss import outputs_of, resized
+from archlab.tasks.segmentation.loss import resized
 from archlab.tasks.segmentation.options import SegmentationOptions
 
 Sized = Callable[[Size], nn.Module]
@@ -81,7 +81,7 @@ def _logits(sized: Sized, image: Tensor, view: tuple[float, bool], size: Size, s
     scaled = scaled.flip(-1) if flipped else scaled
     padded = F.pad(scaled, (0, -width % stride, 0, -height % stride))
     whole = (padded.shape[2], padded.shape[3])
-    logits = resized(outputs_of(sized(whole)(padded))[0].float(), whole)[..., :height, :width]
+    logits = resized(sized(whole)(padded).float(), whole)[..., :height, :width]
     return resized(logits.flip(-1) if flipped else logits, size)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archlab.core.errors import InputError, Problem
 from archlab.tasks.base import Context
@@ -16,6 +16,7 @@ from archlab.tasks.terms import Scored
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from archlab.blocks.wiring import Shape
     from archlab.tasks.base import Batch
     from archlab.tasks.prediction import Picture
     from archlab.tasks.segmentation.classes import Classes
@@ -95,7 +96,10 @@ class Segmentation:
         check_labels(pictures)
         return PictureSamples(pictures, context, seed=seed, folder=folder, augment=augment)
 
-    def loss(self, output: Any, batch: Batch, options: SegmentationOptions) -> Tensor:
+    def cannot_read(self, output: Shape, main: Shape) -> str | None:
+        return None  # logits of any size are resized to the label's
+
+    def loss(self, output: Tensor, batch: Batch, options: SegmentationOptions) -> Tensor:
         """Return the cross-entropy (`segmentation_loss`)."""
         from archlab.tasks.segmentation.loss import segmentation_loss
 

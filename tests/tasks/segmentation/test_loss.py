@@ -1,4 +1,4 @@
-"""Cross-entropy with ignored pixels, class weights and auxiliary outputs, against hand-computed values."""
+"""Cross-entropy with ignored pixels and class weights, against hand-computed values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from helpers.refused import refused
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,20 +45,6 @@ def test_a_batch_without_a_labelled_pixel_has_no_loss_and_no_gradient():
     assert loss.item() == 0
     assert output.grad is not None
     assert output.grad.tolist() == [[[[0.0]], [[0.0]]]]
-
-
-def test_auxiliary_outputs_count_with_their_weights():
-    main, other = logits((math.log(3), 0)), logits((0, 0))
-    options = SegmentationOptions(auxiliary=(0.4, 0.1))
-    loss = segmentation_loss((main, other, other), labels(0), ONES, options)
-    assert loss.item() == pytest.approx(math.log(4 / 3) + 0.5 * math.log(2))
-
-
-@pytest.mark.parametrize(("weights", "outputs"), [((), 2), ((0.4, 0.4), 1), ((0.4,), 3)])
-def test_each_auxiliary_output_needs_a_weight(weights: tuple[float, ...], outputs: int):
-    options = SegmentationOptions(auxiliary=weights)
-    with refused(outputs - 1, len(weights), field="auxiliary"):
-        segmentation_loss([logits((0, 0))] * outputs, labels(0), ONES, options)
 
 
 def test_logits_are_resized_to_the_label_or_the_label_to_the_logits():
