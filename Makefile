@@ -18,7 +18,7 @@ PYTEST := -m pytest -n auto --dist loadfile
 .PHONY: ablate test test-all test-newest lint reports lock clean
 
 ablate: $(STAMP)
-	$(BIN)/archlab ablate
+	$(BIN)/archlab ablate --all
 
 test: $(DEV)
 	$(BIN)/python $(PYTEST) -m "not slow and not system"
@@ -37,7 +37,7 @@ lint: $(DEV)
 	$(BIN)/mypy
 
 reports: $(STAMP)
-	$(BIN)/archlab report table1 table2 table6 table7 figure4 campaign campaign_lsp --reports reports
+	$(BIN)/archlab report table1 table2 table3 table4 table5 table6 table7 table8 figure4 discrepancies campaign campaign_lsp --reports reports
 
 # The newest releases that pyproject.toml allows, for each Python; CUDA's libraries are left to torch, which pins them.
 lock: | $(LOCKING)/bin/python

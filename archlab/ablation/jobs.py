@@ -143,11 +143,16 @@ def _setup(name: str, recipe: Recipe, data: Path | None, make_data: bool) -> Tra
 
 
 def make_jobs(
-    pairs: Sequence[tuple[Trainable, TrainingSetup]], seeds: Sequence[int], plugin: Sequence[str] = ()
+    pairs: Sequence[tuple[Trainable, TrainingSetup]],
+    seeds: Sequence[int],
+    plugin: Sequence[str] = (),
+    *,
+    heavy: bool = False,
 ) -> list[TrainingJob]:
     """Return all distinct trainings, seed by seed, so that an ablation that is cut short has whole tables of few seeds.
 
     seeds: if empty, a campaign's own seeds, or else the recipe's seed. A network in several studies is trained once.
+    heavy: with the heavy systems.
     Raises InputError with the problems of all networks.
     """
     found: dict[tuple[str, str, int], TrainingJob] = {}
@@ -155,7 +160,7 @@ def make_jobs(
     asked = [[(study, setup, seed) for seed in dict.fromkeys(seeds or _seeds(study, setup))] for study, setup in pairs]
     for turn in zip_longest(*asked):
         for study, setup, seed in filter(None, turn):
-            for row in _in_order(study):
+            for row in _in_order(study, heavy):
                 try:
                     job = _job(row, setup, seed, plugin)
                     found.setdefault((job.spec_hash, setup.name, job.seed), job)
@@ -166,9 +171,9 @@ def make_jobs(
     return list(found.values())
 
 
-def _in_order(study: Trainable) -> list[Row]:
+def _in_order(study: Trainable, heavy: bool) -> list[Row]:
     """Return a study's networks; of a campaign first the reference and the controls, which show if the data is fit."""
-    rows = [*networks(study)]
+    rows = [*networks(study, heavy=heavy)]
     if not isinstance(study, Campaign):
         return rows
     first = {study.reference, *(control.spec for control in study.controls)}

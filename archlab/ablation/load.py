@@ -8,6 +8,7 @@ from pathlib import Path
 
 from archlab.ablation.row import Row, items_of
 from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Study, UnitComplexity
+from archlab.ablation.systems import Discrepancies, Systems
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.yamlio import Item, extended, parse, read
@@ -22,8 +23,10 @@ def load_study(study: str | Path | Study) -> Study:
         return study
     path = builtin.find(study, "studies", "*.yaml", "study")
     loaded, item = _read(path)
-    if isinstance(loaded, UnitComplexity):
+    if isinstance(loaded, UnitComplexity | Discrepancies):
         return loaded
+    if isinstance(loaded, Systems):
+        return replace(loaded, rows=tuple(replace(row, spec=_spec_path(row.spec, path)) for row in loaded.rows))
     resolved: list[Row] = []
     problems: list[Problem] = []
     for row, place in zip(loaded.rows, items_of(item), strict=True):
@@ -56,7 +59,7 @@ def distinct_rows(studies: Iterable[Ablation]) -> list[Row]:
     kept: dict[tuple[str, str], Row] = {}
     for study in studies:
         for row in study.rows:
-            kept.setdefault((row.spec, repr(sorted(row.fields.items()))), row)
+            kept.setdefault(row.network, row)
     return list(kept.values())
 
 
@@ -124,7 +127,7 @@ def _resolved(row: Row, place: Item, path: Path) -> Row:
             place.problem(f"{row.same_as!r} is not STUDY/SPEC of a study in the same folder{hint}", "rows.same_as")
         )
     other, _ = _read(sibling)
-    rows = {} if isinstance(other, UnitComplexity) else {each.spec: each for each in other.rows if each.spec}
+    rows = {each.spec: each for each in getattr(other, "rows", ()) if isinstance(each, Row) and each.spec}
     if spec not in rows:
         raise InputError(
             place.problem(f"no row of {study_name} has the spec {spec!r}{nearest(spec, rows)}", "rows.same_as")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from archlab.ablation.captions import NOT_TRAINED, PUBLISHED, costs_caption, scores_caption
 from archlab.ablation.csv import flat
+from archlab.ablation.printed import Printed
 from archlab.ablation.row import CountedInput, Published, Row
-from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, rounds_to, runs_in, settings_of
+from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, runs_in, settings_of
 from archlab.ablation.study import Ablation
 from archlab.counting.count import MEBI
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, signed
@@ -73,22 +74,24 @@ def _counted(row: Reported, figure: str) -> tuple[list[str], float]:
 
 def _printed_cells(value: float, row: Row, figure: str) -> list[Cell]:
     """Return the printed figure with its remark, and its difference from the counted value."""
-    printed = getattr(row.published, figure)
+    printed = row.published.cost(figure)
     if printed is None:
         return [Cell(EMPTY), Cell(EMPTY)]
-    difference = signed(value - printed, 3 if figure == "params_m" else 2)
-    return [Cell(f"{printed:.1f}", row.notes.get(figure, "")), Cell(difference)]
+    difference = signed(value - float(printed.printed), 3 if figure == "params_m" else 2)
+    return [Cell(printed.printed, row.notes.get(figure, "")), Cell(difference)]
 
 
 def disagreements(rows: Iterable[Reported]) -> list[tuple[Row, str]]:
-    """Return (row, figure) for each printed cost that is not our count, rounded."""
-    found = []
+    """Return (row, figure) for each printed cost that our count does not give."""
+    return [(row, figure) for row, figure, printed, value in counted_figures(rows) if not printed.meets(value)]
+
+
+def counted_figures(rows: Iterable[Reported]) -> Iterator[tuple[Row, str, Printed, float]]:
+    """Yield (row, figure, print, our count in its unit) for each printed cost."""
     for row in rows:
         for figure in _figures(row.counted):
-            printed = _printed(row, figure)
-            if printed is not None and not rounds_to(_counted(row, figure)[1], printed):
-                found.append((row.row, figure))
-    return found
+            if printed := row.row.published.cost(figure):
+                yield row.row, figure, printed, _counted(row, figure)[1]
 
 
 def scores(rows: Sequence[Reported], setting: Setting, plugin: Sequence[str] = ()) -> Table:

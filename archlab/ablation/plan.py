@@ -14,10 +14,11 @@ from archlab.ablation.jobs import TrainingJob, TrainingSetup, make_jobs, make_se
 from archlab.ablation.load import load_study
 from archlab.ablation.measured import summary
 from archlab.ablation.records import COMMITTED, check_checkout, check_records, read_records
-from archlab.ablation.study import Study
+from archlab.ablation.study import Study, Trainable
 from archlab.ablation.threads import remark, unlike
 from archlab.core.errors import InputError, Problem
 from archlab.core.processes import default_jobs, threads_each
+from archlab.training.recipe import load_recipe
 from archlab.training.runs import Record, find_runs
 
 
@@ -34,6 +35,7 @@ class AblationOptions:
     its folder is not in `out`, so that an ablation can continue on another machine. A run that was trained with another
     number of threads counts too; otherwise it is trained again.
     allow_dirty: accept runs of uncommitted changes even if `reports` is under version control.
+    heavy: train the heavy systems too, which otherwise are only counted.
     """
 
     recipe: str | None = None
@@ -47,6 +49,7 @@ class AblationOptions:
     reports: Path = Path("results")
     reuse_records: bool = False
     allow_dirty: bool = False
+    heavy: bool = False
 
     def check(self) -> None:
         """Raise InputError with every number that makes no sense."""
@@ -174,13 +177,27 @@ def plan_ablation(studies: Sequence[str | Path | Study], options: AblationOption
 
 
 def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool) -> Trainings:
-    chosen = [(study, options.recipe or study.recipe) for study in trainable_studies(studies)]
+    chosen = _recipes(trainable_studies(studies), options)
     names = [recipe for _, recipe in chosen]
     how: dict[str, Any] = {"make_data": make_data, "plugin": options.plugin, "changes": options.recipe_changes}
     setups = make_setups(names, options.data, **how)
-    jobs = make_jobs([(study, setups[recipe]) for study, recipe in chosen], options.seeds, options.plugin)
+    pairs = [(study, setups[recipe]) for study, recipe in chosen]
+    jobs = make_jobs(pairs, options.seeds, options.plugin, heavy=options.heavy)
     kept = [record for folder in options.reused for record in read_records(folder)]
     return Trainings(studies, jobs, {record.fingerprint: record for record in kept}, options)
+
+
+def _recipes(studies: Sequence[Trainable], options: AblationOptions) -> list[tuple[Trainable, str]]:
+    """Return the studies that are trained, each with its recipe or the one that replaces it.
+
+    Where the studies are of several tasks, a recipe replaces those of its own task alone.
+    """
+    replacing, recipes = options.recipe, {study.recipe for study in studies if study.recipe}
+    tasks = {recipe: load_recipe(recipe, plugin=options.plugin).task.name for recipe in recipes}
+    if not replacing or len({*tasks.values()}) < 2:
+        return [(study, recipe) for study in studies if (recipe := replacing or study.recipe)]
+    task = load_recipe(replacing, plugin=options.plugin).task.name
+    return [(s, replacing if tasks[s.recipe] == task else s.recipe) for s in studies if s.recipe]
 
 
 def estimates(planned: Trainings) -> list[Estimate]:

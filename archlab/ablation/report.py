@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from archlab.ablation import rows, scatter, structure, units
+from archlab.ablation import discrepancies, rows, scatter, structure, units
 from archlab.ablation.campaign import page
 from archlab.ablation.load import distinct_rows, load_ablation, load_study
 from archlab.ablation.measured import ablation_tables
 from archlab.ablation.records import check_records, read_records
 from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
+from archlab.ablation.systems import Discrepancies, Systems
+from archlab.ablation.systems_table import counted_systems, systems_tables
 from archlab.core.files import write_text
 from archlab.report import tables
 from archlab.report.pareto import Panel
@@ -28,25 +30,29 @@ def write_report(
 ) -> list[Path]:
     """Write a study's report to the folder `out` and return the files.
 
-    Tables are `NAME.md`, `.csv` and `.tex`, a plot is `NAME.png` and `.svg`, a campaign is a page (`NAME.md`) and its
-    figures (`NAME.csv`).
+    Tables are `NAME.md`, `.csv` and `.tex`, a plot is `NAME.png` and `.svg`, a campaign or a page of discrepancies is
+    `NAME.md` with its figures (`NAME.csv`).
     records: the folder of run records. Without it, or without a run of a network, its measured scores stay empty.
     plugin: modules with blocks or tasks that the study's networks use.
     allow_dirty: accept records of uncommitted changes even if `out` is under version control.
     """
     study = load_study(study)
     known = read_records(records)
-    if not allow_dirty and isinstance(study, Ablation | Campaign | Scatter):
+    if not allow_dirty and isinstance(study, Ablation | Campaign | Scatter | Systems):
         check_records(known, out)
     if isinstance(study, Scatter):
         return write_plot(study, known, out, plugin=plugin)
     if isinstance(study, Campaign):
         return page.write_page(study, known, out, plugin=plugin)
-    return write_tables(study_tables(study, known, plugin=plugin), out)
+    forms = (".md", ".csv") if isinstance(study, Discrepancies) else tuple(FORMS)
+    return write_tables(study_tables(study, known, plugin=plugin), out, forms)
 
 
 def study_tables(
-    study: Ablation | Campaign | Structure | UnitComplexity, records: Sequence[Record], *, plugin: Sequence[str] = ()
+    study: Ablation | Campaign | Discrepancies | Structure | Systems | UnitComplexity,
+    records: Sequence[Record],
+    *,
+    plugin: Sequence[str] = (),
 ) -> tables.TableSet:
     """Return the tables of a study."""
     if isinstance(study, Structure):
@@ -55,6 +61,10 @@ def study_tables(
         return page.campaign_tables(study, records, plugin=plugin)
     if isinstance(study, UnitComplexity):
         return units.unit_tables(study, plugin)
+    if isinstance(study, Discrepancies):
+        return discrepancies.discrepancy_tables(study, plugin)
+    if isinstance(study, Systems):
+        return systems_tables(study, counted_systems(study, records, plugin), plugin)
     return ablation_tables(study, reported_rows(study, records, plugin), plugin)
 
 
@@ -64,12 +74,14 @@ def reported_rows(study: Ablation, records: Sequence[Record], plugin: Sequence[s
     return rows.match_runs(study.rows, records, counter, counted_at=study.counted_at)
 
 
-def write_tables(made: tables.TableSet, out: Path) -> list[Path]:
-    """Write tables in their three forms and return the files."""
-    forms = {".md": tables.markdown, ".csv": tables.comma_separated, ".tex": tables.latex}
+FORMS = {".md": tables.markdown, ".csv": tables.comma_separated, ".tex": tables.latex}
+
+
+def write_tables(made: tables.TableSet, out: Path, forms: Sequence[str] = tuple(FORMS)) -> list[Path]:
+    """Write tables in some of their three forms and return the files."""
     paths = [out / f"{made.name}{ending}" for ending in forms]
-    for path, form in zip(paths, forms.values(), strict=True):
-        write_text(path, form(made))
+    for path, form in zip(paths, forms, strict=True):
+        write_text(path, FORMS[form](made))
     return paths
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any
 
+from archlab.ablation.printed import Printed
 from archlab.core.errors import Problem, nearest
 from archlab.yamlio import AtLeast, Item
 
@@ -30,6 +31,13 @@ class Published:
     mpii_mflops: float | None = None
     mpii_gflops: float | None = None
     pckh: float | None = None
+
+    def cost(self, figure: str) -> Printed | None:
+        """Return a printed cost with its rule, None without one: parameters in 10^6, MFLOPs in 2^20, one decimal."""
+        value = getattr(self, figure, None)
+        if value is None:
+            return None
+        return Printed(f"{value:.1f}") if figure == "params_m" else Printed(f"{value:.1f}", "paper", "2^20")
 
 
 FIGURES = tuple(each.name for each in fields(Published))
@@ -60,6 +68,11 @@ class Row:
     published: Published = Published()
     notes: dict[str, str] = field(default_factory=dict)
     same_as: str = ""
+
+    @property
+    def network(self) -> tuple[str, str]:
+        """What tells the row's network from others: its variant and the changes to it."""
+        return self.spec, repr(sorted(self.fields.items()))
 
     def problems(self, item: Item) -> Iterator[Problem]:
         """Check that the row has a name or is `same_as` another, and that its notes are on figures it publishes."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from archlab import load
 from archlab.ablation.row import PAPER_INPUTS, CountedInput, Row
+from archlab.core.errors import InputError
 from archlab.counting.count import cost
 from archlab.counting.rules import Count
 from archlab.network.graph import assemble
@@ -167,12 +168,20 @@ def _default_inputs(measured_in: Sequence[Setting]) -> tuple[CountedInput, ...]:
 
 def _runs_of(row: Row, done: Sequence[Record], counter: Counter) -> dict[Setting, Measured]:
     inputs = {(record.input, record.outputs, record.fusion) for record in done}
-    hashes = {each: counter(row.spec, row.fields, *each).hash for each in inputs}
+    hashes = {each: _hash(row, counter, *each) for each in inputs}
     found: dict[Setting, dict[int, Record]] = {}
     for record in done:
         if hashes[record.input, record.outputs, record.fusion] == record.spec_hash:
             found.setdefault(Setting.of(record), {})[record.seed] = record
     return {setting: Measured(tuple(runs[seed] for seed in sorted(runs))) for setting, runs in found.items()}
+
+
+def _hash(row: Row, counter: Counter, *trained_at: Any) -> str:
+    """Return the hash of a row's network at an input, empty for an input that it does not take."""
+    try:
+        return counter(row.spec, row.fields, *trained_at).hash
+    except InputError:
+        return ""
 
 
 def settings(measured: Iterable[Mapping[Setting, Measured]]) -> list[Setting]:
@@ -192,8 +201,3 @@ def settings_of(rows: Iterable[Reported]) -> list[Setting]:
 def runs_in(rows: Iterable[Reported], setting: Setting) -> list[Record]:
     """Return all runs of some rows in one setting."""
     return [run for row in rows if setting in row.measured for run in row.measured[setting].runs]
-
-
-def rounds_to(value: float, published: float, digits: int = 1) -> bool:
-    """Return whether `value`, rounded to the printed digits, is the published figure."""
-    return bool(abs(value - published) <= 0.5 * 10**-digits + 1e-9)

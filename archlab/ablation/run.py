@@ -14,8 +14,10 @@ from archlab.ablation.measured import ablation_tables, summary
 from archlab.ablation.plan import AblationOptions, Trainings, estimates, plan_ablation
 from archlab.ablation.records import copy_records, keep_records, read_records
 from archlab.ablation.report import reported_rows, study_tables, write_report
-from archlab.ablation.rows import Setting
+from archlab.ablation.rows import Setting, settings_of
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study
+from archlab.ablation.systems import Systems
+from archlab.ablation.systems_table import counted_systems, systems_tables
 from archlab.ablation.threads import make_room
 from archlab.core.notes import note
 from archlab.core.processes import CommandLine, finished, tail
@@ -151,24 +153,30 @@ def _tables_of(planned: Trainings) -> list[TableSet]:
 
 
 def _write_reports(planned: Trainings) -> list[Path]:
-    """Write the reports of all studies and return their files."""
+    """Write the reports of all studies and return their files; note those that were out of date."""
     options, written = planned.options, list[Path]()
     for study in planned.studies:
-        written += write_report(
+        before = {path: path.read_bytes() for path in options.reports.glob(f"{study.name}.*")}
+        made = write_report(
             study, options.records, options.reports, plugin=options.plugin, allow_dirty=options.allow_dirty
         )
-    for path in written:
-        note(f"wrote {path}")
+        changed = [path for path in made if path.read_bytes() != before.get(path)]
+        for line in [f"wrote {path}" for path in changed] or [f"{study.name}: up to date"]:
+            note(line)
+        written += made
     return written
 
 
 def _tables(
     study: Study, records: Sequence[Record], settings: Sequence[Setting], plugin: Sequence[str]
 ) -> list[TableSet]:
-    """Return a study's tables of some settings."""
-    if isinstance(study, Ablation) and settings:
+    """Return a study's tables of those settings that any of its rows was measured in."""
+    if isinstance(study, Ablation):
         rows = reported_rows(study, records, plugin)
-        return [ablation_tables(study, rows, plugin, only=setting) for setting in settings]
+        shown = [setting for setting in settings if setting in settings_of(rows)]
+        return [ablation_tables(study, rows, plugin, only=setting) for setting in shown]
+    if isinstance(study, Systems):
+        return [systems_tables(study, counted_systems(study, records, plugin), plugin, only=settings)]
     if isinstance(study, Campaign):
         return [campaign_tables(study, records, plugin=plugin, only=settings)]
     return [] if isinstance(study, Scatter) else [study_tables(study, records, plugin=plugin)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from archlab.ablation.row import CountedInput, Row, input_problems, items_of, without_spec
+from archlab.ablation.systems import Discrepancies, Systems
 from archlab.core.errors import Problem, nearest
 from archlab.yamlio import Above, AtLeast, Item
 
@@ -222,19 +223,24 @@ class UnitComplexity:
     name: str = ""
 
 
-Trainable = Ablation | Campaign
-Study = Ablation | Campaign | Scatter | Structure | UnitComplexity
+Trainable = Ablation | Campaign | Systems
+Study = Ablation | Campaign | Discrepancies | Scatter | Structure | Systems | UnitComplexity
 KINDS: dict[str, type[Study]] = {
     "ablation": Ablation,
     "campaign": Campaign,
+    "discrepancies": Discrepancies,
     "scatter": Scatter,
     "structure": Structure,
+    "systems": Systems,
     "unit_complexity": UnitComplexity,
 }
 SEARCH = "search"
 """The kind of a study file that `archlab.search.config` reads."""
 
 
-def networks(study: Trainable) -> tuple[Row, ...]:
-    """Return all networks that a study trains: its rows, then a campaign's controls."""
+def networks(study: Trainable, *, heavy: bool = False) -> tuple[Row, ...]:
+    """Return all networks that a study trains: its rows, then a campaign's controls. heavy: with heavy systems."""
+    if isinstance(study, Systems):
+        light = (each.row for each in study.rows if each.spec and (heavy or not each.heavy))
+        return tuple({row.network: row for row in light}.values())
     return study.rows if isinstance(study, Ablation) else (*study.rows, *(control.row for control in study.controls))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from archlab.ablation.plan import Trainings
     from archlab.ablation.run import AblationResult
 
-PAPER = ("table6", "table7", "figure4", "table1", "table2")
+PAPER = (
+    "table6", "table7", "figure4", "table1", "table2", "table3", "table4", "table5", "table8", "discrepancies",
+)  # fmt: skip
 
 
 def ablate(o: argparse.Namespace) -> int:
@@ -26,12 +28,15 @@ def ablate(o: argparse.Namespace) -> int:
     chosen = ablation.AblationOptions(
         recipe=o.recipe, recipe_changes=options.recipe_changes(o), data=o.data, seeds=o.seeds, jobs=o.jobs,
         device=o.device, plugin=o.plugin, out=o.runs, reports=o.reports, reuse_records=o.reuse_records,
-        allow_dirty=o.allow_dirty,
+        allow_dirty=o.allow_dirty, heavy=o.rows == "all",
     )  # fmt: skip
+    if o.all and o.studies:
+        raise InputError(Problem("all of the paper's studies, so name none", "--all"))
+    studies = o.studies or PAPER
     if o.dry_run:
-        _print_plan(ablation.plan_ablation(o.studies, chosen), o.json)
+        _print_plan(ablation.plan_ablation(studies, chosen), o.json)
         return 0
-    result = ablation.ablate(o.studies, chosen)
+    result = ablation.ablate(studies, chosen)
     if o.json:
         print_json(_as_json(result))
         return result.exit_code
@@ -59,8 +64,10 @@ def _as_json(result: AblationResult) -> dict[str, Any]:
 
 
 def ablate_arguments(p: Parser) -> None:
-    p.add_argument("studies", nargs="*", default=list(PAPER), metavar="STUDY",
-                   help="names or files (default: all of the paper's)")  # fmt: skip
+    p.add_argument("studies", nargs="*", metavar="STUDY", help="names or files (default: all of the paper's)")
+    p.add_argument("--all", action="store_true", help="bring all of the paper's tables and figures up to date")
+    p.add_argument("--rows", choices=("light", "all"), default="light",
+                   help="which rows to train (default: light; heavy ones are counted)")  # fmt: skip
     options.recipe(p)
     options.data(p)
     p.add_argument("--seeds", type=options.numbers, default=(), metavar="1,2,3",

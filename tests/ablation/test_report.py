@@ -18,7 +18,7 @@ def tex_skeleton(text: str) -> str:
     return re.sub(r"\\([&%$#_{}]|[A-Za-z]+)", "", "\n".join(lines))
 
 
-@pytest.mark.parametrize("name", ["nasty", "table1", "table2", "table6", "table7"])
+@pytest.mark.parametrize("name", ["nasty", "table1", "table2", "table3", "table6", "table7"])
 def test_latex_is_balanced_and_every_line_fills_its_columns(name: str) -> None:
     document = nasty() if name == "nasty" else study_tables(load_study(name), [run_of("lite_hrnet_18")])
     text = tables.latex(document)
@@ -39,7 +39,7 @@ def test_latex_is_balanced_and_every_line_fills_its_columns(name: str) -> None:
         assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == len(document.tables)
 
 
-@pytest.mark.parametrize("name", ["table1", "table2", "table6", "table7"])
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "table6", "table7"])
 def test_latex_uses_only_signs_that_every_engine_knows(name: str) -> None:
     text = tables.latex(study_tables(load_study(name), [run_of("lite_hrnet_18", seed=s) for s in (1, 2)]))
     assert {sign for sign in text if ord(sign) > 0xFF} == set()

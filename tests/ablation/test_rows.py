@@ -12,7 +12,7 @@ from archlab.ablation import captions, rows
 from archlab.ablation import csv as flat
 from archlab.ablation import measured as ablation
 from archlab.ablation.load import distinct_rows, load_ablation
-from archlab.ablation.row import PAPER_INPUTS, Row
+from archlab.ablation.row import PAPER_INPUTS, CountedInput, Published, Row
 from archlab.counting.rules import Count
 from archlab.report import machines as machine_notes
 from archlab.tasks import find_task
@@ -108,6 +108,12 @@ def test_runs_of_other_recipes_data_or_sizes_are_never_averaged() -> None:
     assert len(lite.measured) == len(others)
 
 
+def test_a_run_at_an_input_that_a_network_does_not_take_is_another_networks() -> None:
+    (row,) = rows.match_runs([Row("ICNet", "icnet")], [record("lite", HASHES["lite"], input=(3, 128, 96))],
+                             counted_at=[CountedInput("Input", (3, 1025, 2049), 19)])  # fmt: skip
+    assert not row.measured
+
+
 def test_of_two_records_of_one_seed_the_later_stands() -> None:
     early = record("lite", HASHES["lite"], date="2026-01-01", pck=10.0)
     late = record("lite", HASHES["lite"], date="2026-02-01", pck=70.0)
@@ -128,7 +134,9 @@ def test_the_setting_with_the_most_training_comes_first() -> None:
     [(205.233, 205.2, True), (0.760, 0.7, False), (203.412, 203.5, False), (1.25, 1.3, True)],
 )
 def test_rounding_decides_whether_a_printed_figure_is_ours(value: float, published: float, same: bool) -> None:
-    assert rows.rounds_to(value, published) is same
+    printed = Published(coco_mflops=published).cost("coco_mflops")
+    assert printed
+    assert printed.meets(value) is same
 
 
 def test_flat_records_hold_full_precision_and_one_line_for_each_setting() -> None:

@@ -221,6 +221,31 @@ def test_a_campaign_goes_by_its_own_seeds_and_begins_each_with_the_reference_and
     assert len(both) == 13
 
 
+def test_a_recipe_replaces_those_of_its_own_task_where_studies_are_of_several(folder: Path) -> None:
+    both = plan_ablation(["two.yaml", "streets"], AblationOptions(recipe="smoke"))
+    assert {(job.row.spec, job.setup.name) for job in both.jobs} == {
+        ("skip_pose_net", "smoke"),
+        ("small_hrnet_w16_seg", "quick_streets"),
+        ("lite_hrnet_18_seg", "quick_streets"),
+    }
+    alone = plan_ablation(["two.yaml"], AblationOptions(recipe="smoke"))
+    assert {job.setup.name for job in alone.jobs} == {"smoke"}
+
+
+def test_heavy_rows_and_studies_without_a_recipe_are_only_counted(folder: Path) -> None:
+    light = plan_ablation(["table4", "table5"], AblationOptions())
+    assert {job.setup.name for job in light.jobs} == {"quick"}
+    assert len(light.jobs) == 6
+    heavy = plan_ablation(["table8"], AblationOptions(heavy=True))
+    added = {job.row.spec for job in heavy.jobs} - {job.row.spec for job in plan_ablation(["table8"]).jobs}
+    assert {"lite_hrnet_30_seg", "swiftnet_rn18", "icnet"} <= added
+
+
+def test_all_names_the_papers_studies_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablate", "two.yaml", "--all"]) == 2
+    assert "--all" in capsys.readouterr().err
+
+
 def test_a_run_is_not_done_before_its_data_is_made(folder: Path) -> None:
     setups = jobs.make_setups(["tiny.yaml"], None, make_data=False)
     (job, _) = jobs.make_jobs([(load_ablation("two.yaml"), setups["tiny.yaml"])], ())

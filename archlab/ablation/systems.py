@@ -1,0 +1,131 @@
+"""The form of a study that compares systems, each at its own input and by its own counter, as the paper's Table 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from archlab.ablation.printed import Printed
+from archlab.ablation.row import CountedInput, Row, input_problems, items_of
+from archlab.core.errors import Problem, nearest
+from archlab.yamlio import AtLeast, Item
+
+
+@dataclass(frozen=True)
+class System:
+    """One printed row: a system at an input, its printed costs and scores.
+
+    name, group, backbone: as printed. pretrained: whether the paper pre-trains it on ImageNet, null if not printed.
+    spec: the network; empty for a system that is only quoted. fields: changes to its file.
+    input: (H, W), as printed; counted: the input at which the network is counted, if not the printed one, and why.
+    outputs: the number of outputs at which it is counted, if not the study's.
+    params, flops: the printed costs. scores: the printed scores, by the names of the study's columns.
+    reason: why a system without a spec is only quoted. heavy: whether it is trained only with `--rows all`.
+    """
+
+    name: str
+    group: str = ""
+    backbone: str = ""
+    pretrained: bool | None = None
+    spec: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    input: tuple[int, int] | None = None
+    counted: tuple[int, int] | None = None
+    counted_reason: str = ""
+    outputs: Annotated[int | None, AtLeast(1)] = None
+    params: Printed | None = None
+    flops: Printed | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    heavy: bool = False
+
+    def problems(self, item: Item) -> Iterator[Problem]:
+        """Check that a row is counted by a rule or quoted with a reason."""
+        yield from input_problems(item, "rows.fields")
+        if not self.spec and not self.reason:
+            yield item.problem("a row without a spec needs a reason: why it is only quoted", "rows.reason")
+        if self.spec and self.reason:
+            yield item.problem("a row with a spec is not only quoted; reasons stand in params and flops", "rows.reason")
+        if self.counted and not self.counted_reason:
+            yield item.problem("another input than the printed one needs a reason", "rows.counted_reason")
+        if self.spec and not (self.input or self.counted):
+            yield item.problem("a row with a spec needs an input to be counted at", "rows.input")
+        if self.spec and self.flops and self.flops.counter == "params":
+            yield item.entries["flops"].problem("needs the counter of its multiply-adds", "rows.flops.counter")
+
+    @property
+    def row(self) -> Row:
+        """The network of the system, as other studies have it."""
+        return Row(self.label, self.spec, self.fields)
+
+    @property
+    def label(self) -> str:
+        """The system with its backbone, as one name: `Lite-HRNet-18`, `SimpleBaseline (ResNet-50)`."""
+        if self.backbone.startswith(self.name) or self.name.startswith(self.backbone):
+            return max(self.name, self.backbone, key=len)
+        return f"{self.name} ({self.backbone})"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The input (H, W) at which the network is counted."""
+        size = self.counted or self.input
+        assert size, self.name
+        return size
+
+    @property
+    def costs(self) -> dict[str, Printed]:
+        """The printed costs, by name."""
+        return {name: cost for name, cost in (("params", self.params), ("flops", self.flops)) if cost}
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Systems as a paper compares them: costs counted, each printed one judged by its own rule.
+
+    scores: the columns of printed scores: name -> heading.
+    outputs: the number of outputs at which costs are counted.
+    recipe: how `archlab ablate` trains the light rows; empty if none is trained.
+    """
+
+    kind: Literal["systems"]
+    title: str
+    source: str
+    rows: tuple[System, ...]
+    scores: dict[str, str] = field(default_factory=dict)
+    outputs: Annotated[int, AtLeast(1)] = 17
+    recipe: str = ""
+    notes: tuple[str, ...] = ()
+    name: str = ""
+
+    def problems(self, item: Item) -> Iterator[Problem]:
+        """Check that the scores of each row have a column."""
+        for row, place in zip(self.rows, items_of(item), strict=True):
+            for score in row.scores:
+                if score not in self.scores:
+                    message = f"no column of scores is called {score!r}{nearest(score, self.scores)}"
+                    yield place.problem(message, "rows.scores")
+
+    def counted_at(self, system: System) -> CountedInput:
+        """Return the input at which a system is counted."""
+        return CountedInput("Input", (3, *system.size), system.outputs or self.outputs)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A fact about a paper that no printed cost shows. place: its section, table or code."""
+
+    place: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Discrepancies:
+    """What of some studies differs from print, with reasons. studies: their names. remarks: what no figure shows."""
+
+    kind: Literal["discrepancies"]
+    title: str
+    source: str
+    studies: tuple[str, ...]
+    remarks: tuple[Remark, ...] = ()
+    name: str = ""
