@@ -40,7 +40,7 @@ class Source:
 
 
 def export(o: argparse.Namespace) -> None:
-    """Write a network as YAML, or its weights.
+    """Write a network as YAML or plain PyTorch, or its weights.
 
     SOURCE is a network's name or file, a run folder, or a search, with a trial's
     NUMBER. Without a form, YAML is printed.
@@ -63,6 +63,13 @@ def _written(o: argparse.Namespace, source: Source) -> list[tuple[str, Path]]:
     forms: list[tuple[str, Path]] = []
     if o.released_keys and not o.save_weights:
         raise InputError(Problem("says how weights are saved: name their file by --save-weights", "--released-keys"))
+    if o.python and o.python.suffix != ".py":
+        raise InputError(Problem("a Python file ends in .py", "--python", str(o.python)))
+    if o.python:
+        from archlab.deploy.plain import python_source
+
+        write_text(o.python, python_source(source.graph))
+        forms.append(("python", o.python))
     if o.save_weights:
         from archlab.network.checkpoint import save_weights
 
@@ -107,6 +114,7 @@ def export_arguments(p: Parser) -> None:
     p.add_argument("--input", type=options.size, metavar="HxW", help="input size (default: from the network)")
     p.add_argument("--weights", type=Path, metavar="FILE", help="weights, ours or released (default: the run's)")
     p.add_argument("--out", type=Path, metavar="FILE.yaml", help="file for the YAML (default: print it)")
+    p.add_argument("--python", type=Path, metavar="FILE.py", help="write the network in plain PyTorch, without archlab")
     p.add_argument("--save-weights", type=Path, metavar="FILE", help="write the weights, as .safetensors or .pt")
     p.add_argument("--released-keys", action="store_true", help="save weights under the released key names")
     options.searched(p)
