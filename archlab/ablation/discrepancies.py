@@ -13,7 +13,7 @@ from archlab.ablation.rows import count_network, match_runs
 from archlab.ablation.study import Ablation, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.ablation.systems_table import CountedSystem, counted_systems
-from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, plural
+from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, plural
 
 FIGURES = {"params": "parameters", "flops": "multiply-adds", "params_m": "parameters",
            "coco_mflops": "MFLOPs, COCO", "mpii_mflops": "MFLOPs, MPII"}  # fmt: skip
@@ -74,17 +74,15 @@ def discrepancies(study: Study, plugin: Sequence[str] = ()) -> Iterator[Discrepa
 
 
 def _of_system(study: Systems, each: CountedSystem) -> Iterator[Discrepancy]:
-    system, count = each.system, each.count
-    if count is None:
-        return
-    if system.input and system.counted:
+    system = each.system
+    if each.count and system.input and system.counted:
         ours, printed_size = (f"{height}×{width}" for height, width in (system.counted, system.input))
         reason = system.counted_reason
         yield Discrepancy(study.source, system.label, "input", EMPTY, ours, printed_size, DIFFERS, reason)
-    for name, printed in system.costs.items():
-        verdict = printed.verdict(count)
+    for name, printed in system.costs.items() if each.count else ():
+        verdict = each.verdict(printed)
         if verdict == DIFFERS or printed.reason:
-            ours = f"{printed.value(count):.3f}"
+            ours = number(each.value(printed), 3)
             yield Discrepancy(
                 study.source, system.label, FIGURES[name], printed.rule, ours, printed.printed, verdict, printed.reason
             )

@@ -25,13 +25,14 @@ class Printed:
     """A printed cost.
 
     printed: the figure as printed, in quotes, since its decimals decide how exactly it must be met.
-    counter: what counts it: parameters, or multiply-adds by the paper's counter, fvcore or HRNet's summary.
+    counter: what counts it: parameters, also with those of auxiliary outputs (training_params), or multiply-adds by the
+    paper's counter, fvcore or HRNet's summary.
     unit: what the count is divided by. truncated: whether the print cuts off further decimals in place of rounding.
     reason: why our count differs, for a figure that does.
     """
 
     printed: str
-    counter: Literal["params", "paper", "fvcore", "summary"] = "params"
+    counter: Literal["params", "training_params", "paper", "fvcore", "summary"] = "params"
     unit: Literal["10^6", "10^9", "2^20", "2^30"] = "10^6"
     truncated: bool = False
     reason: str = ""
@@ -56,13 +57,14 @@ class Printed:
         base, _, power = self.unit.partition("^")
         return f"{self.counter}, {base}{power.translate(RAISED)}" + (", truncated" if self.truncated else "")
 
-    def value(self, count: Count) -> float:
-        """Return our count in the figure's unit."""
-        return float(getattr(count, self.counter) / UNITS[self.unit])
+    def value(self, count: Count, auxiliary: int = 0) -> float:
+        """Return our count in the figure's unit. auxiliary: the parameters of auxiliary outputs."""
+        counted = count.params + auxiliary if self.counter == "training_params" else getattr(count, self.counter)
+        return float(counted / UNITS[self.unit])
 
-    def verdict(self, count: Count | None) -> Verdict:
+    def verdict(self, count: Count | None, auxiliary: int = 0) -> Verdict:
         """Return whether our count, rounded or truncated to the printed decimals, is the figure."""
-        return PUBLISHED_ONLY if count is None else self.judged(self.value(count))
+        return PUBLISHED_ONLY if count is None else self.judged(self.value(count, auxiliary))
 
     def judged(self, value: float) -> Verdict:
         """Return the verdict on a value in the figure's unit."""

@@ -19,10 +19,14 @@ from archlab.training.runs import Record
 
 @dataclass(frozen=True)
 class CountedNetwork:
-    """The canonical hash of a network at one input, and its cost there."""
+    """The canonical hash of a network at one input, and its cost there.
+
+    auxiliary_params: those of layers that auxiliary outputs alone need.
+    """
 
     hash: str
     count: Count
+    auxiliary_params: int = 0
 
 
 POSE = "pose"
@@ -45,7 +49,8 @@ def count_network(
     """
     loaded = load(spec, input=input, plugin=plugin, **{**fields, "outputs": outputs})
     graph = assemble(plain_fusion(loaded) if fusion == "plain" else loaded)
-    return CountedNetwork(graph.hash, cost(graph).total)
+    found = cost(graph)
+    return CountedNetwork(graph.hash, found.total, found.auxiliary_params)
 
 
 @dataclass(frozen=True)

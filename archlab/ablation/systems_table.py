@@ -29,7 +29,16 @@ class CountedSystem:
 
     system: System
     count: Count | None = None
+    auxiliary_params: int = 0
     reported: Reported | None = None
+
+    def value(self, printed: Printed) -> float | None:
+        """Return the count in the unit of a printed cost."""
+        return printed.value(self.count, self.auxiliary_params) if self.count else None
+
+    def verdict(self, printed: Printed) -> Verdict:
+        """Return the verdict on a printed cost."""
+        return printed.verdict(self.count, self.auxiliary_params)
 
 
 def counted_systems(study: Systems, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[CountedSystem]:
@@ -43,7 +52,8 @@ def _counted(study: Systems, system: System, records: Sequence[Record], counter:
         return CountedSystem(system)
     at = study.counted_at(system)
     (reported,) = match_runs([system.row], records, counter, counted_at=[at])
-    return CountedSystem(system, reported.counted[at].count, reported)
+    network = reported.counted[at]
+    return CountedSystem(system, network.count, network.auxiliary_params, reported)
 
 
 def systems_tables(
@@ -118,24 +128,24 @@ def _pretraining(system: System) -> str:
 def _cost_cells(each: CountedSystem) -> list[Cell]:
     params, flops = each.system.params, each.system.flops
     rule = (flops or UNPRINTED).rule if each.count else EMPTY
-    cells = [*_judged(each.count, params, Printed("0")), Cell(rule)]
-    return [*cells, *_judged(each.count, flops, UNPRINTED)]
+    return [*_judged(each, params, Printed("0")), Cell(rule), *_judged(each, flops, UNPRINTED)]
 
 
-def _judged(count: Count | None, printed: Printed | None, rule: Printed) -> list[Cell]:
+def _judged(each: CountedSystem, printed: Printed | None, rule: Printed) -> list[Cell]:
     """Return our count in the unit of the print, the print, and the verdict with its reason.
 
     rule: the rule of our count if there is no print.
     """
-    ours = f"{(printed or rule).value(count):.3f}" if count else EMPTY
+    ours = number(each.value(printed or rule), 3)
     if printed is None:
-        return [Cell(ours), Cell(EMPTY), Cell(EMPTY if count else PUBLISHED_ONLY)]
-    return [Cell(ours), Cell(printed.printed), Cell(printed.verdict(count), printed.reason)]
+        return [Cell(ours), Cell(EMPTY), Cell(EMPTY if each.count else PUBLISHED_ONLY)]
+    note = "With the auxiliary outputs of training." if printed.counter == "training_params" else ""
+    return [Cell(ours, note), Cell(printed.printed), Cell(each.verdict(printed), printed.reason)]
 
 
 def _caption(rows: Sequence[CountedSystem]) -> str:
     """Return how costs are counted and judged, with the number of each verdict."""
-    verdicts = Tally(cost.verdict(each.count) for each in rows for cost in each.system.costs.values())
+    verdicts = Tally(each.verdict(cost) for each in rows for cost in each.system.costs.values())
     words: dict[Verdict, str] = {REPRODUCED: "are reproduced", DIFFERS: "differ", PUBLISHED_ONLY: "are published only"}
     counts = sentence_list([f"{verdicts[name]} {word}" for name, word in words.items()])
     return (
@@ -179,10 +189,11 @@ def _record(study: Systems, each: CountedSystem) -> dict[str, Any]:
     }  # fmt: skip
     counters = ("params", "paper", "fvcore", "summary")
     values |= {f"counted_{name}": getattr(count, name) if count else None for name in counters}
+    values["auxiliary_params"] = each.auxiliary_params if count else None
     for name, printed in (("params", system.params), ("flops", system.flops)):
         values |= {f"published_{name}": printed.printed if printed else None,
                    f"{name}_rule": printed.rule if printed and count else None,
-                   f"{name}_verdict": printed.verdict(count) if printed else None}  # fmt: skip
+                   f"{name}_verdict": each.verdict(printed) if printed else None}  # fmt: skip
     return values | {f"published_{score}": system.scores.get(score) for score in study.scores}
 
 
