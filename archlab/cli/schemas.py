@@ -65,11 +65,14 @@ def _network(blocks: registry.Table) -> dict[str, Any]:
     definitions["block"] = {"anyOf": [{"enum": sorted(blocks)}, *({"$ref": f"#/$defs/block.{name}"} for name in uses)]}
     definitions |= {f"block.{name}": use for name, use in uses.items()}
     block, node = {"$ref": "#/$defs/block"}, {"$ref": "#/$defs/node"}
-    definitions["node"] = {"anyOf": [_node(use) for use in uses.values()], "description": inspect.getdoc(NodeForm)}
+    nodes = [_node(use) for use in uses.values()]
+    definitions["node"] = {"anyOf": [*nodes, _PART], "description": inspect.getdoc(NodeForm)}
     properties, stages = made["properties"], definitions["StagesForm"]["properties"]
     listed = {"anyOf": [block, {"type": "array", "items": block}]}
     properties |= {"stem": listed, "head": listed, "last": block}
     properties["nodes"] = {"type": "object", "additionalProperties": node}
+    group = {"type": "object", "additionalProperties": {"anyOf": [*nodes, {"enum": sorted(blocks)}]}}
+    properties["parts"] = {"anyOf": [{"type": "object", "additionalProperties": group}, {"type": "null"}]}
     outputs = {"anyOf": [_auxiliary(use) for use in uses.values()], "description": inspect.getdoc(AuxiliaryForm)}
     properties["auxiliary"] = {"anyOf": [{"type": "object", "additionalProperties": outputs}, {"type": "null"}]}
     stages |= {"transition": listed, "fusion": listed}
@@ -88,6 +91,20 @@ def _use(name: str, function: Callable[..., Any]) -> dict[str, Any]:
 
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 """Of nodes, in `from:`."""
+
+
+_COPIES = {"type": "array", "items": {"type": "object"}, "minItems": 1}
+_PART = {
+    "type": "object",
+    "properties": {
+        "part": {"type": "string"},
+        "from": _NAMES,
+        "repeat": {"anyOf": [{"type": "integer", "minimum": 1}, _COPIES]},
+    },
+    "additionalProperties": {"type": "object"},
+    "required": ["part"],
+}
+"""A use of a part, with what differs in its nodes."""
 
 
 def _auxiliary(use: dict[str, Any]) -> dict[str, Any]:

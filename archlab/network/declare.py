@@ -198,5 +198,5 @@ _READERS: dict[str, Callable[[BlockReader, Mapping[str, Any]], StagesReader | No
     "nodes": NodesReader,
 }
 """A third form is one more class and its line here."""
-_OTHERS = {"stages": ("output", "auxiliary"), "nodes": ("stem", "head")}
+_OTHERS = {"stages": ("parts", "output", "auxiliary"), "nodes": ("stem", "head")}
 """Fields that belong to the other form."""

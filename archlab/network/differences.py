@@ -12,7 +12,7 @@ from archlab.blocks import registry
 from archlab.network.spec import Spec, StagesForm
 from archlab.yamlio import Item
 
-OF_BLOCKS = ("stem", "stages", "head", "nodes", "last")
+OF_BLOCKS = ("stem", "stages", "head", "nodes", "parts", "auxiliary", "last")
 BY_STAGE = ("unit", "fusion", "transition", "repeat")
 REPEAT = StagesForm.__dataclass_fields__["repeat"].default
 

@@ -200,6 +200,8 @@ def _uses(document: Item, block: str) -> Iterator[str]:
     for form in ("stages", "nodes"):
         inside = document.entries[form].entries if form in document.entries else {}
         places |= {f"{form}.{name}": item for name, item in inside.items()}
+    for part, written in document.entries.get("parts", Item(None)).entries.items():
+        places |= {f"parts.{part}.{name}": item for name, item in written.entries.items()}
     for path, item in places.items():
         yield from _named(item, path, block) if item else ()
 

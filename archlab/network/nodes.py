@@ -1,52 +1,146 @@
-"""Reads `nodes`, `output` and `auxiliary`: any network, its nodes in the order of the file."""
+"""Reads `nodes`, `parts`, `output` and `auxiliary`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from archlab import yamlio
 from archlab.core.errors import nearest
 from archlab.network.spec import AUXILIARY, HEAT_MAPS, IMAGE, LAST, Auxiliary, Declared, Repeat
-from archlab.network.uses import HIDDEN, BlockReader, Declaration
+from archlab.network.uses import HIDDEN, BlockReader, Declaration, Source
 from archlab.yamlio import Above, Item
 
 NODE_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = (IMAGE, LAST, AUXILIARY)
 LossWeight = Annotated[float, Above(0)]
+Ends = Mapping[str, tuple[Source, ...]]
+"""What a name in `from:` means: the nodes that are read."""
+
+
+class Group(NamedTuple):
+    """Nodes that see each other: those of the file, or those of a part in one of its uses.
+
+    where: the field of each. prefix: stands before their names. inputs: what `input`, `input.0`, ... mean.
+    """
+
+    written: Mapping[str, Item]
+    where: Mapping[str, str]
+    prefix: str
+    inputs: Ends
 
 
 class NodesReader:
-    """Reads `nodes`, `output` and `auxiliary`."""
+    """Reads `nodes` and `output`: any network, its nodes in the order of the file.
+
+    The name of a node repeated n times means its last copy, `name.{n-1}`; that of a use of a part its last node.
+    """
 
     def __init__(self, blocks: BlockReader, form: Mapping[str, Any]) -> None:
         self.blocks, self.form = blocks, form
         self.written: Mapping[str, Item] = form.get("nodes") or {}
+        self.parts: Mapping[str, Mapping[str, Item]] = form.get("parts") or {}
 
     def read(self) -> Declaration:
-        """Return the nodes; the name of a node repeated n times means its last copy, `name.{n-1}`."""
         nodes: list[Declared] = []
-        copies = {name: self._copies(name, item) for name, item in self.written.items()}
-        ends = {IMAGE: IMAGE} | {
-            name: list(labels)[-1] if self._named(name, self.written[name], f"nodes.{name}") and labels else HIDDEN
-            for name, labels in copies.items()
-        }
-        above = IMAGE
-        for name, item in self.written.items():
-            sources = self._sources(item, above, ends, f"nodes.{name}")
-            for label, own in (copies[name] or {name: None}).items():
-                use = self.blocks.use(item, f"nodes.{name}", own=own)
-                if ends[name] != HIDDEN:
-                    self.blocks.declare(nodes, label, use, tuple([(source, None) for source in sources]))
-                sources = [label]
-            above = name
+        where = {name: f"nodes.{name}" for name in self.written}
+        ends = self._group(nodes, Group(self.written, where, "", {IMAGE: ((IMAGE, None),)}))
         outputs = (self.form.get(AUXILIARY) or {}).items()
         auxiliary = tuple(self._auxiliary(nodes, name, item, ends) for name, item in outputs)
-        return Declaration(nodes, self._output(above, ends), self.form.get("input"), auxiliary)
+        return Declaration(nodes, self._output(ends), self.form.get("input"), auxiliary)
 
-    def _auxiliary(self, nodes: list[Declared], name: str, item: Item, ends: Mapping[str, str]) -> Auxiliary:
+    def _group(self, nodes: list[Declared], group: Group) -> Ends:
+        """Declare the nodes of a group; return what their names mean."""
+        names = self._ends(group)
+        ends = {**group.inputs, **{name: ((node, None),) for name, node in names.items()}}
+        above = IMAGE
+        for name, item in group.written.items():
+            where = group.where[name]
+            sources = self._sources(item, above, ends, where)
+            hidden = names[name] == HIDDEN
+            for label, own in (self._copies(name, item, where) or {name: None}).items():
+                made = nodes if not hidden else []
+                sources = self._declare(made, group, name, group.prefix + label, own, sources)
+            above = name
+        return ends
+
+    def _declare(
+        self,
+        nodes: list[Declared],
+        group: Group,
+        name: str,
+        label: str,
+        own: Item | None,
+        sources: tuple[Source, ...],
+    ) -> tuple[Source, ...]:
+        """Declare one copy of a node, or the nodes of one use of a part; return what the next copy reads."""
+        item, where = group.written[name], group.where[name]
+        if "part" not in item.entries:
+            self.blocks.declare(nodes, label, self.blocks.use(item, where, own=own), sources)
+            return ((label, None),)
+        part = self._part(item, own, where, f"{label}.")
+        if part is None:
+            return ((HIDDEN, None),)
+        inputs = {IMAGE: sources} | {f"{IMAGE}.{i}": (source,) for i, source in enumerate(sources)}
+        return self._group(nodes, part._replace(inputs=inputs))[list(part.written)[-1]]
+
+    def _ends(self, group: Group) -> dict[str, str]:
+        """Return the node that each name of a group means, HIDDEN if a mistake hides it.
+
+        With a use of a part come the nodes in it, as `use.node`.
+        """
+        found: dict[str, str] = {}
+        for name, item in group.written.items():
+            labels = self._copies(name, item, group.where[name])
+            if not self._named(name, item, group.where[name]) or labels is None:
+                found[name] = HIDDEN
+                continue
+            label, own = list(labels.items())[-1]
+            if "part" not in item.entries:
+                found[name] = group.prefix + label
+                continue
+            part = self._part(item, own, group.where[name], f"{group.prefix}{label}.")
+            inside = self._ends(part) if part else {}
+            found[name] = inside[list(part.written)[-1]] if part else HIDDEN
+            found |= {f"{name}.{each}": node for each, node in inside.items() if len(labels) == 1}
+        return found
+
+    def _part(self, item: Item, own: Item | None, where: str, prefix: str) -> Group | None:
+        """Return the nodes of one use of a part, with what it changes in them, adding a problem for each mistake.
+
+        own: what one copy of the use changes.
+        """
+        part = item.entries["part"]
+        if not isinstance(part.value, str) or part.value not in self.parts:
+            hint = nearest(str(part.value), self.parts)
+            self.blocks.problems.append(part.problem(f"no part is called {part.shown()}{hint}", f"{where}.part"))
+            return None
+        written, problems = self.parts[part.value], []
+        changes = {name: each for name, each in item.entries.items() if name not in ("part", "from", "repeat")}
+        if own is not None:
+            changes = yamlio.overlay(replace(item, value=changes), replace(own, value=own.entries)).entries
+        for name in [name for name in changes if name not in written]:
+            rule = f"the part {part.value!r} has no node {name!r}{nearest(name, written)}"
+            problems.append(changes[name].key_problem(rule, f"{where}.{name}"))
+        for name, each in written.items():
+            if "part" in each.entries:
+                rule = "a node of a part is a block, not another part"
+                problems.append(each.entries["part"].problem(rule, f"parts.{part.value}.{name}"))
+        if not written:
+            problems.append(part.problem(f"the part {part.value!r} has no nodes", f"{where}.part"))
+        self.blocks.problems.extend(problems)
+        if problems:
+            return None
+        return Group(
+            {name: yamlio.overlay(each, changes[name]) if name in changes else each for name, each in written.items()},
+            {name: f"{where}.{name}" if name in changes else f"parts.{part.value}.{name}" for name in written},
+            prefix,
+            {},
+        )
+
+    def _auxiliary(self, nodes: list[Declared], name: str, item: Item, ends: Ends) -> Auxiliary:
         """Declare the block of an auxiliary output as a node."""
         node = f"{AUXILIARY}.{name}"
         sound = self._named(name, item, node)
@@ -59,7 +153,7 @@ class NodesReader:
             item = replace(item, value={"block": replace(item, value=HEAT_MAPS), **item.entries})
         use = self.blocks.use(item, node, {"outputs": self.form.get("outputs")})
         if sound and "outputs" in self.form:
-            self.blocks.declare(nodes, node, use, tuple([(source, None) for source in sources]))
+            self.blocks.declare(nodes, node, use, sources)
         return Auxiliary(name, node, weight, item)
 
     def _named(self, name: str, item: Item, where: str) -> bool:
@@ -70,9 +164,9 @@ class NodesReader:
         self.blocks.problems.append(item.key_problem(rule, where))
         return False
 
-    def _copies(self, name: str, item: Item) -> dict[str, Item | None] | None:
+    def _copies(self, name: str, item: Item, where: str) -> dict[str, Item | None] | None:
         """Return the name of each copy of a node and what `repeat:` changes in it; None if `repeat:` is wrong."""
-        given, where = item.entries.get("repeat"), f"nodes.{name}.repeat"
+        given, where = item.entries.get("repeat"), f"{where}.repeat"
         if given is None:
             return {name: None}
         repeat, problems = yamlio.convert(given, Repeat, where)
@@ -84,12 +178,12 @@ class NodesReader:
         labels = {name if len(copies) == 1 else f"{name}.{i}": own for i, own in enumerate(copies)}
         return None if problems else labels
 
-    def _sources(self, item: Item, above: str | None, ends: Mapping[str, str], where: str) -> Sequence[str]:
+    def _sources(self, item: Item, above: str | None, ends: Ends, where: str) -> tuple[Source, ...]:
         """Return what a node reads: the nodes of `from:`, or the node above, if there is one."""
         where = f"{where}.from"
         given = item.entries.get("from")
         if given is None:
-            return [ends[above] if above else HIDDEN]
+            return ends[above] if above else ((HIDDEN, None),)
         names, problems = yamlio.convert(given, str | tuple[str, ...], where)
         if not problems:
             names = (names,) if isinstance(names, str) else names
@@ -97,16 +191,14 @@ class NodesReader:
             problems = [given.problem(f"no node is called {n!r}{nearest(n, ends)}", where) for n in unknown]
             problems += [] if names else [given.problem("a node reads at least one other", where)]
         self.blocks.problems.extend(problems)
-        return [HIDDEN] if problems else [ends[n] for n in names]
+        return ((HIDDEN, None),) if problems else tuple([source for n in names for source in ends[n]])
 
-    def _output(self, above: str, ends: Mapping[str, str]) -> str:
+    def _output(self, ends: Ends) -> str:
         if "output" not in self.form or not self.written:
             return HIDDEN
-        name = self.form["output"]
-        if name is None:
-            return ends[above]
-        if name not in self.written:
+        name = self.form["output"] or list(self.written)[-1]
+        if name not in ends or name == IMAGE:
             self.blocks.problems.append(self.blocks.at("output").problem(
                 f"no node is called {name!r}{nearest(name, self.written)}", "output"))  # fmt: skip
             return HIDDEN
-        return ends[name]
+        return ends[name][0][0]

@@ -62,9 +62,14 @@ class NodeForm:
 
     The copies NAME.0, NAME.1, ... follow each other. `repeat` is their number, or a list with an entry for each copy:
     the arguments that differ (`{}` for none), or another block with its arguments.
+
+    In place of a block, `part` names a group of nodes of `parts`, which are then called NAME.NODE. What differs in one
+    of them is written as `NODE: {argument: value}`. In a part `input` is all that its use reads, and `input.0`,
+    `input.1`, ... are its single sources.
     """
 
     block: str
+    part: str
     arguments: dict[str, Item] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     repeat: Repeat = 1
@@ -85,8 +90,9 @@ class AuxiliaryForm:
 
 @dataclass(frozen=True)
 class SpecForm:
-    """A network. Either `stem`, `stages` and `head`, or `nodes`, `output` and `auxiliary`.
+    """A network. Either `stem`, `stages` and `head`, or `nodes`, `parts`, `output` and `auxiliary`.
 
+    `parts`: groups of nodes by name, that nodes use as `part: NAME` (see NodeForm).
     `version`: of this format, 1. `extends`: the network that this file changes, in the same folder or built-in.
     `input`: [channels, height, width]. `outputs`: the number of heat-maps or classes. `last`: their block.
     """
@@ -100,6 +106,7 @@ class SpecForm:
     stages: StagesForm | None = None
     head: Item | None = None
     nodes: dict[str, Item] | None = None
+    parts: dict[str, dict[str, Item]] | None = None
     output: str | None = None
     auxiliary: dict[str, Item] | None = None
     last: Item | None = None

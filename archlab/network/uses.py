@@ -18,7 +18,7 @@ from archlab.network.spec import AUXILIARY, Auxiliary, Declared
 from archlab.yamlio import Item
 
 MOST_USES = 20_000
-NOT_ARGUMENTS = {"nodes": ("from", "repeat"), AUXILIARY: ("from", "weight")}
+NOT_ARGUMENTS = {"nodes": ("from", "repeat"), "parts": ("from", "repeat"), AUXILIARY: ("from", "weight")}
 """By the field of the file, the entries of a use that are not its block's arguments."""
 
 
