@@ -19,6 +19,7 @@ PYTEST := -m pytest -n auto --dist loadfile
 
 ablate: $(STAMP)
 	$(BIN)/archlab ablate --all
+	$(BIN)/archlab index
 
 test: $(DEV)
 	$(BIN)/python $(PYTEST) -m "not slow and not system"
@@ -38,6 +39,7 @@ lint: $(DEV)
 
 reports: $(STAMP)
 	$(BIN)/archlab report table1 table2 table3 table4 table5 table6 table7 table8 figure4 discrepancies campaign campaign_lsp --reports reports
+	$(BIN)/archlab index --reports reports
 
 # The newest releases that pyproject.toml allows, for each Python; CUDA's libraries are left to torch, which pins them.
 lock: | $(LOCKING)/bin/python

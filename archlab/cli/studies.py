@@ -118,6 +118,25 @@ def report_arguments(p: Parser) -> None:
     options.json_output(p, "print one JSON list: the files written")
 
 
+def index(o: argparse.Namespace) -> None:
+    """Write index.html: one page with all reports and networks."""
+    from archlab.site.build import write_index
+
+    path = write_index(o.reports, o.searches)
+    if o.json:
+        print_json(str(path))
+    else:
+        print(path)
+
+
+def index_arguments(p: Parser) -> None:
+    options.folder(p, "reports", default="results")
+    p.add_argument(
+        "--searches", type=Path, metavar="DIR", help="folder of searches (default: searches/ in the report folder)"
+    )
+    options.json_output(p, "print one JSON string: the file written")
+
+
 def _allow_dirty(p: Parser) -> None:
     p.add_argument("--allow-dirty", action="store_true",
                    help="accept runs of uncommitted changes in a folder under version control")  # fmt: skip
@@ -128,5 +147,6 @@ GROUP = Group(
     (
         Command("ablate", ablate, ablate_arguments, "ablate table6 table7 --seeds 1,2,3"),
         Command("report", report, report_arguments, "report table6 figure4"),
+        Command("index", index, index_arguments, "index --reports results --searches searches"),
     ),
 )

@@ -88,15 +88,18 @@ class Page:
         return answer["result"].get("value")
 
     def settle(self) -> None:
-        """Wait until the drawing of the chosen candidate is there and two frames have been painted."""
-        self.run("new Promise(done => { const look = () => document.querySelector('#graph-body > *') ? "
+        """Wait until two frames are painted, on a search's page also until the chosen candidate is drawn."""
+        self.run("new Promise(done => { const graph = document.querySelector('#graph-body'); "
+                 "const look = () => !graph || graph.firstElementChild ? "
                  "requestAnimationFrame(() => requestAnimationFrame(done)) : setTimeout(look, 10); look(); })")  # fmt: skip
 
     def press(self, key: str) -> None:
         code = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
                 "End": 35, "Home": 36}[key]  # fmt: skip
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+        typed = {"text": "\r"} if key == "Enter" else {}  # without it, a button is not pressed
+        self.call("Input.dispatchKeyEvent", type="keyDown" if typed else "rawKeyDown", key=key, code=key,
+                  windowsVirtualKeyCode=code, **typed)  # fmt: skip
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
 
     def centre(self, selector: str) -> tuple[float, float]:
         """Of an element, in the window; it is scrolled into view first."""

@@ -5,12 +5,12 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.browser import Page, chromium, executable
+from helpers.html import Reader
 from helpers.search_results import make_result
 from helpers.search_study import wait_for
 from PIL import Image
@@ -46,25 +46,6 @@ def folder(written: list[Path]) -> Path:
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the PNG and SVG files: the page draws each figure too, and these tests look at the page."""
     monkeypatch.setattr(style, "save", lambda figure, paths: None)
-
-
-class Reader(HTMLParser):
-    """What of a page a browser would load, and which ids it has."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.loads: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            if name in {"src", "srcset", "href", "xlink:href", "poster", "action", "data"}:
-                self.loads.append(value or "")
 
 
 def data_of(page: str) -> dict[str, Any]:
