@@ -9,16 +9,19 @@ from pathlib import Path
 from archlab import yamlio
 from archlab.core import builtin
 
-GROUPS = ("Tables", "Figures", "Campaigns", "Searches", "Speed", "Other pages")
+GROUPS = ("Tables", "Figures", "Campaigns", "Searches", "Checks", "Speed", "Other pages")
 KINDS = {
     "ablation": "Tables",
     "structure": "Tables",
+    "systems": "Tables",
     "unit_complexity": "Tables",
     "scatter": "Figures",
     "campaign": "Campaigns",
+    "discrepancies": "Checks",
 }
 """The group of a study's report, by the study's kind."""
-SPEED = ("benchmarks", "latency")
+OTHERS = {"faults": "Checks", "benchmarks": "Speed", "latency": "Speed"}
+"""The group of a page that is no study's, by its name."""
 INDEX = "index.html"
 
 
@@ -59,7 +62,7 @@ def _reports(folder: Path) -> Iterator[Page]:
             pages.setdefault(path.stem, path)
     for name, path in pages.items():
         kind, title = _study(studies[name]) if name in studies else ("", "")
-        group = KINDS.get(kind, "Speed" if name in SPEED else "Other pages")
+        group = KINDS.get(kind, OTHERS.get(name, "Other pages"))
         yield Page(f"report-{name}", name, title or _heading(path), group, path)
 
 

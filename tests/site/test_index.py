@@ -13,7 +13,9 @@ from helpers.paths import REPOSITORY
 from helpers.refused import refused
 
 import archlab
+from archlab.ablation import study
 from archlab.cli import main
+from archlab.site import pages
 from archlab.site.build import front_page, write_index
 from archlab.site.networks import entry
 from archlab.site.pages import find_pages
@@ -71,6 +73,11 @@ def test_reports_and_searches_are_found_in_the_order_of_their_groups(reports: Pa
         ("search-mine", "My search", "Searches"),
         ("report-mine", "mine", "Other pages"),
     ]
+
+
+def test_every_kind_of_study_has_a_group() -> None:
+    assert set(pages.KINDS) == set(study.KINDS)
+    assert {*pages.KINDS.values(), *pages.OTHERS.values()} <= set(pages.GROUPS)
 
 
 def test_every_network_is_there_with_its_cost_and_its_graph(page: str) -> None:
