@@ -32,17 +32,25 @@ from archlab.blocks.context import (
 )
 from archlab.blocks.dynamic import dynamic_context_stem, dynamic_context_unit
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
-from archlab.blocks.gates import attention_refinement, feature_fusion, global_pool
-from archlab.blocks.heads import fcn_head, level_heat_maps
+from archlab.blocks.gates import attention_refinement, feature_fusion, global_pool, squeeze_excitation
+from archlab.blocks.heads import aggregated_levels, fcn_head, level_heat_maps
 from archlab.blocks.hourglass import hourglass, hourglass_stack, preactivation_residual
 from archlab.blocks.pooled_context import pooled_context_stem, pooled_context_unit
-from archlab.blocks.residual import basic_block, bottleneck, inverted_residual
+from archlab.blocks.residual import (
+    basic_block,
+    bottleneck,
+    inverted_residual,
+    sandglass,
+    separable_residual,
+    shared_residual,
+)
 from archlab.blocks.shuffle import shuffle_block, shuffle_down, shuffle_stem
 from archlab.blocks.unidimensional import unidimensional_unit
 from archlab.blocks.weighting import conditional_channel_weighting
 
 BLOCKS: dict[str, Callable[..., Any]] = {
     "add": add,
+    "aggregated_levels": aggregated_levels,
     "attention_refinement": attention_refinement,
     "basic_block": basic_block,
     "bottleneck": bottleneck,
@@ -81,10 +89,14 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "pyramid_pooling": pyramid_pooling,
     "pyramid_sum": pyramid_sum,
     "resize": resize,
+    "sandglass": sandglass,
     "separable_conv": separable_conv,
+    "separable_residual": separable_residual,
+    "shared_residual": shared_residual,
     "shuffle_block": shuffle_block,
     "shuffle_down": shuffle_down,
     "shuffle_stem": shuffle_stem,
+    "squeeze_excitation": squeeze_excitation,
     "summed_maps": summed_maps,
     "transition": transition,
     "unidimensional_unit": unidimensional_unit,

@@ -85,17 +85,24 @@ def upsample(
     return g.upsample(x, factor, mode=mode)
 
 
-def resize(g: Wiring, xs: Maps, *, factor: Annotated[float, Above(0)] | None = None, corners: bool = True) -> Map:
-    """The first map, bilinear: by a factor, or to the size of the second map.
+def resize(
+    g: Wiring,
+    xs: Maps,
+    *,
+    factor: Annotated[float, Above(0)] | None = None,
+    corners: bool = True,
+    mode: Literal["bilinear", "nearest"] = "bilinear",
+) -> Map:
+    """The first map at another size: by a factor, or to that of the second map.
 
-    corners: align the corners; a factor then brings an odd side n to (n - 1) factor + 1.
+    corners: align the corners, if bilinear; a factor then brings an odd side n to (n - 1) factor + 1.
     """
     if (factor is None) != (len(xs) == 2):
         raise WiringError("resize reads one map with a `factor:`, or two without, the second for its size")
-    height, width = (n if factor is None else _scaled(n, factor, corners) for n in xs[-1].size)
+    height, width = (n if factor is None else _scaled(n, factor, corners and mode == "bilinear") for n in xs[-1].size)
     if min(height, width) < 1:
         raise WiringError(f"a map of {xs[0].size[0]}x{xs[0].size[1]} is too small for a factor of {factor}")
-    return g.resize(xs[0], (height, width), mode="bilinear", corners=corners)
+    return g.resize(xs[0], (height, width), mode=mode, corners=corners)
 
 
 def _scaled(n: int, factor: float, corners: bool) -> int:
@@ -128,7 +135,12 @@ def hrnet_stem(g: Wiring, x: Map, *, width: Width = 64) -> Map:
     return g.act(g.conv_norm(x, width, kernel=3, stride=2, name="conv2"), shared="act")
 
 
-def heat_maps(g: Wiring, x: Map, *, outputs: Width, kernel: Literal[1, 3] = 1, norm: Norm = "none") -> Map:
-    """The last layer, a convolution without activation, with bias or BN: (C, H, W) to (outputs, H, W)."""
-    x = g.conv(x, outputs, kernel=kernel, bias=norm == "none")
+def heat_maps(
+    g: Wiring, x: Map, *, outputs: Width, kernel: Literal[1, 3] = 1, norm: Norm = "none", bias: bool | None = None
+) -> Map:
+    """The last layer, a convolution without activation: (C, H, W) to (outputs, H, W).
+
+    `bias`: by default only without a norm.
+    """
+    x = g.conv(x, outputs, kernel=kernel, bias=norm == "none" if bias is None else bias)
     return g.norm(x) if norm == "batch" else x

@@ -10,11 +10,11 @@ from archlab.yamlio import AtLeast
 Width = Annotated[int, AtLeast(1)]
 
 
-def squeeze_excitation(g: Wiring, x: Map, *, width: int, gate: Activation = "sigmoid") -> Map:
-    """x * gate(W2 relu(W1 mean(x))), both 1x1 with bias, hidden `width`. Squeeze-and-Excitation, figure 3."""
+def squeeze_excitation(g: Wiring, x: Map, *, width: Width, gate: Activation = "sigmoid", bias: bool = True) -> Map:
+    """x * gate(W2 relu(W1 mean(x))), both 1x1, hidden `width`. Squeeze-and-Excitation, figure 3."""
     with g.scope("gate"):
-        hidden = g.act(g.conv(g.global_pool(x), width, bias=True, name="reduce"), "relu")
-        return g.multiply(x, g.act(g.conv(hidden, x.channels, bias=True, name="expand"), gate))
+        hidden = g.act(g.conv(g.global_pool(x), width, bias=bias, name="reduce"), "relu")
+        return g.multiply(x, g.act(g.conv(hidden, x.channels, bias=bias, name="expand"), gate))
 
 
 def global_pool(g: Wiring, x: Map) -> Map:

@@ -25,3 +25,18 @@ def level_heat_maps(g: Wiring, xs: Maps, *, outputs: Width) -> Map:
         raise WiringError("level_heat_maps reads two maps, the second for its size")
     x = g.conv_norm(xs[0], xs[0].channels, act="relu", name="mix")
     return g.norm(g.resize(g.conv(x, outputs, kernel=3), xs[1].size, mode="bilinear"))
+
+
+def aggregated_levels(g: Wiring, xs: Maps, *, width: Width = 64) -> Map:
+    """relu(BN(conv3x3(a + b + c))) + d + e + f of six maps, each relu(BN(W x)) at the size of the first. DFANet.
+
+    The maps are three shallow and three deep ones; the last two share one W and BN, as in the public code.
+    """
+    if len(xs) != 6:
+        raise WiringError(f"expected six maps, three shallow and three deep ones, found {len(xs)}")
+    made = [g.conv_norm(x, width, act="relu", name=f"level{i}") for i, x in enumerate(xs[:5])]
+    with g.again("level4"):
+        made.append(g.act(g.norm(g.conv(xs[5], width))))
+    a, b, c, *deep = [g.resize(x, xs[0].size, mode="bilinear") for x in made]
+    shallow = g.conv_norm(g.add(a, b, c), width, kernel=3, bias=True, act="relu", name="shallow")
+    return g.add(shallow, *deep)

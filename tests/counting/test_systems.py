@@ -41,6 +41,18 @@ SEGMENTATION = [
     ("fasterseg", (1024, 2048), 3_454_643 - 32_768, 27_956_707_328, 28_120_973_312, 27_770_486_784, True),
     ("swiftnet_rn18", (512, 1024), 11_797_071, 26_021_214_208, 26_034_001_920, 25_892_210_688, True),
     ("swiftnet_rn18", (1024, 2048), 11_797_071, 104_081_953_792, 104_133_169_152, 103_566_133_248, True),
+    # The public code of DFANet holds a 1x1 convolution that it never runs; linear layers are none for HRNet's summary.
+    ("dfanet", (512, 1024), 2_187_216 - 12_416, 3_903_168_504, 3_951_645_696, 3_782_787_072 + 6 * 192_000, True),
+    # That of ShelfNet calls ReLU after sums and strided convolutions, and the pools of its gates, as functions.
+    (
+        "shelfnet18",
+        (1024, 2048),
+        14_320_256,
+        93_126_697_728 + 7_864_320 + 1_622_400,
+        99_132_416_768 + 1_572_864,
+        98_706_694_144,
+        True,
+    ),
     # The reference has a fifth window of 49x49 in the gate, as if its stride were 16 along the width too.
     ("mobilenet_v2_seg", (1024, 2048), 280_950, 4_315_563_920 - 80 * 49**2, 4_189_102_080, 3_850_018_816, False),
     ("mobilenet_v3_seg", (1024, 2048), 1_505_550, 9_842_372_848 - 480 * 49**2, 9_757_960_320, 9_317_951_616, False),
@@ -62,6 +74,7 @@ AUXILIARY = [
     ("bisenet_v1_x39", 1_842_289, 0),
     ("cpn_r50", 27_010_538, 0),
     ("fasterseg", 4_385_689, 32_768),
+    ("shelfnet18", 14_600_768, 37_184),
 ]
 
 
@@ -69,6 +82,11 @@ AUXILIARY = [
 def test_the_parameters_of_training_are_those_of_public_code(name, params, never_run):
     found = archlab.cost(archlab.load(name))
     assert found.params + found.auxiliary_params == params - never_run
+
+
+def test_mobilenext_has_the_parameters_of_its_public_code():
+    """The features and the linear layer of 1000 classes, 3.5M in its table."""
+    assert archlab.cost(archlab.load("mobilenext", outputs=1000)).params == 3_535_416
 
 
 def test_icnets_parameters_and_convolutions_are_those_of_its_prototxt():

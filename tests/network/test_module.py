@@ -22,12 +22,12 @@ from archlab.network.spec import Initialisation
 NETWORKS = sorted(set(builtin.names("search_spaces", "*/*.yaml")) - {"base", "space"})
 EIGHTHS = {
     "bisenet_v1_r18", "bisenet_v1_x39", "bisenet_v2", "fast_scnn", "fasterseg", "mobilenet_v2_seg", "mobilenet_v3_seg",
-    "mobilenet_v3_small_seg",
+    "mobilenet_v3_small_seg", "shelfnet18",
 }  # fmt: skip
 LARGE = {
     "bisenet_v1_r18",
     "cpn_r50", "dite_hrnet_30", "hf_hrnet_30", "hourglass_8", "hrnet_w32", "hrnet_w48", "px_hrnet_30", "simple_baseline_r50",
-    "simple_baseline_r152", "sx_hrnet_30",
+    "shelfnet18", "simple_baseline_r152", "sx_hrnet_30",
 }  # fmt: skip
 FIXTURES = {
     "lite18_coco": ("lite_hrnet_18", {}),
@@ -152,7 +152,7 @@ def test_every_network_gives_maps_at_its_stride_and_a_gradient_to_every_paramete
     torch.manual_seed(0)
     network = archlab.build(spec)
     made = network(torch.randn(4, 3, 64, width))
-    stride = 8 if name in EIGHTHS else 4
+    stride = 32 if name == "mobilenext" else 8 if name in EIGHTHS else 4
     assert made.shape == (4, 5, 64 // stride, width // stride)
     made.square().mean().backward()
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
@@ -168,6 +168,9 @@ EXAMPLES = {
     "feature_fusion": {"width": 6},
     "level_heat_maps": {"outputs": 3},
     "pre_conv": {"width": 6},
+    "sandglass": {"hidden": 3},
+    "separable_residual": {"width": 8},
+    "squeeze_excitation": {"width": 3},
     "pyramid_sum": {"windows": [[6, 5, 4, 3]]},
     "resize": {"factor": 2},
     "summed_maps": {"outputs": 3},
@@ -178,7 +181,8 @@ EXAMPLES = {
 }
 
 
-OF_ONE_SIZE = ("add", "concat", "feature_fusion", "guided_aggregation", "summed_maps")
+OF_ONE_SIZE = dict.fromkeys(("add", "concat", "feature_fusion", "guided_aggregation", "summed_maps"), ("a", "t2"))
+OF_ONE_SIZE["aggregated_levels"] = ("a", "t2") * 3
 ONE_MAP = ("add", "resize")
 
 
@@ -188,12 +192,12 @@ def test_every_block_runs_has_a_gradient_and_an_exact_cost(block, tmp_path):
 
     from archlab.counting import modules
 
-    uses = json.dumps({"block": block, "from": "t", **EXAMPLES.get(block, {})})
+    uses = json.dumps({"block": block, "from": OF_ONE_SIZE.get(block, "t"), **EXAMPLES.get(block, {})})
     first = json.dumps({"block": "transition", "from": "a", "widths": [8] if block in ONE_MAP else [8, 12]})
     joined = "  z: {block: concat_head, from: y}\n"
     (tmp_path / "net.yaml").write_text(
         "version: 1\ninput: [3, 32, 32]\nnodes:\n  a: {block: conv, from: input, width: 8}\n"
-        f"  t: {first}\n  t2: {{block: conv, width: 8, from: a}}\n  y: {uses if block not in OF_ONE_SIZE else json.dumps({'block': block, 'from': ['a', 't2'], **EXAMPLES.get(block, {})})}\n{joined}"
+        f"  t: {first}\n  t2: {{block: conv, width: 8, from: a}}\n  y: {uses}\n{joined}"
     )
     spec = archlab.load(tmp_path / "net.yaml")
     network, cost = archlab.build(spec), archlab.cost(spec)
