@@ -69,7 +69,12 @@ def show_runs(o: argparse.Namespace) -> None:
     """List the runs of a folder with state, score and disk use."""
     from archlab.training.listing import list_runs, runs_table
 
-    rows = list_runs(o.folder)
+    if o.page:
+        from archlab.core.notes import note
+        from archlab.site.runs import write_runs
+
+        note(f"wrote {write_runs(o.folder, o.page, plugin=tuple(o.plugin))}")
+    rows = list_runs(o.folder, plugin=tuple(o.plugin))
     if o.json:
         print_json([asdict(row) for row in rows])
     else:
@@ -79,6 +84,10 @@ def show_runs(o: argparse.Namespace) -> None:
 def runs_arguments(p: Parser) -> None:
     p.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR",
                    help="folder of runs (default: runs)")  # fmt: skip
+    p.add_argument(
+        "--page", type=Path, metavar="FILE", help="compare the runs in one HTML file, with curves and predictions"
+    )
+    options.plugin(p)
     options.json_output(p, "print one JSON list")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 
 
@@ -19,3 +20,19 @@ def style(folder: Path, name: str) -> str:
 
 def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+def folded(attributes: str, title: str, source: str, content: str) -> str:
+    """Return content that is folded under its title; `attributes` and `content` are HTML."""
+    summary = f'<summary><h3>{escape(title)}</h3><span class="source">{escape(source)}</span></summary>'
+    return f'<details class="page" {attributes}>{summary}\n{content}\n</details>'
+
+
+def sortable(at: int, name: str, *, is_text: bool) -> str:
+    """Return the heading of a column by which a table can be sorted."""
+    return f'<th scope="col"{end(is_text)}><button type="button" data-sort="{at}">{escape(name)}</button></th>'
+
+
+def end(is_text: bool) -> str:
+    """Return the attribute of a cell by which text is on the left; numbers are on the right."""
+    return ' class="l"' if is_text else ""

@@ -46,7 +46,7 @@ def front_page(pages: Sequence[Page], networks: Sequence[Entry], root: Path) -> 
         "contents": "\n".join(_contents(group, each) for group, each in held),
         "groups": "\n".join(_group(group, each, root, anchors) for group, each in held),
         "count": str(len(networks)),
-        "columns": "".join(_column(i, name) for i, name in enumerate(COLUMNS)),
+        "columns": "".join(web.sortable(at, name, is_text=at < WORDS) for at, name in enumerate(COLUMNS)),
         "rows": "\n".join(map(_row, networks)),
         "drawings": "\n".join(map(_drawing, networks)),
         "style": web.style(HERE, "index.css"),
@@ -85,29 +85,15 @@ def _article(page: Page, root: Path, anchors: dict[Path, str], *, opened: bool) 
         link = f'<a href="{escape(_relative(page.more, root))}">interactive page</a>'
         content = f'<p class="note">This search has an {link} of its own.</p>{content}'
     state = " open" if opened else ""
-    return _folded(f'id="{escape(page.anchor)}"{state}', page.title, _relative(page.path, root), content)
-
-
-def _folded(attributes: str, title: str, source: str, content: str) -> str:
-    """Return content that is folded under its title."""
-    summary = f'<summary><h3>{escape(title)}</h3><span class="source">{escape(source)}</span></summary>'
-    return f'<details class="page" {attributes}>{summary}\n{content}\n</details>'
+    return web.folded(f'id="{escape(page.anchor)}"{state}', page.title, _relative(page.path, root), content)
 
 
 def _relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _column(at: int, name: str) -> str:
-    return f'<th scope="col"{_end(at)}><button type="button" data-sort="{at}">{escape(name)}</button></th>'
-
-
-def _end(at: int) -> str:
-    return ' class="l"' if at < WORDS else ""
-
-
 def _row(entry: Entry) -> str:
-    cells = "".join(f"<td{_end(at)}>{escape(text)}</td>" for at, text in enumerate(entry.cells(), start=1))
+    cells = "".join(f"<td{web.end(at < WORDS)}>{escape(text)}</td>" for at, text in enumerate(entry.cells(), start=1))
     link = f'<th scope="row" class="l"><a href="#network-{entry.name}">{entry.name}</a></th>'
     return f'<tr data-name="{entry.name} {escape(entry.family)}">{link}{cells}</tr>'
 
@@ -117,4 +103,4 @@ def _drawing(entry: Entry) -> str:
     picture = render.data_image(re.sub(r"\n\s*", "", entry.svg).encode(), render.TYPES[".svg"], label)
     scroll = f'<div class="scroll drawing" tabindex="0" role="region" aria-label="{label}">{picture}</div>'
     attributes = f'id="network-{entry.name}" data-name="{entry.name} {entry.family}"'
-    return _folded(attributes, entry.name, f"{entry.cost.params:,} parameters", scroll)
+    return web.folded(attributes, entry.name, f"{entry.cost.params:,} parameters", scroll)

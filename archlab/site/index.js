@@ -1,6 +1,4 @@
 "use strict";
-const table = document.querySelector("#table");
-const body = table.tBodies[0];
 
 function unfold() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -15,26 +13,31 @@ function valueOf(row, column) {
   return Number.isNaN(number) ? text : number;
 }
 
+function order(a, b) {
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 function sort(header, column) {
+  const table = header.closest("table");
   const down = header.getAttribute("aria-sort") === "ascending";
   table.querySelectorAll("[aria-sort]").forEach((each) => each.removeAttribute("aria-sort"));
   header.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1);
-  const rows = [...body.rows].map((row) => [valueOf(row, column), row]);
-  rows.sort(([a], [b]) => order(a, b)).forEach(([, row]) => body.append(row));
+  const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column), row]);
+  rows.sort(([a], [b]) => order(a, b) * (down ? -1 : 1)).forEach(([, row]) => table.tBodies[0].append(row));
 }
 
 function filter(words) {
   const sought = words.toLowerCase().split(/\s+/);
-  const named = [...document.querySelectorAll("#networks [data-name]")];
-  for (const each of named) each.hidden = !sought.every((word) => each.dataset.name.includes(word));
-  const shown = [...body.rows].filter((row) => !row.hidden).length;
-  document.querySelector("#shown").textContent = `${shown} of ${body.rows.length} networks`;
+  const named = [...document.querySelectorAll("[data-name]")];
+  for (const each of named) each.hidden = !sought.every((word) => each.dataset.name.toLowerCase().includes(word));
+  const rows = named.filter((each) => each.tagName === "TR");
+  document.querySelector("#shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
 }
 
-for (const button of table.querySelectorAll("[data-sort]"))
+for (const button of document.querySelectorAll("[data-sort]"))
   button.addEventListener("click", () => sort(button.parentElement, Number(button.dataset.sort)));
 document.querySelector("#filter").addEventListener("input", (event) => filter(event.target.value));
-document.querySelector("#networks .controls").hidden = false;
+document.querySelector("#filter").closest(".controls").hidden = false;
 addEventListener("hashchange", unfold);
 unfold();

@@ -34,10 +34,7 @@ class RunRow:
 
 
 def list_runs(root: Path, *, plugin: Iterable[str] = ()) -> list[RunRow]:
-    """Return a row for each run in the folder `root`, oldest first. Raises InputError if the folder does not exist.
-
-    A run with the state `running` in its record that no living process holds was killed: its state is `stopped`.
-    """
+    """Return a row for each run in the folder `root`, oldest first. Raises InputError if the folder does not exist."""
     if not root.is_dir():
         raise InputError(Problem("no such folder of runs", file=str(root)))
     return [_row(record, path.parent, plugin) for record, path in runs_in(root)]
@@ -55,8 +52,12 @@ def runs_table(rows: Sequence[RunRow]) -> Table:
     return table
 
 
+def state_of(record: Record, folder: Path) -> str:
+    """Return a run's state: `stopped` for a killed one, whose record still says `running`."""
+    return "stopped" if record.state == "running" and not held(folder) else record.state
+
+
 def _row(record: Record, folder: Path, plugin: Iterable[str]) -> RunRow:
-    state = "stopped" if record.state == "running" and not held(folder) else record.state
     found = headline(find_task(record.task, plugin).metrics, record.scores)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return RunRow(
@@ -64,7 +65,7 @@ def _row(record: Record, folder: Path, plugin: Iterable[str]) -> RunRow:
         spec=record.spec,
         recipe=record.recipe,
         seed=record.seed,
-        state=state,
+        state=state_of(record, folder),
         score_name=found[0].title if found else "",
         score=found[1] if found else None,
         samples=record.samples,
