@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archlab.ablation.frame import complexity_accuracy as plot_complexity
     from archlab.core.errors import InputError, Problem
     from archlab.counting.count import Cost
+    from archlab.deploy.folded import fold
     from archlab.deploy.predictor import Predictor
     from archlab.network.graph import Graph, assemble
     from archlab.network.load import load
@@ -48,6 +49,7 @@ __all__ = [
     "build",
     "cost",
     "evaluate",
+    "fold",
     "list_networks",
     "load",
     "load_recipe",
@@ -72,6 +74,7 @@ _FROM = {
     "Run": "archlab.training.runs.Run",
     "Spec": "archlab.network.spec.Spec",
     "assemble": "archlab.network.graph.assemble",
+    "fold": "archlab.deploy.folded.fold",
     "load": "archlab.network.load.load",
     "load_recipe": "archlab.training.recipe.load_recipe",
     "load_result": "archlab.search.candidates.result_of",

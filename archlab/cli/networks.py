@@ -39,10 +39,34 @@ def build(o: argparse.Namespace) -> None:
         _check_weights(graph, o.weights)
     if o.draw:
         _draw(graph, o.draw)
+    folded = _fold(graph, o.weights) if o.fold else None
     if o.json:
-        print_json(table.as_json(graph, cost))
+        print_json({**table.as_json(graph, cost), **({"folded": folded} if folded else {})})
     else:
         print_table(table.as_table(graph, cost), *table.remarks(graph, cost))
+        if folded:
+            print(_FOLDED.format(**folded))
+
+
+_FOLDED = (
+    "folded: {operators} operators a pass, {operators_before} before; differs by {difference:.0e} of the output's scale"
+)
+
+
+def _fold(graph: Graph, weights: Path | None) -> dict[str, float]:
+    """Return what folding makes of a network, and how far the two differ on random images."""
+    from archlab.deploy import folded, program
+    from archlab.network import checkpoint, module
+
+    network = module.build(graph).eval()
+    if weights:
+        checkpoint.load_weights(network, weights)
+    before = program.lower(network)
+    return {
+        "operators": len(program.simplify(before).ops),
+        "operators_before": len(before.ops),
+        "difference": folded.check(network, folded.fold(network)),
+    }
 
 
 def _check_weights(graph: Graph, path: Path) -> None:
@@ -74,6 +98,7 @@ def build_arguments(p: Parser) -> None:
     p.add_argument("--input", type=options.size, metavar="HxW", help="input size (default: from the network)")
     p.add_argument("--outputs", type=options.whole, metavar="K", help="number of heat-maps (default: from the network)")
     p.add_argument("--weights", type=Path, metavar="FILE", help="check that a checkpoint (ours or released) fits")
+    p.add_argument("--fold", action="store_true", help="fold it for inference and check that it computes the same")
     p.add_argument("--draw", type=_picture, metavar="FILE", help="draw the block graph, as .svg or .png")
     options.plugin(p)
     options.json_output(p)

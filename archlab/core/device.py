@@ -37,9 +37,15 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
     `reports/benchmarks.md` has both. The gain on a GPU is not measured yet.
     """
     network = network.to(device)
-    if device.type in {"cpu", "cuda"}:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return channels_last(network) if device.type in {"cpu", "cuda"} else network
+
+
+def channels_last(module: nn.Module) -> nn.Module:
+    """Lay a module's four-dimensional weights out channels last; `Module.to` fails if any has five dimensions."""
+    for weight in (*module.parameters(), *module.buffers()):
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 def device_name(device: torch.device) -> str:

@@ -11,6 +11,7 @@ from helpers.refused import refused
 from torch import nn
 
 from archlab.core.device import device_name, model_of, pick_device, placed
+from archlab.network.layers import DynamicConv
 
 CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
 DEVICES = ["cpu", CUDA]
@@ -22,6 +23,12 @@ def test_a_network_is_placed_channels_last(device: str) -> None:
     weight = next(network.parameters())
     assert weight.device.type == device
     assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_of_five_dimensions_are_placed_too() -> None:
+    """Dite-HRNet's dynamic convolutions have them."""
+    network = placed(DynamicConv((2, 4, 3, 3), stride=1, padding=1, groups=1), torch.device("cpu"))
+    assert network(torch.ones(1, 3, 5, 5), torch.ones(1, 2, 1, 1)).shape == (1, 4, 5, 5)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta:x"])
