@@ -31,6 +31,7 @@ from archlab.blocks.context import (
     zoomed_conv,
 )
 from archlab.blocks.dynamic import dynamic_context_stem, dynamic_context_unit
+from archlab.blocks.dynamic_mobile import dynamic_residual
 from archlab.blocks.fusion import concat_head, finest, fusion, iterative_head, no_fusion, transition
 from archlab.blocks.gates import attention_refinement, feature_fusion, global_pool, squeeze_excitation
 from archlab.blocks.heads import aggregated_levels, fcn_head, level_heat_maps
@@ -63,6 +64,7 @@ BLOCKS: dict[str, Callable[..., Any]] = {
     "double_conv": double_conv,
     "dynamic_context_stem": dynamic_context_stem,
     "dynamic_context_unit": dynamic_context_unit,
+    "dynamic_residual": dynamic_residual,
     "fcn_head": fcn_head,
     "feature_fusion": feature_fusion,
     "finest": finest,

@@ -164,6 +164,7 @@ EXAMPLES = {
     "heat_maps": {"outputs": 3},
     "attention_refinement": {"width": 6},
     "double_conv": {"width": 6},
+    "dynamic_residual": {"kernels": 2, "relu": "dynamic"},
     "fcn_head": {"outputs": 3, "width": 6},
     "feature_fusion": {"width": 6},
     "level_heat_maps": {"outputs": 3},
