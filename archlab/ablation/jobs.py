@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import archlab
-from archlab.ablation.load import load_ablation
+from archlab.ablation.load import load_trainable
 from archlab.ablation.row import Row
 from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
 from archlab.ablation.threads import set_aside
@@ -108,14 +108,14 @@ class TrainingJob:
 
 
 def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:
-    """Return the ablations and campaigns among some studies, and the ablations whose runs a scatter shows."""
+    """Return the ablations and campaigns among some studies, and the studies whose runs a scatter shows."""
     found: dict[str, Trainable] = {}
     for study in studies:
         if isinstance(study, Trainable):
             found.setdefault(study.name, study)
         elif isinstance(study, Scatter):
             for name in study.measured:
-                found.setdefault(name, load_ablation(name))
+                found.setdefault(name, load_trainable(name))
     return list(found.values())
 
 

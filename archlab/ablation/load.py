@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from archlab.ablation.row import Row, items_of
-from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Study, UnitComplexity
+from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Study, UnitComplexity, networks
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
@@ -48,17 +48,23 @@ def load_ablation(study: str | Path | Study) -> Ablation:
     return loaded
 
 
+def load_trainable(study: str | Path | Study) -> Ablation | Systems:
+    """Return an ablation or a study of systems. Raises InputError for a study of another kind."""
+    loaded = load_study(study)
+    return loaded if isinstance(loaded, Systems) else load_ablation(loaded)
+
+
 def study_names() -> list[str]:
     """Return the names of the built-in studies, without the searches."""
     found = builtin.names("studies", "*.yaml")
     return [name for name, path in found.items() if read(path).entries["kind"].value != SEARCH]
 
 
-def distinct_rows(studies: Iterable[Ablation]) -> list[Row]:
-    """Return the rows of some studies, each network once, in order of first appearance."""
+def distinct_rows(studies: Iterable[Ablation | Systems]) -> list[Row]:
+    """Return the networks of some studies, each once, in order of first appearance."""
     kept: dict[tuple[str, str], Row] = {}
     for study in studies:
-        for row in study.rows:
+        for row in networks(study, heavy=True):
             kept.setdefault(row.network, row)
     return list(kept.values())
 

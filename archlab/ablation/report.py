@@ -8,12 +8,13 @@ from pathlib import Path
 
 from archlab.ablation import discrepancies, rows, scatter, structure, units
 from archlab.ablation.campaign import page
-from archlab.ablation.load import distinct_rows, load_ablation, load_study
+from archlab.ablation.load import distinct_rows, load_study, load_trainable
 from archlab.ablation.measured import ablation_tables
 from archlab.ablation.records import check_records, read_records
 from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.ablation.systems_table import counted_systems, systems_tables
+from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_text
 from archlab.report import tables
 from archlab.report.pareto import Panel
@@ -87,9 +88,20 @@ def write_tables(made: tables.TableSet, out: Path, forms: Sequence[str] = tuple(
 
 def study_panels(study: Scatter, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[Panel]:
     """Return the panels of a scatter, with the measured points of the studies that it names."""
-    trained = distinct_rows(load_ablation(name) for name in study.measured)
-    found = rows.match_runs(trained, records, partial(rows.count_network, plugin=plugin))
-    return scatter.panels(study, found, plugin)
+    counter = partial(rows.count_network, plugin=plugin)
+    found = rows.measured_rows(distinct_rows(map(load_trainable, study.measured)), records, counter)
+    quoted = []
+    for panel in study.panels:
+        systems = [each for name in panel.systems for each in counted_systems(_systems(name), (), plugin)]
+        quoted.append(scatter.published_panel(panel, systems))
+    return scatter.panels(study, found, plugin, quoted)
+
+
+def _systems(name: str) -> Systems:
+    loaded = load_study(name)
+    if not isinstance(loaded, Systems):
+        raise InputError(Problem(f"{name} is of kind {loaded.kind}; expected systems", field="panels.systems"))
+    return loaded
 
 
 def ablation_panels(study: Ablation, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[Panel]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archlab import load
@@ -155,13 +155,18 @@ def match_runs(
     A run belongs to a row if their graphs have the same hash, whatever their names. A run of a variant that has since
     changed belongs to no row. Of two records of one seed in one setting the later is used.
     """
-    done = sorted((record for record in records if record.state == "done"), key=lambda record: record.date)
-    measured = [_runs_of(row, done, counter) for row in rows]
-    inputs = counted_at or _default_inputs(settings(measured))
+    measured = measured_rows(rows, records, counter)
+    inputs = counted_at or _default_inputs(settings_of(measured))
     return [
-        Reported(row, {each: counter(row.spec, row.fields, each.input, each.outputs) for each in inputs}, runs)
-        for row, runs in zip(rows, measured, strict=True)
+        replace(row, counted={each: counter(row.row.spec, row.row.fields, each.input, each.outputs) for each in inputs})
+        for row in measured
     ]
+
+
+def measured_rows(rows: Sequence[Row], records: Sequence[Record], counter: Counter = count_network) -> list[Reported]:
+    """Find the finished runs of every row, as `match_runs` does, and count none."""
+    done = sorted((record for record in records if record.state == "done"), key=lambda record: record.date)
+    return [Reported(row, {}, _runs_of(row, done, counter)) for row in rows]
 
 
 def _default_inputs(measured_in: Sequence[Setting]) -> tuple[CountedInput, ...]:

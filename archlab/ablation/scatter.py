@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from archlab.ablation.captions import TOO_SMALL, too_small_to_rank
 from archlab.ablation.row import Published
 from archlab.ablation.rows import Reported, Setting, runs_in, settings_of
-from archlab.ablation.study import Ablation, Scatter
+from archlab.ablation.study import Ablation, PublishedPanel, Scatter
+from archlab.ablation.systems_table import CountedSystem
 from archlab.counting.count import MEBI
 from archlab.report.pareto import Panel, Point
 from archlab.report.tables import letters
@@ -16,19 +18,44 @@ from archlab.tasks.metrics import used
 
 PUBLISHED = (("COCO val, 256×192", "coco", "ap", "AP"), ("MPII val, 256×256", "mpii", "pckh", "PCKh@0.5"))
 """The paper's panels: data and input, the prefix of its costs, its score and that score's title."""
+QUOTED = "Scores as published, each after its own training. Multiply-adds as counted here."
+"""The remark of a panel of systems."""
 
 
-def panels(study: Scatter | Ablation, rows: Sequence[Reported], plugin: Sequence[str] = ()) -> list[Panel]:
-    """Return the published panels that have points, then those of each setting in which any row was measured."""
+def panels(
+    study: Scatter | Ablation, rows: Sequence[Reported], plugin: Sequence[str] = (), quoted: Sequence[Panel] = ()
+) -> list[Panel]:
+    """Return the published panels that have points, then those of each setting in which any row was measured.
+
+    quoted: further published panels. A scatter compares, so a setting with one measured row has no panel in it.
+    """
     shown: list[Panel] = []
     for title, dataset, score, y_label in PUBLISHED:
         if points := _published(study, dataset, score):
-            letter = letters(len(shown))
-            source = study.source if isinstance(study, Ablation) else f"{study.source}, ({letter})"
-            shown.append(Panel(f"({letter}) Published: {title}", source, y_label, points, measured=False))
+            source = study.source if isinstance(study, Ablation) else f"{study.source}, ({letters(len(shown))})"
+            shown.append(Panel(f"Published: {title}", source, y_label, points, measured=False))
+    shown += quoted
     for setting in settings_of(rows):
-        shown += _measured(rows, setting, len(shown), plugin)
-    return shown
+        if isinstance(study, Scatter) and len({row.row.name for row in rows if setting in row.measured}) == 1:
+            continue
+        shown += _measured(rows, setting, plugin)
+    return [replace(panel, title=f"({letters(i)}) {panel.title}") for i, panel in enumerate(shown)]
+
+
+def published_panel(panel: PublishedPanel, systems: Sequence[CountedSystem]) -> Panel:
+    """Return a panel of the systems that are counted and have its score."""
+    shown = [
+        each
+        for each in systems
+        if each.count and panel.score in each.system.scores and panel.input in (None, each.system.input)
+    ]
+    labels = [each.system.label for each in shown]
+    points = []
+    for each, label in zip(shown, labels, strict=True):
+        assert each.count
+        size = f" ({each.system.size[0]}×{each.system.size[1]})" if labels.count(label) > 1 else ""
+        points.append(Point(label + size, each.count.paper, each.system.scores[panel.score]))
+    return Panel(f"Published: {panel.title}", QUOTED, panel.y_label, tuple(points), measured=False)
 
 
 def published_flops(figures: Published, dataset: str) -> float | None:
@@ -48,7 +75,7 @@ def _published(study: Scatter | Ablation, dataset: str, score: str) -> tuple[Poi
     return tuple(found)
 
 
-def _measured(rows: Sequence[Reported], setting: Setting, first: int, plugin: Sequence[str]) -> list[Panel]:
+def _measured(rows: Sequence[Reported], setting: Setting, plugin: Sequence[str]) -> list[Panel]:
     """Return a panel for each metric of the task's scatter plots, in the first view that has any of them."""
     task = find_task(setting.task, plugin)
     metrics = used(task.metrics, "scatter")
@@ -67,7 +94,7 @@ def _measured(rows: Sequence[Reported], setting: Setting, first: int, plugin: Se
             if spread
         ]
         if points:
-            title = f"({letters(first + len(made))}) Measured: {setting.data}, {height}×{width}"
+            title = f"Measured: {setting.data}, {height}×{width}"
             remark = _remark(rows, setting)
             made.append(Panel(title, remark, metric.title, tuple(points), measured=True, direction=metric.direction))
     return made

@@ -123,16 +123,33 @@ class Campaign:
 
 
 @dataclass(frozen=True)
+class PublishedPanel:
+    """The published scores of some systems against our counts of them, by the paper's counter.
+
+    title: the data and input. score: a column of the studies `systems`; y_label: its title.
+    input: the (H, W) of the rows that are shown; null for all.
+    """
+
+    title: str
+    score: str
+    y_label: str
+    systems: tuple[str, ...]
+    input: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Scatter:
     """Complexity against accuracy, as in the paper's Figure 4.
 
-    rows: the published points. measured: the studies whose trained rows get panels of their own.
+    rows: the published points of the paper's own panels. panels: further panels of published points, from systems.
+    measured: the studies, ablations or systems, whose trained rows get panels of their own.
     """
 
     kind: Literal["scatter"]
     title: str
     source: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
+    panels: tuple[PublishedPanel, ...] = ()
     measured: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     name: str = ""

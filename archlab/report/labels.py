@@ -10,6 +10,8 @@ XY = tuple[float, float]
 DIRECTIONS = tuple((math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16))
 LEADER = 16.0
 """Distance in pixels between a point and its label from which a line should join them."""
+CLEAR = 6.0
+"""The distance in pixels by which a label should be nearer to its own point than to any other."""
 RINGS = (0.0, 6.0, 14.0, 24.0, 36.0, 50.0, 68.0, 90.0, 116.0, 150.0, 200.0, 260.0, 340.0)
 
 
@@ -150,12 +152,12 @@ def _crossings(box: Box, point: XY, others: Sequence[Box], lines: Sequence[tuple
     target = box.nearest(point)
     through = sum(box.cut_by(*line) for line in lines)
     over = sum(other.grown(-3.0).cut_by(point, target) for other in others)
-    return 30.0 * through + 120.0 * over
+    return 400.0 * through + 120.0 * over
 
 
 def _ambiguity(box: Box, point: XY, others: Sequence[XY]) -> float:
     """Return the penalty for being nearer to another point than to its own: high if there is no leader line."""
     own = math.dist(point, box.nearest(point))
-    if not any(math.dist(other, box.nearest(other)) < own for other in others):
+    if not any(math.dist(other, box.nearest(other)) < own + CLEAR for other in others):
         return 0.0
     return 40.0 if own > LEADER else 200.0

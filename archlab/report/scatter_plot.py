@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from archlab.counting.count import MEBI
 from archlab.report.labels import LEADER, XY, Box, place
@@ -19,11 +20,15 @@ from archlab.report.pareto import Panel, Point
 from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
 
 MARKER, LABEL_SIZE = 7.0, 8.0
+CROWD = 16
+"""The largest number of points for panels two in a row."""
+WIDE = 20.0
+"""The ratio of multiply-adds from which on their axis is logarithmic."""
 REMARK_WIDTH, REMARK_LEADING = 72, 11.5  # characters, points
 
 
 def figure(panels: Sequence[Panel]) -> Figure:
-    """Return the plot of some panels: two in a row, published ones first, and one legend for all.
+    """Return the plot of some panels and one legend for all: two in a row, or one if any has many points.
 
     `archlab.report.style.save` writes it.
     """
@@ -32,13 +37,15 @@ def figure(panels: Sequence[Panel]) -> Figure:
 
 
 def _draw(panels: Sequence[Panel]) -> Figure:
-    rows = (len(panels) + 1) // 2
-    made = Figure(figsize=(10.5, 4.5 * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    crowded = any(len(panel.points) > CROWD for panel in panels)
+    columns, height = (1, 6.0) if crowded else (2, 4.5)
+    rows = -(-len(panels) // columns)
+    made = Figure(figsize=(10.5, height * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     FigureCanvasAgg(made)
-    axes = made.subplots(rows, 2, squeeze=False).flat
+    axes = [*made.subplots(rows, columns, squeeze=False).flat]
     for ax, panel in zip(axes, panels, strict=False):
         _draw_panel(ax, panel)
-    for ax in list(axes)[len(panels) :]:
+    for ax in axes[len(panels) :]:
         ax.set_axis_off()
     made.legend(handles=_legend(panels), loc="outside lower center", ncols=4, frameon=False)
     made.draw_without_rendering()
@@ -82,9 +89,16 @@ def _limits(ax: Axes, points: Sequence[Point], scale: float) -> None:
     lows = [point.score - (point.deviation or 0) for point in points]
     highs = [point.score + (point.deviation or 0) for point in points]
     room = max(0.16 * (max(highs) - min(lows)), 0.5)
+    ax.set_ylim(min(lows) - room, max(highs) + room)
+    if max(xs) > WIDE * min(xs):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_xlim(min(xs) / 1.7, max(xs) * 1.7)
+        return
     span = max(xs) - min(xs) or max(xs)
     ax.set_xlim(max(0.0, min(xs) - 0.4 * span), max(xs) + 0.25 * span)
-    ax.set_ylim(min(lows) - room, max(highs) + room)
 
 
 def _legend(panels: Sequence[Panel]) -> list[Line2D]:

@@ -1,4 +1,6 @@
+import math
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import archlab
 from archlab.ablation import rows, scatter
 from archlab.ablation.captions import TOO_SMALL
 from archlab.ablation.load import distinct_rows, load_ablation, load_study
-from archlab.ablation.report import write_report
+from archlab.ablation.report import study_panels, write_report
 from archlab.report import scatter_plot as plots
 from archlab.report.labels import Box, place
 from archlab.report.pareto import Panel, Point, pareto
@@ -129,6 +131,67 @@ def test_no_label_of_the_figure_overlaps_a_label_or_a_point(dpi: int) -> None:
         assert all(label.within(edge) for label in labels)
         assert not any(a.meets(b) for i, a in enumerate(labels) for b in labels[:i])
         assert not any(label.meets(marker) for label in labels for marker in markers)
+
+
+CITYSCAPES = (
+    ("ICNet", 28.1, 67.7), ("BiSeNetV1 A", 14.7, 69.0), ("BiSeNetV1 B", 54.6, 74.8), ("SwiftNet (512×1024)", 24.2, 70.2),
+    ("SwiftNet (1024×2048)", 96.9, 75.4), ("Fast-SCNN", 6.6, 68.6), ("BiSeNetV2 Small", 23.1, 73.4),
+    ("MobileNet V2 0.5", 4.0, 68.6), ("HRNet-W16", 7.9, 68.6), ("FasterSeg", 26.0, 73.1), ("MobileNetV3", 9.2, 72.4),
+    ("MobileNet V3-Small", 2.7, 68.4), ("Lite-HRNet-18", 2.1, 73.8), ("Lite-HRNet-30", 3.3, 76.0),
+)  # fmt: skip
+
+
+def segments(figure: Figure) -> list[list[tuple[tuple[float, float], tuple[float, float]]]]:
+    """Of each panel the segments of its fronts, leaders and error bars, in pixels."""
+    found = []
+    for ax in figure.axes:
+        lines: list[tuple[tuple[float, float], tuple[float, float]]] = []
+        for line in ax.lines:
+            ends = [tuple(end) for end in line.get_transform().transform(line.get_path().vertices)]
+            lines += [(a, b) for a, b in pairwise(ends) if math.isfinite(sum(a + b))]
+        for bars in ax.collections:
+            lines += [tuple(map(tuple, ax.transData.transform(each))) for each in bars.get_segments()]
+        found.append(lines)
+    return found
+
+
+def crossed(figure: Figure) -> list[int]:
+    """Of each panel the number of labels that a line passes through."""
+    return [
+        sum(any(label.grown(-1).cut_by(*line) for line in lines) for label in labels)
+        for (_, labels, _), lines in zip(extents(figure), segments(figure), strict=True)
+    ]
+
+
+def test_no_line_passes_through_a_label_of_many_systems() -> None:
+    points = tuple(Point(name, giga * 2**30, score, 0.4) for name, giga, score in CITYSCAPES)
+    figure = plots.figure([Panel("t", "r", "mIoU", points, measured=False)] * 2)
+    assert [len(labels) for _, labels, _ in extents(figure)] == [14, 14]
+    assert crossed(figure) == [0, 0]
+    assert figure.axes[0].get_xscale() == "log"
+    moved = figure.axes[0].texts[-1]
+    moved.set_position((points[-1].flops / 2**30, points[-1].score))  # the test must see a label that is on a line
+    assert crossed(figure)[0] > 0
+
+
+@pytest.mark.slow
+def test_no_label_of_figure_4_or_of_all_systems_covers_a_line_or_another_label() -> None:
+    for name in ("figure4", "figure4_all"):
+        figure = plots.figure(study_panels(load_study(name), runs(1, 2)))
+        assert crossed(figure) == [0] * len(figure.axes)
+        for edge, labels, markers in extents(figure):
+            assert len(labels) == len(markers)
+            assert all(label.within(edge) for label in labels)
+            assert not any(a.meets(b) for i, a in enumerate(labels) for b in labels[:i])
+
+
+def test_a_setting_in_which_one_network_was_measured_has_no_panel() -> None:
+    assert [panel.measured for panel in figure4(runs(1)[0])] == [False, False]
+
+
+def test_the_empty_place_of_an_odd_number_of_panels_is_blank() -> None:
+    figure = plots.figure([Panel("t", "r", "AP", (Point("a", 1e9, 1.0),), measured=True)])
+    assert [ax.axison for ax in figure.axes] == [True, False]
 
 
 def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
