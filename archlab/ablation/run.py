@@ -24,6 +24,7 @@ from archlab.core.processes import CommandLine, finished, tail
 from archlab.core.progress import Advance, progress
 from archlab.core.signals import Stopped, StopRequest
 from archlab.report.tables import TableSet
+from archlab.training.lock import held
 from archlab.training.runs import Record
 from archlab.yamlio import item_of
 
@@ -90,7 +91,11 @@ def _train(planned: Trainings) -> list[TrainingJob]:
     failed: list[TrainingJob] = []
     with progress("ablation, %", 100) as advance:
         overall = _Overall(jobs, seconds, options.out, advance)
-        for number, code in finished(commands, at_once=planned.at_once, tick=overall.update):
+        order: list[int] = []
+        following = _free_first([options.out / job.fingerprint for job in jobs], order)
+        drawn = (commands[number] for number in following)
+        for place, code in finished(drawn, at_once=planned.at_once, tick=overall.update):
+            number = order[place]
             job, log = jobs[number], commands[number].log
             record = job.finished(options.out)
             if code == 0 and record:
@@ -100,6 +105,19 @@ def _train(planned: Trainings) -> list[TrainingJob]:
                 failed.append(job)
                 note(f"{job}: failed with exit code {code}; {log} ends in\n{tail(log)}")
     return failed
+
+
+def _free_first(folders: Sequence[Path], order: list[int]) -> Iterator[int]:
+    """Yield the number of every folder, those that no other process trains in first; add each to `order`.
+
+    So commands on the same rows share them. What is left in the end is waited for by its worker.
+    """
+    left = list(range(len(folders)))
+    while left:
+        number = next((each for each in left if not held(folders[each])), left[0])
+        left.remove(number)
+        order.append(number)
+        yield number
 
 
 def _settled(planned: Trainings) -> Iterator[str]:

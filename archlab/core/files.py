@@ -7,7 +7,8 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +46,70 @@ def _is_of(name: str | None, path: Path) -> bool:
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with ExitStack() as stack:
+        temporary = _claimed(path, stack)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         detail(f"wrote {path}")
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _claimed(path: Path, stack: ExitStack) -> Path:
+    """Return an empty temporary file of `path`, locked until the stack is closed.
+
+    Names are counted from 0 and taken again, so that the next write replaces what a killed process left. Without locks
+    that end with their process, as on Windows, the name is a random one.
+    """
+    for number in count():
+        temporary = path.with_name(f".{path.name}.{number}{path.suffix}")
+        with ExitStack() as held:
+            file = held.enter_context(open(temporary, "ab", opener=_private))
+            is_locked = _lock(file.fileno())
+            if is_locked is None:
+                break
+            if is_locked and _is_at(file.fileno(), temporary):
+                file.truncate(0)
+                held.callback(_remove, file.fileno(), temporary)
+                stack.push(held.pop_all())
+                return temporary
+    temporary.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    stack.callback(Path(name).unlink, missing_ok=True)
+    return Path(name)
+
+
+def _remove(handle: int, path: Path) -> None:
+    """Remove an open file from its path unless it was put in its place; then another process may have the path."""
+    if _is_at(handle, path):
+        path.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock an open file; return whether no other process holds it, None if the system has no such locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Return whether an open file is still at its path, and not already put in its place by the process before."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def read_json(path: Path, what: str = "file") -> Any:

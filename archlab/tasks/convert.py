@@ -12,7 +12,6 @@ other classes than Cityscapes'.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from archlab.core import notes
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.tasks import datasets, resolved
+from archlab.tasks.generated import hidden_folder, remove_abandoned
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,28 @@ def convert(name: str, source: Path, out: Path, *, plugin: Sequence[str] = ()) -
     if not source.exists():
         raise InputError(Problem("no such file or folder", "SOURCE", str(source)))
     if out.exists():
-        raise InputError(Problem("exists already; name a new folder", "--out", str(out)))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        raise _exists(out)
+    remove_abandoned(out)
+    temporary = hidden_folder(out)
     try:
         write(source, temporary)
         found = _read_pictures(temporary) if (temporary / "leftImg8bit").is_dir() else _read_people(temporary)
         temporary.chmod(0o755)
-        temporary.rename(out)
+        try:
+            temporary.rename(out)
+        except OSError:
+            if out.exists():  # another process wrote it meanwhile
+                raise _exists(out) from None
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for text in found.notes:
         notes.note(text)
     return found
+
+
+def _exists(out: Path) -> InputError:
+    return InputError(Problem("exists already; name a new folder", "--out", str(out)))
 
 
 def _read_people(folder: Path) -> Converted:

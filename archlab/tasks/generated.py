@@ -37,8 +37,8 @@ def ensure(out: Path, request: dict[str, Any], fill: Callable[[Path], None]) -> 
     """
     if _holds(out, request):
         return out
-    _remove_abandoned(out)
-    temporary = _beside(out)
+    remove_abandoned(out)
+    temporary = hidden_folder(out)
     try:
         fill(temporary)
         files.write_json(temporary / REQUEST, request)
@@ -100,7 +100,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _beside(out: Path) -> Path:
+def hidden_folder(out: Path) -> Path:
     """Make a hidden folder next to `out`, named by machine and process."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _own(out: Path) -> str:
     return f".{out.name}.{socket.gethostname()}."
 
 
-def _remove_abandoned(out: Path) -> None:
+def remove_abandoned(out: Path) -> None:
     """Remove this machine's hidden folders of `out` whose process has ended."""
     if os.name != "posix":  # elsewhere os.kill(process, 0) may end the process
         return

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from archlab.core.errors import InputError, Problem
+from archlab.core.notes import note
+
+WAIT_SECONDS = 0.5
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, waits: bool = False) -> Iterator[None]:
     """Lock the run folder for this process. Raises InputError if another living process holds it.
+
+    waits: wait for the other process instead, with a note.
 
     A POSIX record lock ends with its process, so no stale lock remains, and child processes do not inherit it. A folder
     in which nothing was written is removed at the end.
     """
-    with _opened(folder / "lock") as file:
+    with _opened(folder / "lock", waits) as file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -30,18 +36,25 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _opened(path: Path, waits: bool) -> Iterator[TextIO]:
     """Open the lock file and lock it; again if its last holder removed it meanwhile, with its empty folder."""
+    is_told = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+", encoding="utf-8") as file:
-            if not _lock(file.fileno()):
+            is_locked = _lock(file.fileno())
+            if not is_locked and not (waits and is_told):
                 file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise InputError(Problem(f"{holder} is training in this folder", file=str(path.parent)))
-            if path.is_file() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                message = f"{file.read().strip() or 'another process'} is training in this folder"
+                if not waits:
+                    raise InputError(Problem(message, file=str(path.parent)))
+                note(f"{path.parent}: {message}; waiting for it to end")
+                is_told = True
+            if is_locked and path.is_file() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 yield file
                 return
+        if not is_locked:
+            time.sleep(WAIT_SECONDS)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -71,7 +71,7 @@ def train(
             root = ensure_data(recipe, data)
         seed = recipe.seed if options.seed is None else options.seed
         folder = run_folder(graph, recipe, root, seed=seed, out=options.out, weights=options.weights)
-        with locked(folder) if world.first else nullcontext():
+        with locked(folder, waits=world.size == 1) if world.first else nullcontext():
             if world.first and not options.resume:
                 forget(folder)
             if not any(world.gather(world.first and is_done(folder, recipe))):

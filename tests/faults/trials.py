@@ -37,11 +37,20 @@ class Outcome:
     def wrong(self) -> str:
         if "Traceback" in self.error or self.code not in ENDS:
             return f"exit code {self.code}: {self.error[-600:]}"
-        if self.code == 2 and "error: " not in self.error:
-            return "exit code 2 without an error"
+        if self.code in (1, 2) and "error: " not in self.error:
+            return f"exit code {self.code} without an error"
         if any(len(line) > 1500 for line in self.error.splitlines()):
             return f"a line of over 1,500 characters: {self.error[:300]}"
         return ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A command under hostile conditions: its exit code, and what is wrong with how it ended or with what it left."""
+
+    command: str
+    code: int
+    wrong: str
 
 
 def call(*arguments: str | Path) -> Outcome:

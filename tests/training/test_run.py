@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,8 @@ from archlab.tasks.pose.data.coco import fingerprint as data_fingerprint
 from archlab.tasks.pose.data.coco import load_people
 from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.terms import digest_of
+from archlab.training import lock
 from archlab.training.divergence import TrainingError
-from archlab.training.lock import locked
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import load_recipe
 from archlab.training.run import run_folder
@@ -258,7 +259,9 @@ def test_a_failed_run_says_why_in_its_record_and_tries_again(root: Path, tmp_pat
     assert all(math.isfinite(row["loss"]) for row in rows)
 
 
-def test_a_run_that_another_process_is_training_is_refused(root: Path, tmp_path: Path) -> None:
+def test_a_run_that_another_process_is_training_is_waited_for(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     spec = tiny.make_spec(tmp_path)
     folder = run_folder(spec, tiny.RECIPE, root, seed=1, out=tmp_path)
     hold = "import sys; from pathlib import Path; from archlab.training.lock import locked\n"
@@ -267,11 +270,19 @@ def test_a_run_that_another_process_is_training_is_refused(root: Path, tmp_path:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         holder.stdout.readline()
-        with refused("process "):
-            train(spec, tiny.RECIPE, root, out=tmp_path)
-        holder.kill()
-    with locked(folder):
-        assert not (folder / "record.json").exists()
+
+        def end_the_other(seconds: float) -> None:
+            assert not (folder / "record.json").exists()
+            holder.kill()
+            holder.wait()
+
+        monkeypatch.setattr(lock.time, "sleep", end_the_other)
+        assert train(spec, tiny.RECIPE, root, out=tmp_path) == folder
+    assert read_record(folder).state == "done"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "is training" in line] == [
+        f"{folder}: process {holder.pid} on {socket.gethostname()} is training in this folder; waiting for it to end"
+    ]
 
 
 def test_a_spec_that_fits_neither_recipe_nor_data_is_refused_with_both_reasons(root: Path, tmp_path: Path) -> None:

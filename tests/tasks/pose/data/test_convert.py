@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
 from helpers.paths import REPOSITORY
 
 from archlab.cli.app import main
+from archlab.tasks.generated import hidden_folder
 
 MODULE = f"""
 import json, sys
@@ -21,7 +24,11 @@ def counted(source, out):
 def half(source, out):
     write(out, document(), split="train2017")
 
-DATASETS = {{"counted": counted, "half": half}}
+def late(source, out):
+    counted(source, out)
+    counted(source, out.parent / "new")
+
+DATASETS = {{"counted": counted, "half": half, "late": late}}
 """
 
 
@@ -64,6 +71,22 @@ def test_a_mistake_is_named_and_leaves_nothing_behind(arguments, expected, folde
     assert run(*arguments) == 2
     assert expected in capsys.readouterr().err
     assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == before
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_kept(folder, capsys):
+    assert run("late", "source.txt", "--out", "new") == 2
+    assert "new: --out: exists already; name a new folder" in capsys.readouterr().err
+    assert (folder / "new" / "val2017").is_dir()
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_hidden_folder_of_a_killed_conversion_is_removed(folder):
+    abandoned = hidden_folder(folder / "new")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = abandoned.rename(abandoned.with_name(abandoned.name.replace(f".{os.getpid()}.", f".{dead.pid}.")))
+    assert run("counted", "source.txt", "--out", "new") == 0
+    assert not left.exists()
 
 
 def test_a_data_set_is_listed(folder, capsys):
