@@ -12,7 +12,7 @@ from torch import nn
 import archlab
 from archlab.cli import main
 from archlab.core.device import placed
-from archlab.deploy.folded import interleaved
+from archlab.deploy.operators import interleaved
 from archlab.deploy.program import IMAGE, lower, simplify
 from archlab.network.module import Network, interleave
 
