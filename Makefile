@@ -38,7 +38,7 @@ lint: $(DEV)
 	$(BIN)/mypy
 
 reports: $(STAMP)
-	$(BIN)/archlab report table1 table2 table3 table4 table5 table6 table7 table8 descendants figure4 figure4_all \
+	$(BIN)/archlab report table1 table2 table3 table4 table5 table6 table7 table8 descendants figure1 figure2 figure4 figure4_all \
 	  discrepancies campaign campaign_lsp --reports reports
 	$(BIN)/archlab index --reports reports
 

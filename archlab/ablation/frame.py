@@ -12,7 +12,7 @@ from archlab.ablation.load import load_study
 from archlab.ablation.records import read_records
 from archlab.ablation.report import ablation_panels, reported_rows, study_panels, study_tables
 from archlab.ablation.rows import count_network, match_runs, settings_of
-from archlab.ablation.study import Ablation, Campaign, Scatter, Study, networks
+from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Study, networks
 from archlab.core.errors import InputError, Problem
 from archlab.training.runs import Record
 
@@ -39,8 +39,9 @@ def table(
     from pandas import DataFrame
 
     loaded, known = load_study(study), _records(records)
-    if isinstance(loaded, Scatter):
-        raise InputError(Problem(f"{loaded.name} is a plot: use complexity_accuracy", field="study"))
+    if isinstance(loaded, Scatter | Drawing):
+        hint = ": use complexity_accuracy" if isinstance(loaded, Scatter) else ""
+        raise InputError(Problem(f"{loaded.name} is a picture{hint}", field="study"))
     if not isinstance(loaded, Ablation | Campaign):
         return DataFrame.from_records(study_tables(loaded, known, plugin=plugin).records)
     if isinstance(loaded, Ablation):

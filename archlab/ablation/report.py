@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from archlab import load
 from archlab.ablation import discrepancies, rows, scatter, structure, units
 from archlab.ablation.campaign import page
 from archlab.ablation.load import distinct_rows, load_study, load_trainable
 from archlab.ablation.measured import ablation_tables
 from archlab.ablation.records import check_records, read_records
-from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
+from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Structure, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.ablation.systems_table import counted_systems, systems_tables
 from archlab.core.errors import InputError, Problem
-from archlab.core.files import write_text
+from archlab.core.files import write_bytes, write_text
+from archlab.network.graph import assemble
 from archlab.report import tables
 from archlab.report.pareto import Panel
 from archlab.training.runs import Record
@@ -31,8 +33,8 @@ def write_report(
 ) -> list[Path]:
     """Write a study's report to the folder `out` and return the files.
 
-    Tables are `NAME.md`, `.csv` and `.tex`, a plot is `NAME.png` and `.svg`, a campaign or a page of discrepancies is
-    `NAME.md` with its figures (`NAME.csv`).
+    Tables are `NAME.md`, `.csv` and `.tex`, a plot or a drawing is `NAME.png` and `.svg`, a campaign or a page of
+    discrepancies is `NAME.md` with its figures (`NAME.csv`).
     records: the folder of run records. Without it, or without a run of a network, its measured scores stay empty.
     plugin: modules with blocks or tasks that the study's networks use.
     allow_dirty: accept records of uncommitted changes even if `out` is under version control.
@@ -43,6 +45,8 @@ def write_report(
         check_records(known, out)
     if isinstance(study, Scatter):
         return write_plot(study, known, out, plugin=plugin)
+    if isinstance(study, Drawing):
+        return write_drawing(study, out, plugin=plugin)
     if isinstance(study, Campaign):
         return page.write_page(study, known, out, plugin=plugin)
     forms = (".md", ".csv") if isinstance(study, Discrepancies) else tuple(FORMS)
@@ -115,4 +119,17 @@ def write_plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: 
 
     paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
     style.save(scatter_plot.figure(study_panels(study, records, plugin)), paths)
+    return paths
+
+
+def write_drawing(study: Drawing, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+    """Write a drawing as SVG and PNG and return the files."""
+    from archlab.report.drawing import draw_parts
+    from archlab.report.drawing.png import as_png
+
+    graphs = [(assemble(load(part.spec, plugin=plugin, **part.fields)), part.blocks) for part in study.parts]
+    drawn = draw_parts(graphs, study.title)
+    paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
+    write_bytes(paths[0], as_png(drawn))
+    write_text(paths[1], drawn)
     return paths

@@ -15,7 +15,7 @@ from archlab.ablation.plan import AblationOptions, Trainings, estimates, plan_ab
 from archlab.ablation.records import copy_records, keep_records, read_records
 from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting, settings_of
-from archlab.ablation.study import Ablation, Campaign, Scatter, Study
+from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Study
 from archlab.ablation.systems import Systems
 from archlab.ablation.systems_table import counted_systems, systems_tables
 from archlab.ablation.threads import make_room
@@ -197,4 +197,4 @@ def _tables(
         return [systems_tables(study, counted_systems(study, records, plugin), plugin, only=settings)]
     if isinstance(study, Campaign):
         return [campaign_tables(study, records, plugin=plugin, only=settings)]
-    return [] if isinstance(study, Scatter) else [study_tables(study, records, plugin=plugin)]
+    return [] if isinstance(study, Scatter | Drawing) else [study_tables(study, records, plugin=plugin)]

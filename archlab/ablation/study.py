@@ -240,12 +240,33 @@ class UnitComplexity:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class DrawnPart:
+    """What of a network is drawn. blocks: kinds of blocks, whose insides are shown; if empty, its block graph."""
+
+    spec: str
+    blocks: tuple[str, ...] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Parts of networks in one drawing, as in the paper's Figures 1 and 2."""
+
+    kind: Literal["drawing"]
+    title: str
+    source: str
+    parts: tuple[DrawnPart, ...]
+    name: str = ""
+
+
 Trainable = Ablation | Campaign | Systems
-Study = Ablation | Campaign | Discrepancies | Scatter | Structure | Systems | UnitComplexity
+Study = Ablation | Campaign | Discrepancies | Drawing | Scatter | Structure | Systems | UnitComplexity
 KINDS: dict[str, type[Study]] = {
     "ablation": Ablation,
     "campaign": Campaign,
     "discrepancies": Discrepancies,
+    "drawing": Drawing,
     "scatter": Scatter,
     "structure": Structure,
     "systems": Systems,

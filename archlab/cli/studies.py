@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from archlab.ablation.run import AblationResult
 
 PAPER = (
-    "table6", "table7", "figure4", "table1", "table2", "table3", "table4", "table5", "table8", "figure4_all",
-    "discrepancies",
+    "table6", "table7", "figure4", "table1", "table2", "table3", "table4", "table5", "table8", "figure1",
+    "figure2", "figure4_all", "discrepancies",
 )  # fmt: skip
 
 

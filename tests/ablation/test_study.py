@@ -130,7 +130,7 @@ rows:
     ("line", "word"),
     [
         ("kind: abblation", "did you mean 'ablation'"),
-        ("title: no kind", "ablation, campaign, discrepancies, scatter, structure, systems, unit_complexity"),
+        ("title: no kind", "ablation, campaign, discrepancies, drawing, scatter, structure, systems, unit_complexity"),
         ("kind: [ablation]", "mine.yaml:1:"),
     ],
 )

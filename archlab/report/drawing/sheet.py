@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from archlab.blocks.wiring import Wired
+from archlab.core.errors import InputError, Problem, nearest
 from archlab.counting import count as counting
 from archlab.counting.count import MEBI, Cost
 from archlab.network.graph import Graph, Node
@@ -45,6 +46,32 @@ def draw(graph: Graph) -> str:
     facts = [f"input {shape_text(graph.input)}", *_facts(cost)]
     described = f"Block graph of {graph.name}: {', '.join(facts)}. Below it, the inside of each kind of block."
     return to_svg(sheet(graph, cost), f"{graph.name}: block graph", described)
+
+
+def draw_parts(parts: Sequence[tuple[Graph, Sequence[str]]], title: str) -> str:
+    """Return the SVG of parts of networks: the insides of the named kinds of blocks, or, without any, the block graph.
+
+    Raises InputError for a kind of block that the network does not have.
+    """
+    made: list[Picture] = []
+    panels = [each for graph, blocks in parts for each in (_chosen_panels(graph, blocks) if blocks else ())]
+    for graph, blocks in parts:
+        if not blocks:
+            cost = counting.cost(graph)
+            chosen = choose(graph, cost)
+            made += [overview(graph, cost, chosen), _legend(graph, chosen)]
+    made += [packed(panels, WIDTH)] if panels else []
+    names = ", ".join(dict.fromkeys(graph.name for graph, _ in parts))
+    return to_svg(_stacked(made), title, f"{title}: parts of {names}.")
+
+
+def _chosen_panels(graph: Graph, blocks: Sequence[str]) -> list[Picture]:
+    known = list(_examples(graph.nodes))
+    kinds = [example.block for example in known]
+    for block in blocks:
+        if block not in kinds:
+            raise InputError(Problem(f"{graph.name} has no block {block!r}{nearest(block, kinds)}", "parts.blocks"))
+    return _panels(graph, [example for example in known if example.block in blocks], f"{graph.name}, ")
 
 
 def draw_block(wired: Wired, title: str) -> str:
@@ -127,12 +154,15 @@ class Example:
     all: int
 
 
-def _panels(graph: Graph, examples: Sequence[Example]) -> list[Picture]:
-    """Return a panel for each kind of block in order of first appearance, each followed by its weightings."""
+def _panels(graph: Graph, examples: Sequence[Example], whose: str = "") -> list[Picture]:
+    """Return a panel for each kind of block in order of first appearance, each followed by its weightings.
+
+    whose: the network, before the name of the node that is shown.
+    """
     fills = block_fills(node.block for node in graph.nodes)
     made: dict[str, Picture] = {}
     for example in examples:
-        notes = [f"as in {example.node.name}"]
+        notes = [f"as in {whose}{example.node.name}"]
         if example.alike < example.all:
             notes.append(f"this form: {example.alike} of {example.all}")
         title = shortened(example.block.replace("_", " "))

@@ -14,11 +14,13 @@ from helpers.paths import REPOSITORY
 from PIL import ImageFont
 
 import archlab
+from archlab.ablation.report import write_report
 from archlab.blocks import registry
 from archlab.blocks.wiring import wire
 from archlab.core import builtin
+from archlab.core.errors import InputError
 from archlab.counting import count as counting
-from archlab.report.drawing import draw, draw_block
+from archlab.report.drawing import draw, draw_block, draw_parts
 from archlab.report.drawing.across import Spacing
 from archlab.report.drawing.flow import flow_of, shape_text
 from archlab.report.drawing.fold import fold, unfolded
@@ -523,6 +525,26 @@ def test_the_committed_drawing_is_what_is_drawn_now(graphs):
     """`archlab build lite_hrnet_18 --draw reports/lite_hrnet_18.svg` makes it again."""
     committed = REPOSITORY / "reports" / "lite_hrnet_18.svg"
     assert committed.read_text(encoding="utf-8") == draw(graphs["lite_hrnet_18"])
+
+
+def test_chosen_parts_are_the_named_blocks_from_inside_or_the_block_graph():
+    graph = archlab.assemble(archlab.load("lite_hrnet_18"))
+    unit = draw_parts([(graph, ["conditional_channel_weighting"])], "A unit")
+    assert "as in lite_hrnet_18, stage2.module0.unit0" in unit
+    assert "H: cross-resolution" in unit
+    assert "iterative head" not in unit
+    whole = draw_parts([(graph, ())], "A graph")
+    assert "stage 4" in whole
+    assert "as in" not in whole
+    with pytest.raises(InputError, match="did you mean 'fusion'"):
+        draw_parts([(graph, ["fussion"])], "A misspelling")
+
+
+@pytest.mark.parametrize("name", ["figure1", "figure2"])
+def test_the_committed_figures_are_what_is_drawn_now(name, tmp_path):
+    picture, drawing = write_report(name, tmp_path, tmp_path)
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert drawing.read_text(encoding="utf-8") == (REPOSITORY / "reports" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 def test_a_drawing_is_the_same_in_every_process(graphs):
