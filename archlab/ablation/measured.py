@@ -9,7 +9,7 @@ from archlab.ablation.captions import NOT_TRAINED, PUBLISHED, costs_caption, sco
 from archlab.ablation.csv import flat
 from archlab.ablation.printed import Printed
 from archlab.ablation.row import CountedInput, Published, Row
-from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, runs_in, settings_of
+from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, compared, runs_in
 from archlab.ablation.study import Ablation
 from archlab.counting.count import MEBI
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, signed
@@ -24,8 +24,8 @@ Shown = Sequence[tuple[View, Metric]]
 def ablation_tables(
     study: Ablation, rows: Sequence[Reported], plugin: Sequence[str] = (), only: Setting | None = None
 ) -> TableSet:
-    """Return the table of costs, and a table of scores for each setting that any row was measured in, or for `only`."""
-    settings = [only] if only else settings_of(rows)
+    """Return the table of costs, and a table of scores for each setting that compares rows, or for `only`."""
+    settings = [only] if only else compared(rows)
     tables = [scores(rows, setting, plugin) for setting in settings] or [published(rows)]
     records = flat(rows, settings, plugin)
     return TableSet(study.name, study.title, study.source, (costs(study, rows), *tables), tuple(records))

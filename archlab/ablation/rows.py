@@ -208,6 +208,12 @@ def settings_of(rows: Iterable[Reported]) -> list[Setting]:
     return settings(row.measured for row in rows)
 
 
+def compared(rows: Sequence[Reported]) -> list[Setting]:
+    """Return the settings that compare rows: those with two measured rows, or all if none has two."""
+    found = settings_of(rows)
+    return [setting for setting in found if sum(setting in row.measured for row in rows) > 1] or found
+
+
 def runs_in(rows: Iterable[Reported], setting: Setting) -> list[Record]:
     """Return all runs of some rows in one setting."""
     return [run for row in rows if setting in row.measured for run in row.measured[setting].runs]

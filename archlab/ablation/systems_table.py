@@ -11,7 +11,7 @@ from typing import Any
 from archlab.ablation import measured as trained
 from archlab.ablation.csv import circumstances, score_columns, scores
 from archlab.ablation.printed import DIFFERS, PUBLISHED_ONLY, REPRODUCED, Printed, Verdict
-from archlab.ablation.rows import Counter, Reported, Setting, count_network, match_runs, runs_in, settings_of
+from archlab.ablation.rows import Counter, Reported, Setting, compared, count_network, match_runs, runs_in
 from archlab.ablation.systems import System, Systems
 from archlab.counting.rules import Count
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, plural, sentence_list
@@ -59,12 +59,12 @@ def _counted(study: Systems, system: System, records: Sequence[Record], counter:
 def systems_tables(
     study: Systems, rows: Sequence[CountedSystem], plugin: Sequence[str] = (), only: Sequence[Setting] | None = None
 ) -> TableSet:
-    """Return the tables of costs and published scores, and one of scores for each setting with runs.
+    """Return the tables of costs and published scores, and one of scores for each setting that compares rows.
 
     only: leave out other settings. A study without a recipe has no measured scores.
     """
     networks = distinct_networks(rows) if study.recipe else []
-    settings = [setting for setting in settings_of(networks) if only is None or setting in only]
+    settings = [setting for setting in compared(networks) if only is None or setting in only]
     tables = [_costs(study, rows), *([_published(study, rows)] if study.scores else [])]
     tables += [_measured(networks, setting, plugin) for setting in settings]
     records = [_record(study, each) | run for each in rows for run in _runs(each, networks, settings, plugin)]

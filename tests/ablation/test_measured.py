@@ -99,6 +99,13 @@ def test_each_setting_has_a_table_of_its_own() -> None:
     assert headings == ["Cost", "Scores: recipe gpu, synthetic quick", "Scores: recipe quick, synthetic quick"]
 
 
+def test_a_setting_of_one_row_is_left_out_if_another_compares_rows() -> None:
+    both = [run_of(name) for name in ("lite_hrnet_18", "lite_hrnet_30")]
+    document = table6(*both, run_of("lite_hrnet_18", recipe="gpu", recipe_hash="r7" * 8))
+    assert [table.heading for table in document.tables] == ["Cost", "Scores: recipe quick, synthetic quick"]
+    assert {line["recipe"] for line in document.records if "recipe" in line} == {"quick"}
+
+
 def test_without_runs_the_table_says_that_nothing_was_trained() -> None:
     document = table6()
     assert document.tables[1].caption == (NOT_TRAINED, PUBLISHED)
