@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from archlab.blocks.wiring import Map, Wiring
 from archlab.yamlio import Above, AtLeast
@@ -40,7 +40,7 @@ def dynamic_residual(
     return g.add(x, y) if y.shape == x.shape else y
 
 
-def _mixed(g: Wiring, x: Map, width: int, kernels: int, temperature: float, *, name: str, **conv: int) -> Map:
+def _mixed(g: Wiring, x: Map, width: int, kernels: int, temperature: float, *, name: str, **conv: Any) -> Map:
     """BN of a convolution whose kernel is a sum of `kernels` by a = softmax((W2 relu(W1 mean(x)) + b) / temperature).
 
     W1 has floor(C / 4) + 1 channels and no bias. Dynamic Convolution, figure 3.

@@ -3,61 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from zlib import crc32
 
 WHITE, PALE, PLAIN = "#ffffff", "#f4f5f7", "#e4e6ea"
 SKY, BLUE, ORANGE, GREEN = "#bfe0f4", "#b9c9ee", "#fbd08c", "#a9dcc8"
 PURPLE, YELLOW, RED, LIME, SAND = "#e9c3dc", "#f5ec9a", "#f6bda0", "#d2e6a4", "#e2d2bd"
-TINTS = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE, RED, LIME, SAND)
+TEAL, LAVENDER, ROSE = "#93d3d8", "#dccbfa", "#f9b4c3"
+TINTS = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE, RED, LIME, SAND, TEAL, LAVENDER, ROSE)
 FILLS = (WHITE, PALE, PLAIN, *TINTS)
 
 BLOCK_FILLS = {
     "add": PLAIN,
-    "concat": PLAIN,
-    "finest": PLAIN,
-    "max_pool": PLAIN,
-    "norm": PLAIN,
-    "resize": PLAIN,
-    "upsample": PLAIN,
-    "conv": SKY,
-    "hrnet_stem": SKY,
-    "shuffle_stem": SKY,
-    "dynamic_context_stem": SKY,
-    "pooled_context_stem": SKY,
-    "bottleneck": SAND,
-    "heat_maps": BLUE,
-    "basic_block": ORANGE,
-    "conditional_channel_weighting": ORANGE,
-    "dynamic_context_unit": ORANGE,
-    "pooled_context_unit": ORANGE,
-    "unidimensional_unit": ORANGE,
-    "shuffle_block": ORANGE,
-    "shuffle_down": GREEN,
-    "hourglass": GREEN,
-    "hourglass_stack": ORANGE,
-    "preactivation_residual": SAND,
+    "aggregated_levels": ORANGE,
     "attention_refinement": PURPLE,
-    "feature_fusion": PURPLE,
-    "grid_pyramid": YELLOW,
-    "lr_aspp": YELLOW,
-    "pyramid_pooling": YELLOW,
-    "global_pool": PLAIN,
-    "context_embedding": LIME,
-    "gather_expansion": ORANGE,
-    "guided_aggregation": PURPLE,
-    "pyramid_sum": YELLOW,
-    "pre_conv": LIME,
-    "separable_conv": LIME,
-    "summed_maps": BLUE,
-    "xception_block": SAND,
-    "double_conv": GREEN,
-    "zoomed_conv": ORANGE,
-    "inverted_residual": GREEN,
-    "transition": GREEN,
-    "fusion": PURPLE,
-    "deconv": RED,
-    "iterative_head": YELLOW,
+    "basic_block": LIME,
+    "bottleneck": SAND,
+    "concat": PLAIN,
     "concat_head": YELLOW,
+    "conditional_channel_weighting": ORANGE,
+    "context_embedding": GREEN,
+    "conv": SKY,
+    "deconv": LAVENDER,
+    "double_conv": GREEN,
+    "dynamic_context_stem": SKY,
+    "dynamic_context_unit": ROSE,
+    "dynamic_residual": LIME,
+    "fcn_head": LAVENDER,
+    "feature_fusion": ORANGE,
+    "finest": PLAIN,
+    "fusion": PURPLE,
+    "gather_expansion": LIME,
+    "global_pool": PLAIN,
+    "grid_pyramid": YELLOW,
+    "guided_aggregation": TEAL,
+    "heat_maps": BLUE,
+    "hourglass": PURPLE,
+    "hourglass_stack": RED,
+    "hrnet_stem": SKY,
+    "inverted_residual": TEAL,
+    "iterative_head": YELLOW,
+    "level_heat_maps": RED,
+    "lr_aspp": YELLOW,
+    "max_pool": PLAIN,
+    "no_fusion": PLAIN,
+    "norm": PLAIN,
+    "pooled_context_stem": SKY,
+    "pooled_context_unit": LAVENDER,
+    "pre_conv": SAND,
+    "preactivation_residual": LIME,
+    "pyramid_pooling": YELLOW,
+    "pyramid_sum": YELLOW,
+    "resize": PLAIN,
+    "sandglass": SAND,
+    "separable_conv": LAVENDER,
+    "separable_residual": TEAL,
+    "shared_residual": ROSE,
+    "shuffle_block": RED,
+    "shuffle_down": ORANGE,
+    "shuffle_stem": SKY,
+    "squeeze_excitation": GREEN,
+    "summed_maps": BLUE,
+    "transition": GREEN,
+    "unidimensional_unit": SAND,
+    "upsample": PLAIN,
+    "xception_block": ROSE,
+    "zoomed_conv": PURPLE,
 }
+"""The fill of each built-in block. Blocks that stand in one shipped network differ, except for plain ones."""
 OPERATOR_FILLS = {
     "conv": SKY,
     "dynamic_conv": LIME,
@@ -69,15 +81,8 @@ OPERATOR_FILLS = {
 
 
 def block_fills(blocks: Iterable[str]) -> dict[str, str]:
-    """Return a fill for each kind of block, in order of first appearance.
+    """Return a fill for each kind of block, in order of first appearance; it depends on the kind alone.
 
-    A kind gets its own tint; if it has none, or another kind has taken it, the first free one. Plain blocks share a
-    fill, and all kinds that remain when the tints are used up are white.
+    A user's block has the tint of its name's checksum.
     """
-    kinds = list(dict.fromkeys(blocks))
-    fills: dict[str, str] = {}
-    for kind in sorted(kinds, key=lambda kind: kind not in BLOCK_FILLS):
-        free = [tint for tint in TINTS if tint not in fills.values()]
-        own = BLOCK_FILLS.get(kind)
-        fills[kind] = own if own and (own == PLAIN or own in free) else [*free, WHITE][0]
-    return {kind: fills[kind] for kind in kinds}
+    return {kind: BLOCK_FILLS.get(kind, TINTS[crc32(kind.encode()) % len(TINTS)]) for kind in blocks}

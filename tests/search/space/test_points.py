@@ -64,9 +64,10 @@ def test_a_space_is_as_large_as_what_it_enumerates(name, tmp_path):
 def test_the_size_of_a_large_space_is_exact():
     # stem 3, modules 4^3, repeat 3, widths 7^9, a stage's unit 2 + 3 * 3 * 3 * 4, fusion 2
     assert size(load_space("lite_hrnet")) == 3 * 4**3 * 3 * 7**9 * (2 + 108) ** 3 * 2
-    # ... widths 5^9; a stage 3 (weighting and its ratio) or a branch 4 + 3; sum, down and head
-    branches = (3 + 7**2) * (3 + 7**3) * (3 + 7**4)
-    assert size(load_space("hybrid")) == 2 * 4**3 * 3 * 5**9 * branches * 2 * 2 * 3
+    # ... widths 5^9; a stage 3 + 3 * 2 + 3 (units over all branches, ratios, pooling) or a branch 4 + 3 + 2 (with its
+    # expansion or form); sum, down and head
+    branches = (12 + 9**2) * (12 + 9**3) * (12 + 9**4)
+    assert size(load_space("hybrid")) == 4 * 4**3 * 3 * 5**9 * branches * 3 * 2 * 3
 
 
 def test_every_point_is_found_again_by_its_labels_and_by_its_spec(space):
