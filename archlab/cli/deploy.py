@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archlab.cli import options
+from archlab.cli.bench import bench, bench_arguments
 from archlab.cli.export import export, export_arguments
 from archlab.cli.output import print_json, print_table
 from archlab.cli.parser import Command, Group, Parser
@@ -132,6 +133,7 @@ GROUP = Group(
     "use a trained network",
     (
         Command("predict", predict, predict_arguments, "predict runs/FINGERPRINT photos --out drawn"),
+        Command("bench", bench, bench_arguments, "bench lite_hrnet_18 hrnet_w32 --threads 1 --rounds 10"),
         Command("export", export, export_arguments, "export lite_hrnet_quick 7 --out mine.yaml"),
     ),
 )

@@ -1,0 +1,112 @@
+"""Pictures of measured time: bars of where it goes, and time against multiply-adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from archlab.deploy.bench.parts import Part, shares
+from archlab.deploy.bench.record import quartiles
+from archlab.deploy.bench.session import Row, Session
+from archlab.report.correlation import kendall
+from archlab.report.labels import LEADER, XY, place
+from archlab.report.scatter_plot import LABEL_SIZE, bounds, text_size
+from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
+
+COLOURS = (MEASURED, PUBLISHED, "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442")
+REST = "#BBBBBB"
+SHOWN = len(COLOURS)
+
+
+def profile_bars(parts: Mapping[str, Sequence[Part]]) -> Figure:
+    """Return bars of time by operator for each block: one panel a network, the slowest block on top."""
+    totals = shares([part for each in parts.values() for part in each], lambda part: part.operator)
+    names = [share.name for share in totals[:SHOWN]]
+    with styled():
+        blocks = {name: shares(each, lambda part: part.block) for name, each in parts.items()}
+        heights = [len(found) + 1.4 for found in blocks.values()]
+        made = Figure(figsize=(9.5, 0.34 * sum(heights) + 1.2), layout="constrained")
+        FigureCanvasAgg(made)
+        axes = made.subplots(len(parts), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+        for ax, (name, each) in zip(axes, parts.items(), strict=True):
+            total = sum(part.milliseconds for part in each)
+            for y, block in enumerate(blocks[name]):
+                _bar(ax, y, [part for part in each if part.block == block.name], names)
+            ax.set_yticks(range(len(blocks[name])), [block.name for block in blocks[name]])
+            ax.invert_yaxis()
+            ax.grid(axis="x", color=LINES)
+            ax.set_title(f"{name}, {total:.1f} ms", loc="left", fontsize=10, fontweight="bold")
+        axes[-1].set_xlabel("milliseconds of a forward pass, eager")
+        handles = [
+            Patch(color=colour, label=name) for colour, name in zip((*COLOURS, REST), (*names, "others"), strict=False)
+        ]
+        made.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    return made
+
+
+def _bar(ax: Axes, y: int, parts: Sequence[Part], names: Sequence[str]) -> None:
+    left = 0.0
+    for colour, name in zip((*COLOURS[: len(names)], REST), (*names, None), strict=True):
+        width = sum(p.milliseconds for p in parts if (p.operator == name if name else p.operator not in names))
+        ax.barh(y, width, left=left, color=colour, height=0.72, edgecolor="white", linewidth=0.5)
+        left += width
+
+
+def time_against_work(sessions: Sequence[Session], titles: Mapping[str, str], runtime: str = "eager") -> Figure:
+    """Return each network's multiply-adds against its measured time, at batch 1; a panel for each session.
+
+    A panel states Kendall's tau of the two, and its line what the machine's product of matrices would take.
+    """
+    with styled():
+        made = Figure(figsize=(6.2 * len(sessions), 5.6), layout="constrained")
+        FigureCanvasAgg(made)
+        axes = made.subplots(1, len(sessions), squeeze=False)[0]
+        rows = [[row for row in each.rows if row.runtime == runtime and row.batch == 1] for each in sessions]
+        for ax, session, shown in zip(axes, sessions, rows, strict=True):
+            _panel(ax, session, shown)
+        made.draw_without_rendering()
+        made.set_layout_engine("none")
+        for ax, shown in zip(axes, rows, strict=True):
+            _label(ax, [titles.get(row.network, row.network) for row in shown], [_point(row) for row in shown])
+    return made
+
+
+def _point(row: Row) -> XY:
+    return row.macs / 1e6, quartiles(row.milliseconds).median
+
+
+def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
+    xs, ys = zip(*map(_point, rows), strict=True)
+    ax.loglog(xs, ys, "o", color=MEASURED, markersize=5.5, zorder=3)
+    ends = [min(xs) * 0.6, max(xs) * 2.5]
+    ax.loglog(ends, [1e9 * x / session.gemm_macs for x in ends], color=GREY, linewidth=1, linestyle="--", zorder=2,
+              label="all multiply-adds at the rate of a product of matrices")  # fmt: skip
+    ax.set_xlim(*ends)
+    tau = kendall(xs, ys)
+    remark = f"Kendall's tau {tau.value:.2f} ({tau.low:.2f} to {tau.high:.2f}), n = {tau.n}" if tau else ""
+    ax.set_title(f"{session.threads} thread{'s' * (session.threads > 1)}: {remark}", loc="left", fontsize=10)
+    ax.set_xlabel("million multiply-adds (fvcore)")
+    ax.set_ylabel("milliseconds, batch 1")
+    ax.grid(color=LINES, which="major")
+    ax.legend(frameon=False, loc="lower right", fontsize=8)
+
+
+def _label(ax: Axes, labels: Sequence[str], points: Sequence[XY]) -> None:
+    """Write each point's name next to it, joined by a thin line where the name is not close."""
+    pixels: list[XY] = [tuple(ax.transData.transform(point)) for point in points]
+    boxes = place([text_size(ax, each) for each in labels], pixels, bounds(ax), lines=[], marker=10.0)
+    inverse = ax.transData.inverted()
+    for label, box, point in zip(labels, boxes, pixels, strict=True):
+        if box is None:  # more names than the panel has room for
+            continue
+        x, y = inverse.transform(((box.left + box.right) / 2, (box.bottom + box.top) / 2))
+        ax.text(x, y, label, fontsize=LABEL_SIZE, ha="center", va="center", zorder=5)
+        end = box.nearest(point)
+        if math.dist(end, point) > LEADER:
+            line = zip(inverse.transform(point), inverse.transform(end), strict=True)
+            ax.plot(*line, color=GREY, linewidth=0.6, zorder=2)
