@@ -15,6 +15,7 @@ SMALLEST = {
     "training_step": NETWORK,
     "latency": NETWORK,
     "pipeline": "--images 8 --batch 4 --turns 1",
+    "networks": "--networks small_hrnet_w16 --rounds 2 --threads 1 --reports reports",
     "evaluation": "--repeats 1",
     "search_gate": "--turns 1",
     "search_proposals": "--trials 2 --draws 100",

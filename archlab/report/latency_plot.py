@@ -32,7 +32,7 @@ def profile_bars(parts: Mapping[str, Sequence[Part]]) -> Figure:
         heights = [len(found) + 1.4 for found in blocks.values()]
         made = Figure(figsize=(9.5, 0.34 * sum(heights) + 1.2), layout="constrained")
         FigureCanvasAgg(made)
-        axes = made.subplots(len(parts), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+        axes = made.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, (name, each) in zip(axes, parts.items(), strict=True):
             total = sum(part.milliseconds for part in each)
             for y, block in enumerate(blocks[name]):
@@ -57,7 +57,7 @@ def _bar(ax: Axes, y: int, parts: Sequence[Part], names: Sequence[str]) -> None:
         left += width
 
 
-def time_against_work(sessions: Sequence[Session], titles: Mapping[str, str], runtime: str = "eager") -> Figure:
+def time_against_work(sessions: Sequence[Session], labels: Mapping[str, str], runtime: str = "eager") -> Figure:
     """Return each network's multiply-adds against its measured time, at batch 1; a panel for each session.
 
     A panel states Kendall's tau of the two, and its line what the machine's product of matrices would take.
@@ -72,7 +72,7 @@ def time_against_work(sessions: Sequence[Session], titles: Mapping[str, str], ru
         made.draw_without_rendering()
         made.set_layout_engine("none")
         for ax, shown in zip(axes, rows, strict=True):
-            _label(ax, [titles.get(row.network, row.network) for row in shown], [_point(row) for row in shown])
+            _label(ax, [labels[row.hash] for row in shown], [_point(row) for row in shown])
     return made
 
 

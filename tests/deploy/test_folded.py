@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 import archlab
 from archlab.cli import main
 from archlab.core.device import placed
+from archlab.deploy.bench.settle import settle
 from archlab.deploy.operators import interleaved
 from archlab.deploy.program import IMAGE, lower, simplify
 from archlab.network.module import Network, interleave
@@ -20,28 +20,9 @@ CPU, LAST = torch.device("cpu"), torch.channels_last
 
 
 def settled(network: Network, size: tuple[int, int]) -> tuple[Network, torch.Tensor]:
-    """Return the network in float64 with weights and statistics as of a trained one, and two images that it knows.
-
-    The images of the batch differ in colour and contrast, as photographs do: else norms after global pools divide by
-    next to nothing, and rounding alone moves the output.
-    """
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            gain = 1.0 if layer.bias is None else 0.3  # without a norm after it
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear").data.mul_(gain)
-        elif isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None
-            nn.init.normal_(layer.weight, 1.0, 0.1)
-            nn.init.normal_(layer.bias, 0.0, 0.1)
-    with torch.no_grad():
-        network.double().train()(seen := images(8, size))
-    return network.eval(), seen[:2]
-
-
-def images(count: int, size: tuple[int, int]) -> torch.Tensor:
-    """Return random float64 images, each with a mean and a contrast per channel of its own."""
-    mean, contrast = torch.randn(count, 3, 1, 1).double(), torch.rand(count, 3, 1, 1).double()
-    return mean + 2 * contrast * torch.randn(count, 3, *size).double()
+    """Return the network in float64 with weights as of a trained one, and two images that it knows."""
+    network.double()
+    return network, settle(network, size)[:2]
 
 
 def difference(found: torch.Tensor, reference: torch.Tensor) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import read_json, write_json
+from archlab.deploy.bench.parts import Part
 from archlab.deploy.bench.session import Row, Session
 
 VERSION = 1
@@ -58,18 +59,29 @@ def slug(machine: str) -> str:
     return "_".join(words) or "machine"
 
 
-def save(path: Path, session: Session) -> None:
+def save(path: Path, session: Session, profiles: Mapping[str, Sequence[Part]] | None = None) -> None:
     """Add a session to a machine's record, in place of one of the same device, threads and type.
 
+    profiles: of some networks by name, in place of those that are kept; None keeps them.
     Raises InputError if the record is of another machine or no record.
     """
     sessions = list(read(path)) if path.exists() else []
+    known = read_profiles(path) if path.exists() else {}
     others = sorted({each.machine for each in sessions} - {session.machine})
     if others:
         raise InputError(Problem(f"the record is of {others[0]}, not of {session.machine}", "--save", str(path)))
     kept = [each for each in sessions if _key(each) != _key(session)]
     made = sorted([*kept, session], key=_key)
-    write_json(path, {"version": VERSION, "sessions": [asdict(each) for each in made]})
+    shown = {
+        name: [asdict(part) for part in parts] for name, parts in (known if profiles is None else profiles).items()
+    }
+    write_json(path, {"version": VERSION, "sessions": [asdict(each) for each in made], "profiles": shown})
+
+
+def read_profiles(path: Path) -> dict[str, list[Part]]:
+    """Return the profiles of a record, by network."""
+    document = read_json(path, "record of latency")
+    return {name: [Part(**part) for part in parts] for name, parts in document.get("profiles", {}).items()}
 
 
 def read(path: Path) -> tuple[Session, ...]:
