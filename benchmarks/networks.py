@@ -29,6 +29,7 @@ from archlab.network.graph import Graph
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ("table3", "table6")
+AIMS = {"folded": 1.5, "onnxruntime": 3.2}
 PROFILED = ("lite_hrnet_18", "naive_lite_hrnet_18", "mobilenet_v2", "hrnet_w32")
 
 
@@ -73,19 +74,17 @@ def has_onnx() -> bool:
 
 
 def ratios(session: Session) -> dict[str, object]:
-    """Return the session's ratios as a result of a benchmark."""
-    rows = []
+    """Return the session's ratios as a result of a benchmark, with the verdicts on its aims."""
+    rows, gains = [], dict[str, dict[str, float]]()
     for eager in (row for row in session.rows if row.runtime == "eager"):
         found: dict[str, object] = {"network": eager.network, "input": f"{eager.input[1]}x{eager.input[2]}"}
         found["eager ms"] = record.quartiles(eager.milliseconds).median
         for other in (row for row in session.rows if row.hash == eager.hash and row is not eager):
             times = record.ratio(eager.milliseconds, other.milliseconds)
-            found |= {f"{other.runtime} ms": record.quartiles(other.milliseconds).median}
-            found |= (
-                {f"{other.runtime} times": times.median, "95 %": f"{times.low:.2f}-{times.high:.2f}"}
-                if (other.runtime == "folded")
-                else {f"{other.runtime} times": times.median}
-            )
+            name = other.runtime
+            found |= {f"{name} ms": record.quartiles(other.milliseconds).median, f"{name} times": times.median}
+            found[f"{name} 95 %"] = f"{times.low:.2f}-{times.high:.2f}"
+            gains.setdefault(name, {})[f"{eager.network} {found['input']}"] = times.median
         rows.append(found)
     return {
         "benchmark": "networks",
@@ -93,10 +92,22 @@ def ratios(session: Session) -> dict[str, object]:
         "device": session.machine,
         "threads": session.threads,
         "versions": session.versions,
-        "asked": " ".join(sys.argv[1:]) or "none",
+        "asked": " ".join(word for word in sys.argv[1:] if word != "--page") or "the defaults",
         "load_average": session.load_average,
+        "verdict": " ".join(_verdict(runtime, found) for runtime, found in gains.items()),
         "rows": rows,
     }
+
+
+def _verdict(runtime: str, gains: dict[str, float]) -> str:
+    """Return whether a runtime reaches its aims: on Lite-HRNet-18, and no network slower than eager."""
+    slow, least = min(gains.items(), key=lambda pair: pair[1])
+    text = f"{runtime}: the least gain is {least:.2f}, of {slow}"
+    reached = gains.get("lite_hrnet_18 256x192")
+    if reached is None:
+        return f"{text}."
+    verdict = "met" if reached >= AIMS[runtime] else "missed"
+    return f"{text}; Lite-HRNet-18 at 256x192 has {reached:.2f}, so its aim of {AIMS[runtime]} is {verdict}."
 
 
 if __name__ == "__main__":

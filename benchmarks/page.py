@@ -98,7 +98,7 @@ def section(result: dict[str, Any]) -> list[str]:
     lines += ["| " + " | ".join(name.replace("_", " ") for name in names) + " |"]
     lines += ["| " + " | ".join("--:" if isinstance(rows[0][name], float | int) else ":--" for name in names) + " |"]
     lines += ["| " + " | ".join(shown(row.get(name)) for name in names) + " |" for row in rows]
-    return [*lines, ""]
+    return [*lines, "", *([result["verdict"], ""] if "verdict" in result else [])]
 
 
 def shown(value: Any) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
 
 from archlab.deploy.bench.parts import Part, shares
 from archlab.deploy.bench.record import quartiles
@@ -25,8 +27,7 @@ SHOWN = len(COLOURS)
 
 def profile_bars(parts: Mapping[str, Sequence[Part]]) -> Figure:
     """Return bars of time by operator for each block: one panel a network, the slowest block on top."""
-    totals = shares([part for each in parts.values() for part in each], lambda part: part.operator)
-    names = [share.name for share in totals[:SHOWN]]
+    names = _heaviest(parts.values())
     with styled():
         blocks = {name: shares(each, lambda part: part.block) for name, each in parts.items()}
         heights = [len(found) + 1.4 for found in blocks.values()]
@@ -49,6 +50,16 @@ def profile_bars(parts: Mapping[str, Sequence[Part]]) -> Figure:
     return made
 
 
+def _heaviest(profiles: Iterable[Sequence[Part]]) -> list[str]:
+    """Return the operators with the largest shares of the networks' times, summed over the networks."""
+    summed: defaultdict[str, float] = defaultdict(float)
+    for parts in profiles:
+        total = sum(part.milliseconds for part in parts)
+        for part in parts:
+            summed[part.operator] += part.milliseconds / total
+    return sorted(summed, key=lambda name: -summed[name])[:SHOWN]
+
+
 def _bar(ax: Axes, y: int, parts: Sequence[Part], names: Sequence[str]) -> None:
     left = 0.0
     for colour, name in zip((*COLOURS[: len(names)], REST), (*names, None), strict=True):
@@ -63,7 +74,7 @@ def time_against_work(sessions: Sequence[Session], labels: Mapping[str, str], ru
     A panel states Kendall's tau of the two, and its line what the machine's product of matrices would take.
     """
     with styled():
-        made = Figure(figsize=(6.2 * len(sessions), 5.6), layout="constrained")
+        made = Figure(figsize=(6.6 * len(sessions), 6.8), layout="constrained")
         FigureCanvasAgg(made)
         axes = made.subplots(1, len(sessions), squeeze=False)[0]
         rows = [[row for row in each.rows if row.runtime == runtime and row.batch == 1] for each in sessions]
@@ -87,26 +98,34 @@ def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
     ax.loglog(ends, [1e9 * x / session.gemm_macs for x in ends], color=GREY, linewidth=1, linestyle="--", zorder=2,
               label="all multiply-adds at the rate of a product of matrices")  # fmt: skip
     ax.set_xlim(*ends)
+    ax.set_ylim(min(ys) * 0.5, max(ys) * 1.6)
     tau = kendall(xs, ys)
     remark = f"Kendall's tau {tau.value:.2f} ({tau.low:.2f} to {tau.high:.2f}), n = {tau.n}" if tau else ""
     ax.set_title(f"{session.threads} thread{'s' * (session.threads > 1)}: {remark}", loc="left", fontsize=10)
     ax.set_xlabel("million multiply-adds (fvcore)")
     ax.set_ylabel("milliseconds, batch 1")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
     ax.grid(color=LINES, which="major")
     ax.legend(frameon=False, loc="lower right", fontsize=8)
 
 
 def _label(ax: Axes, labels: Sequence[str], points: Sequence[XY]) -> None:
     """Write each point's name next to it, joined by a thin line where the name is not close."""
+    names = [label.replace(" (", "\n(") for label in labels]
+    start, end = ax.transData.transform(ax.get_lines()[1].get_xydata())
+    lines = [((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))]
     pixels: list[XY] = [tuple(ax.transData.transform(point)) for point in points]
-    boxes = place([text_size(ax, each) for each in labels], pixels, bounds(ax), lines=[], marker=10.0)
+    boxes = place([text_size(ax, each) for each in names], pixels, bounds(ax), lines=lines, marker=10.0)
     inverse = ax.transData.inverted()
-    for label, box, point in zip(labels, boxes, pixels, strict=True):
+    for label, box, point in zip(names, boxes, pixels, strict=True):
         if box is None:  # more names than the panel has room for
             continue
         x, y = inverse.transform(((box.left + box.right) / 2, (box.bottom + box.top) / 2))
         ax.text(x, y, label, fontsize=LABEL_SIZE, ha="center", va="center", zorder=5)
-        end = box.nearest(point)
-        if math.dist(end, point) > LEADER:
-            line = zip(inverse.transform(point), inverse.transform(end), strict=True)
-            ax.plot(*line, color=GREY, linewidth=0.6, zorder=2)
+        near = box.nearest(point)
+        if math.dist(near, point) > LEADER:
+            leader = zip(inverse.transform(point), inverse.transform(near), strict=True)
+            ax.plot(*leader, color=GREY, linewidth=0.6, zorder=2)

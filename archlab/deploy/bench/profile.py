@@ -37,7 +37,7 @@ def profile(graph: Graph, *, threads: int = 1, batch: int = 1, rounds: int = 15)
         for _ in range(rounds):
             _pass(operators, steps, images, least)
     return [
-        Part(node.name, node.block, _name(leaf), 1e3 * seconds, _macs(leaf))
+        Part(node.name, node.block, operator_name(leaf), 1e3 * seconds, _macs(leaf))
         for (node, leaf), seconds in zip(leaves, least, strict=True)
     ]
 
@@ -60,7 +60,7 @@ def _macs(leaf: Leaf) -> int:
     return 0 if leaf.kind == INTERLEAVE else sum(count.fvcore for count in leaves_cost((leaf,))[0].values())
 
 
-def _name(leaf: Leaf) -> str:
+def operator_name(leaf: Leaf) -> str:
     """Return an operator's name, a convolution's with its kernel and whether it works on channels apart."""
     if leaf.kind != "conv":
         return leaf.kind
