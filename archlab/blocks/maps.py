@@ -22,6 +22,10 @@ ELEMENTWISE = (
 )  # fmt: skip
 
 
+MOST_CHANNELS = 2**16
+"""Channels that a file may give a map."""
+
+
 class WiringError(ValueError):
     """A block cannot be laid down at its input shapes; the message gives the rule and the values."""
 
@@ -108,6 +112,8 @@ class Interpreter(Protocol):
 def check_width(width: int) -> None:
     if width < 1:
         raise WiringError(f"a width must be at least 1, here {width}")
+    if width > MOST_CHANNELS:
+        raise WiringError(f"a width must be at most {MOST_CHANNELS:,}, here {width:,}")
 
 
 def check_size(size: Sequence[int], x: Map, what: str) -> None:

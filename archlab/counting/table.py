@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from archlab.counting.count import COUNTERS, GIBI, MEBI, Cost
+from archlab.counting.count import COUNTERS, GIBI, MEBI, Cost, NodeCost
 from archlab.counting.rules import Count
 from archlab.network.graph import Graph
 
@@ -57,8 +57,11 @@ def as_table(graph: Graph, cost: Cost) -> Table:
     table.add_column("output", "")
     for name, footer in zip(_HEADERS, _row(total, total), strict=True):
         table.add_column(name, footer, justify="right")
+    stages: dict[str, list[NodeCost]] = {}
+    for node in cost.nodes:
+        stages.setdefault(node.stage, []).append(node)
     for stage, count in cost.stages.items():
-        nodes = [node for node in cost.nodes if node.stage == stage]
+        nodes = stages[stage]
         table.add_row(stage, str(len(nodes)), " ".join(map(_size, nodes[-1].out_shapes)), *_row(count, total))
     return table
 

@@ -10,7 +10,7 @@ from archlab import yamlio
 from archlab.blocks.basic import gather
 from archlab.blocks.wiring import Shape
 from archlab.network.nodes import NodesReader
-from archlab.network.spec import HEAT_MAPS, IMAGE, LAST, Declared, StagesForm, branch_widths
+from archlab.network.spec import HEAT_MAPS, IMAGE, LAST, MOST_NODES, Declared, StagesForm, branch_widths
 from archlab.network.uses import HIDDEN, BlockReader, Declaration, Use
 from archlab.yamlio import Item
 
@@ -54,6 +54,7 @@ class StagesReader:
         modules = self.stages.get("modules")
         self.count = len(modules) if modules is not None and 1 <= len(modules) <= MOST_STAGES else None
         self.width_rule = self._width_rule()
+        self.is_small = self._check_size()
 
     def read(self) -> Declaration:
         nodes: list[Declared] = []
@@ -83,6 +84,8 @@ class StagesReader:
         units = self._units(index)
         fuse = self._use("fusion", index)
         modules, repeat = self._number("modules", index), self._number("repeat", index)
+        if not self.is_small:
+            modules, repeat = min(modules or 1, 1), min(repeat or 1, 1)
         at = self._add(nodes, f"{stage}.transition", joint, at)
         for module in range(modules or 1):
             for unit in range(repeat or 1):
@@ -126,6 +129,14 @@ class StagesReader:
         if item is None or not isinstance(item.value, tuple):
             return item
         return item.value[index] if index < len(item.value) else None
+
+    def _check_size(self) -> bool:
+        """Return whether the stages have few enough nodes, adding a problem if not."""
+        modules = self.stages.get("modules", ())
+        copies = sum((modules[i] or 1) * (self._number("repeat", i) or 1) * (i + 3) for i in range(len(modules)))
+        if copies > MOST_NODES:
+            self._add_problem("modules", f"{copies:,} blocks; a network has at most {MOST_NODES:,}")
+        return copies <= MOST_NODES
 
     def _number(self, name: str, index: int) -> int | None:
         found = self.stages.get(name)

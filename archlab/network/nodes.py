@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from archlab import yamlio
 from archlab.core.errors import nearest
-from archlab.network.spec import AUXILIARY, HEAT_MAPS, IMAGE, LAST, Auxiliary, Declared, Repeat
+from archlab.network.spec import AUXILIARY, HEAT_MAPS, IMAGE, LAST, MOST_NODES, Auxiliary, Declared, Repeat
 from archlab.network.uses import HIDDEN, BlockReader, Declaration, Source
 from archlab.yamlio import Above, Item
 
@@ -42,6 +42,7 @@ class NodesReader:
         self.blocks, self.form = blocks, form
         self.written: Mapping[str, Item] = form.get("nodes") or {}
         self.parts: Mapping[str, Mapping[str, Item]] = form.get("parts") or {}
+        self.is_full = False
 
     def read(self) -> Declaration:
         nodes: list[Declared] = []
@@ -61,10 +62,19 @@ class NodesReader:
             sources = self._sources(item, above, ends, where)
             hidden = names[name] == HIDDEN
             for label, own in (self._copies(name, item, where) or {name: None}).items():
+                if len(nodes) >= MOST_NODES:
+                    self._too_many(item, where)
+                    break
                 made = nodes if not hidden else []
                 sources = self._declare(made, group, name, group.prefix + label, own, sources)
             above = name
         return ends
+
+    def _too_many(self, item: Item, where: str) -> None:
+        """Add a problem for the first node that is one too many."""
+        if not self.is_full:
+            self.blocks.problems.append(item.problem(f"more than {MOST_NODES:,} nodes, with their copies", where))
+        self.is_full = True
 
     def _declare(
         self,

@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
 from archlab import yamlio
+from archlab.blocks.maps import MOST_CHANNELS
 from archlab.blocks.wiring import Arguments, Shape
-from archlab.yamlio import AtLeast, Item, Length
+from archlab.yamlio import AtLeast, AtMost, Item, Length
 
 IMAGE = "input"
 LAST = "last"
 AUXILIARY = "auxiliary"
 HEAT_MAPS = "heat_maps"
-Width = Annotated[int, AtLeast(1)]
-Positive = Annotated[int, AtLeast(1)]
-Repeat = Positive | Annotated[tuple[Item, ...], Length(1)]
+MOST_NODES = 10_000
+"""A network's nodes, with all copies."""
+Width = Annotated[int, AtLeast(1), AtMost(MOST_CHANNELS)]
+Side = Annotated[int, AtLeast(1), AtMost(2**16)]
+Copies = Annotated[int, AtLeast(1), AtMost(MOST_NODES)]
+Repeat = Copies | Annotated[tuple[Item, ...], Length(1, MOST_NODES)]
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class StagesForm:
     """
 
     width: Width | tuple[Width, ...] | tuple[tuple[Width, ...], ...]
-    modules: tuple[Positive, ...]
+    modules: tuple[Copies, ...]
     unit: Item
     fusion: Item
     transition: Item
-    repeat: Positive | tuple[Positive, ...] = 2
+    repeat: Copies | tuple[Copies, ...] = 2
 
     def widths(self, stage: int) -> tuple[int, ...]:
         """Return the channels of a stage's branches, fine to coarse; stages count from 0."""
@@ -99,8 +103,8 @@ class SpecForm:
 
     version: Literal[1]
     extends: str | None = None
-    input: tuple[Positive, Positive, Positive] = (3, 256, 192)
-    outputs: Positive = 17
+    input: tuple[Width, Side, Side] = (3, 256, 192)
+    outputs: Width = 17
     initialisation: Initialisation = Initialisation()
     stem: Item | None = None
     stages: StagesForm | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 from archlab.core.errors import Problem, nearest
 from archlab.search.space.space import METRICS, CostRange
 from archlab.tasks.metrics import Direction, Metric
-from archlab.yamlio import Above, AtLeast, Item, Length
+from archlab.yamlio import Above, AtLeast, AtMost, Item, Length
 
 SETTINGS = {
     "random": (),
@@ -54,7 +54,7 @@ class SamplerForm:
 
     name: Literal["random", "tpe", "nsga2", "nsga3", "gp", "evolution"] = "tpe"
     startup: Annotated[int, AtLeast(1), "Random candidates before the model is used; tpe, gp, evolution."] = 10
-    population: Annotated[int, AtLeast(2), "Population size; nsga2, nsga3, evolution."] = 20
+    population: Annotated[int, AtLeast(2), AtMost(10**5), "Population size; nsga2, nsga3, evolution."] = 20
     tournament: Annotated[int, AtLeast(1), "Tournament size, whose best becomes a parent; evolution."] = 5
 
     def problems(self, item: Item) -> Iterator[Problem]:
@@ -75,7 +75,9 @@ class SearchForm:
     recipe: str
     objectives: Annotated[dict[str, Direction], Length(1)]
     title: str = ""
-    trials: Annotated[int, AtLeast(1), "Candidates to finish: trained, stopped at a rung, or failed."] = 50
+    trials: Annotated[
+        int, AtLeast(1), AtMost(10**6), "Candidates to finish: trained, stopped at a rung, or failed."
+    ] = 50
     sampler: SamplerForm = SamplerForm()
     seed: Annotated[int, AtLeast(0), "Seed of the sampler; candidates are trained with the recipe's seed."] = 1
     rungs: RungsForm | None = None

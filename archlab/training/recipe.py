@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from archlab.tasks.base import Batch
 
-Side = Annotated[int, AtLeast(32), MultipleOf(32)]
+Side = Annotated[int, AtLeast(32), AtMost(8192), MultipleOf(32)]
+
+MOST_THREADS = 1024
 
 _TASK = "The name of the task that networks are trained for."
 _EXTENDS = "Another recipe, by name or file in the same folder, whose fields this one changes; one level."
@@ -58,8 +60,12 @@ class Recipe:
     name: Annotated[str, "Defaults to the file's name."] = ""
     task: Annotated[Any, _TASK] = field(default_factory=lambda: find_task(DEFAULT_TASK))
     input: Annotated[tuple[Side, Side], "Height and width of the network's input, pixels."] = (256, 192)
-    epochs: Annotated[int | None, AtLeast(1), "The length of training; a recipe states one of the three."] = None
-    iterations: Annotated[int | None, AtLeast(1), "The length of training; a recipe states one of the three."] = None
+    epochs: Annotated[
+        int | None, AtLeast(1), AtMost(10**6), "The length of training; a recipe states one of the three."
+    ] = None
+    iterations: Annotated[
+        int | None, AtLeast(1), AtMost(10**9), "The length of training; a recipe states one of the three."
+    ] = None
     budgets: Annotated[
         tuple[Samples, ...],
         "Numbers of samples, as 8000 or 8k, at which one training is scored; the last is its length.",
@@ -70,7 +76,9 @@ class Recipe:
         AtMost(0.9),
         "Share of each budget that a copy of the network trains with the rate falling to 0, to be scored; null: none.",
     ] = None
-    batch: Annotated[int, AtLeast(1), "Samples per step; an incomplete last batch of an epoch is dropped."] = 32
+    batch: Annotated[
+        int, AtLeast(1), AtMost(2**16), "Samples per step; an incomplete last batch of an epoch is dropped."
+    ] = 32
     accumulate: Annotated[
         int, AtLeast(1), "Micro-batches per step and process; the learning rate is for the whole batch."
     ] = 1
@@ -100,10 +108,15 @@ class Recipe:
     keep_gigabytes: Annotated[
         float, AtLeast(0), "Memory for decoded samples, on the device or the host; batched only."
     ] = 4.0
-    eval_batch: Annotated[int | None, AtLeast(1), "Samples per batch in scoring; null: as in training."] = None
-    workers: Annotated[int, AtLeast(0), "Threads that load data; 0: load in the training thread."] = 0
+    eval_batch: Annotated[
+        int | None, AtLeast(1), AtMost(2**16), "Samples per batch in scoring; null: as in training."
+    ] = None
+    workers: Annotated[int, AtLeast(0), AtMost(256), "Threads that load data; 0: load in the training thread."] = 0
     threads: Annotated[
-        int | None, AtLeast(1), "CPU threads; null: PyTorch's default. Results repeat bit for bit at equal numbers."
+        int | None,
+        AtLeast(1),
+        AtMost(MOST_THREADS),
+        "CPU threads; null: PyTorch's default. Results repeat bit for bit at equal numbers.",
     ] = None
     checkpoint_every: Annotated[int | None, AtLeast(1), "Iterations between checkpoints."] = None
     checkpoint_seconds: Annotated[float | None, AtLeast(0), "Seconds between checkpoints."] = 60.0

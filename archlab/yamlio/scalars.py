@@ -9,6 +9,10 @@ from typing import Any
 
 from archlab.yamlio.items import Item, scalar
 
+DIGITS = 15
+MOST = 10**DIGITS
+"""Whole numbers lie below: a float holds each of them exactly, and so does every reader of JSON."""
+
 
 class NotOne(Exception):  # noqa: N818  not a fault of the program
     """The item is not of the type. `hint`: how to write it, if that is clear."""
@@ -19,8 +23,10 @@ class NotOne(Exception):  # noqa: N818  not a fault of the program
 
 def _integer(item: Item) -> int:
     if type(item.value) is int:
+        if abs(item.value) >= MOST:
+            raise NotOne(f" (it must have at most {DIGITS} digits)")
         return item.value
-    if type(item.value) is float and item.value.is_integer():
+    if type(item.value) is float and item.value.is_integer() and abs(item.value) < MOST:
         raise NotOne(f" (write {int(item.value)})")
     raise NotOne(_unquoted(item, int))
 

@@ -69,7 +69,7 @@ class PoseOptions:
         Dataset, "Layout and figures of the data folder: COCO's, also for other keypoints; MPII's; LSP's as converted."
     ] = "coco"
     data: Annotated[EmbeddedData | None, "Generated if no data folder is given; null: a folder is required."] = None
-    sigma: Annotated[float, Above(0), "Standard deviation of a target's Gaussian, heat-map pixels."] = 2.0
+    sigma: Annotated[float, Above(0), AtMost(100), "Standard deviation of a target's Gaussian, heat-map pixels."] = 2.0
     crops: Annotated[
         Crops, "udp: measure sizes between the centres of the first and last pixel; the flip test does not shift."
     ] = "released"
