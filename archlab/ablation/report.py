@@ -114,11 +114,14 @@ def ablation_panels(study: Ablation, records: Sequence[Record], plugin: Sequence
 
 
 def write_plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
-    """Write the figure of a scatter as PNG and SVG and return the files."""
+    """Write the figure of a scatter as PNG and SVG and return the files. Raises InputError if it has no point."""
     from archlab.report import scatter_plot, style
 
+    panels = study_panels(study, records, plugin)
+    if not panels:
+        raise InputError(Problem("has no point to draw: no row is published or measured", "rows", study.name))
     paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
-    style.save(scatter_plot.figure(study_panels(study, records, plugin)), paths)
+    style.save(scatter_plot.figure(panels), paths)
     return paths
 
 

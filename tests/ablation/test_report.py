@@ -9,6 +9,7 @@ from helpers.tables import nasty
 
 from archlab.ablation.load import load_study
 from archlab.ablation.report import study_tables, write_report
+from archlab.cli.app import main
 from archlab.report import tables
 
 
@@ -65,3 +66,9 @@ def test_a_report_is_written_in_three_forms_and_again_with_the_same_bytes(tmp_pa
     before = [path.read_bytes() for path in paths]
     assert all(before)
     assert [path.read_bytes() for path in write_report("table6", records, tmp_path)] == before
+
+
+def test_a_scatter_without_a_point_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.yaml").write_text("kind: scatter\ntitle: Nothing\nsource: Nowhere\n")
+    assert main(["report", str(tmp_path / "empty.yaml"), "--reports", str(tmp_path / "out")]) == 2
+    assert "rows: has no point to draw" in capsys.readouterr().err

@@ -37,8 +37,7 @@ class Outcome:
     def wrong(self) -> str:
         if "Traceback" in self.error or self.code not in ENDS:
             return f"exit code {self.code}: {self.error[-600:]}"
-        words = {1: ("error: ", "failed"), 2: ("error: ",)}.get(self.code, ("",))
-        if not any(word in self.error for word in words):
+        if (self.code == 2 and "error: " not in self.error) or (self.code and not self.error.strip()):
             return f"exit code {self.code} without an error: {self.error[-300:]}"
         if any(len(line) > 1500 for line in self.error.splitlines()):
             return f"a line of over 1,500 characters: {self.error[:300]}"
