@@ -11,6 +11,7 @@ from archlab.blocks import BLOCKS
 from archlab.blocks.modules import module_block
 from archlab.blocks.wiring import Map
 from archlab.core import plugins
+from archlab.core.errors import InputError
 
 Table = dict[str, Callable[..., Any]]
 
@@ -25,7 +26,19 @@ def blocks(plugin: Iterable[str] = ()) -> Table:
 
 @cache
 def _blocks(plugin: tuple[str, ...]) -> Table:
-    return {name: as_block(value) for name, value in plugins.joined(BLOCKS, "block", plugin).items()}
+    found = plugins.joined(BLOCKS, "block", plugin)
+    wrong = [name for name, value in found.items() if not _is_block(value)]
+    if wrong:
+        rule = "a block is an nn.Module class, or a function of `g` and its map or maps"
+        raise InputError(f"{rule}, which {name!r} is not" for name in wrong)
+    return {name: as_block(value) for name, value in found.items()}
+
+
+def _is_block(value: Any) -> bool:
+    if inspect.isclass(value) or not callable(value):
+        return inspect.isclass(value)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [each.kind in positional for each in inspect.signature(value).parameters.values()][:2] == [True, True]
 
 
 def as_block(value: Any) -> Callable[..., Any]:

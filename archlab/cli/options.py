@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archlab.cli import failure
 from archlab.cli.parser import Parser
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, shortened
 
 if TYPE_CHECKING:
     from archlab.network.spec import Spec
@@ -157,17 +157,31 @@ def numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"expected whole numbers, e.g. 1,2,3, found {text!r}") from None
 
 
+MOST = 10**15
+MOST_THREADS = 1024
+
+
 def whole(text: str) -> int:
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {shortened(text)!r}") from None
+    if abs(value) > MOST:
+        raise argparse.ArgumentTypeError(f"expected a number of at most {MOST:,}, found {shortened(text)!r}")
+    return value
 
 
 def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
-    return int(text)
+    if not text.isdecimal() or whole(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {shortened(text)!r}")
+    return whole(text)
+
+
+def threads(text: str) -> int:
+    value = positive(text)
+    if value > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"expected at most {MOST_THREADS}, found {text!r}")
+    return value
 
 
 def share(text: str) -> float:

@@ -50,7 +50,7 @@ def train_arguments(p: Parser) -> None:
     options.folder(p, "runs", old="--out")
     p.add_argument(
         "--threads",
-        type=options.positive,
+        type=options.threads,
         metavar="N",
         help="CPU threads (default: from the recipe); results repeat bit for bit at equal numbers",
     )

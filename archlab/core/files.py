@@ -45,6 +45,8 @@ def _is_of(name: str | None, path: Path) -> bool:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         temporary = _claimed(path, stack)

@@ -30,12 +30,20 @@ def joined(built_in: Mapping[str, Any], kind: str, plugin: Iterable[str] = ()) -
     entries = entry_points(group=f"archlab.{kind}s")
     added = [(entry.name, _imported(entry.value, entry.load), entry.value) for entry in entries]
     for name in plugin:
-        added += [(key, value, name) for key, value in getattr(load(name), f"{kind.upper()}S", {}).items()]
+        added += [(key, value, name) for key, value in _table(name, f"{kind.upper()}S").items()]
     for key, value, owner in added:
         if key in found and found[key] is not value:
             raise InputError(f"{owner} defines a {kind} {key!r}, which {owners[key]} already defines")
         found[key], owners[key] = value, owner
     return found
+
+
+def _table(name: str, table: str) -> Mapping[str, Any]:
+    """Return a plug-in's table. Raises InputError if it is not a mapping from names."""
+    found = getattr(load(name), table, {})
+    if isinstance(found, Mapping) and all(isinstance(key, str) for key in found):
+        return found
+    raise InputError(Problem(f"{table} must be a mapping from names", "", name))
 
 
 def load(name: str) -> ModuleType:

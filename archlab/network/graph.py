@@ -237,6 +237,10 @@ def _laid(
                 made[node.name] = node, lay(node.function, shapes, node.many, node.arguments)
             except WiringError as error:
                 problems.append(node.item.problem(f"{node.block}: {error}", node.name))
+            except Exception as error:
+                if node.function.__module__.startswith("archlab."):
+                    raise
+                problems.append(node.item.problem(f"{node.block} fails: {type(error).__name__}: {error}", node.name))
     return made, problems
 
 

@@ -128,9 +128,13 @@ def arguments_of(target: Callable[..., Any]) -> tuple[Argument, ...]:
     function = inspect.unwrap(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
     parameters = [each for each in inspect.signature(target).parameters.values() if _is_argument(each, target)]
     wanted = {each.name: each.annotation for each in parameters if each.annotation is not each.empty}
-    hints = typing.get_type_hints(
-        types.SimpleNamespace(__annotations__=wanted), getattr(function, "__globals__", {}), include_extras=True
-    )
+    try:
+        hints = typing.get_type_hints(
+            types.SimpleNamespace(__annotations__=wanted), getattr(function, "__globals__", {}), include_extras=True
+        )
+    except NameError as error:  # of a user's block
+        name = getattr(target, "__qualname__", repr(target))
+        raise InputError(f"{name}: the type of an argument cannot be resolved: {error}") from error
     return tuple(
         Argument(key_of(each.name), each.name, hints.get(each.name, Any), _parameter_default(each))
         for each in parameters
@@ -217,7 +221,8 @@ def _convert(item: Item, hint: Any, field: str, problems: list[Problem]) -> Any:
     form = _FORMS.get(typing.get_origin(hint))
     if form is not None:
         return form(item, hint, field, problems)
-    assert dataclasses.is_dataclass(hint), f"{field}: no way to read {hint!r} from YAML"
+    if not dataclasses.is_dataclass(hint):  # of a user's block
+        return problems.append(item.problem(f"cannot be written in a file: its type is {hint!r}", field))
     return _dataclass(item, hint, field, problems)
 
 

@@ -62,3 +62,8 @@ def test_the_file_has_the_permissions_of_a_new_one(tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", "text")
     (tmp_path / "b.json").write_text("text")
     assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "b.json").stat().st_mode
+
+
+def test_a_folder_is_no_name_of_a_file() -> None:
+    with pytest.raises(IsADirectoryError):
+        write_text(Path("/"), "text")

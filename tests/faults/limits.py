@@ -82,8 +82,10 @@ def _limited(
     scene: Scene, command: Command, limits: Limits, whole: Mapping[str, Run], files: set[str]
 ) -> Iterator[Trial]:
     scene.empty()
-    yield _judged(command, start(scene.folder, *scene.arguments(command), limits=limits).end(), scene.out)
-    yield ended(command, scene.run(command), scene.out, whole, files)
+    limited = _judged(command, start(scene.folder, *scene.arguments(command), limits=limits).end(), scene.out)
+    yield limited
+    if limited.code or not command.is_once:
+        yield ended(command, scene.run(command), scene.out, whole, files)
 
 
 def _on_small_disk(
@@ -91,9 +93,11 @@ def _on_small_disk(
 ) -> Iterator[Trial]:
     scene.empty()
     with _disk(scene.out, f"size={pages * PAGE}"):
-        yield _judged(command, scene.run(command), scene.out)
+        limited = _judged(command, scene.run(command), scene.out)
+        yield limited
         _mount("-o", f"remount,{ROOM}", str(scene.out))
-        yield ended(command, scene.run(command), scene.out, whole, files)
+        if limited.code or not command.is_once:
+            yield ended(command, scene.run(command), scene.out, whole, files)
 
 
 def _judged(command: Command, outcome: Outcome, out: Path) -> Trial:
