@@ -11,7 +11,7 @@ from archlab.blocks import BLOCKS
 from archlab.blocks.modules import module_block
 from archlab.blocks.wiring import Map
 from archlab.core import plugins
-from archlab.core.errors import InputError
+from archlab.core.errors import InputError, Problem
 
 Table = dict[str, Callable[..., Any]]
 
@@ -30,7 +30,7 @@ def _blocks(plugin: tuple[str, ...]) -> Table:
     wrong = [name for name, value in found.items() if not _is_block(value)]
     if wrong:
         rule = "a block is an nn.Module class, or a function of `g` and its map or maps"
-        raise InputError(f"{rule}, which {name!r} is not" for name in wrong)
+        raise InputError(Problem(f"{rule}, which {name!r} is not") for name in wrong)
     return {name: as_block(value) for name, value in found.items()}
 
 
