@@ -11,7 +11,7 @@ from archlab.search.collect import RunFolders
 from archlab.search.load import Search, load_search
 from archlab.search.recovery import counts, sweep
 from archlab.search.storage import GRACE_SECONDS, StudyStorage
-from archlab.search.worker import Session, open_study
+from archlab.search.worker import Session, data_of, open_study
 from archlab.training.recipe import data_fingerprint, ensure_data
 
 
@@ -58,12 +58,16 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class ActiveSearch:
-    """A search that is being run: its open study, its data folder, and the trials to finish in total."""
+    """A search that is being run: its open study, its data folder, and the trials to finish in total.
+
+    data: the fingerprint of the data.
+    """
 
     options: SearchOptions
     search: Search
     session: Session
     root: Path
+    data: str
     trials: int
 
     @property
@@ -72,7 +76,7 @@ class ActiveSearch:
 
     @property
     def runs(self) -> RunFolders:
-        return RunFolders(self.folder / "runs", data_fingerprint(self.search.recipe, self.root))
+        return RunFolders(self.folder / "runs", self.data)
 
     @property
     def finished(self) -> int:
@@ -84,10 +88,21 @@ class ActiveSearch:
             sweep(self.session.study)
 
 
-def open_search(o: SearchOptions, *, create: bool = True) -> ActiveSearch:
-    """Read a search and open its study; without `create`, raise InputError if the study does not exist."""
+def open_search(o: SearchOptions) -> ActiveSearch:
+    """Read a search and open its study, or create it; the data is generated if it is missing."""
     found = o.load()
     root = ensure_data(found.recipe, o.data)
     data = data_fingerprint(found.recipe, root)
-    session = open_study(found, o.study_storage(found.name), data=data, create=create)
-    return ActiveSearch(o, found, session, root, o.trials or found.form.trials)
+    session = open_study(found, o.study_storage(found.name), data=data)
+    return ActiveSearch(o, found, session, root, data, o.trials or found.form.trials)
+
+
+def reopen_search(o: SearchOptions) -> ActiveSearch:
+    """Read a search and open its study to see its results, which needs no data; data that is named has to be its own.
+
+    Raises InputError if the study does not exist.
+    """
+    found = o.load()
+    data = data_fingerprint(found.recipe, ensure_data(found.recipe, o.data)) if o.data else None
+    session = open_study(found, o.study_storage(found.name), data=data, create=False)
+    return ActiveSearch(o, found, session, o.data or Path(), data_of(session.study), o.trials or found.form.trials)

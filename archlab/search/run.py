@@ -15,7 +15,7 @@ from archlab.core.signals import Stopped, StopRequest
 from archlab.search.collect import collect
 from archlab.search.dispatch import NO_USE, finish_trials, train_front
 from archlab.search.load import Search, load_search
-from archlab.search.options import ActiveSearch, SearchOptions, open_search
+from archlab.search.options import ActiveSearch, SearchOptions, open_search, reopen_search
 from archlab.search.plan import SearchPlan, plan_search
 from archlab.search.report.write import write_search
 from archlab.search.results import Result, write_result
@@ -109,7 +109,7 @@ def worker(o: SearchOptions) -> int:
 
 def result_of(o: SearchOptions) -> Result:
     """Return what a search has found so far. Raises InputError if it was never begun here."""
-    return _collected(open_search(o, create=False))
+    return _collected(reopen_search(o))
 
 
 def _run(o: SearchOptions) -> Result:

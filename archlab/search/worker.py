@@ -44,10 +44,10 @@ class Session:
         return self.storage.alone(self.backend, self.search.name)
 
 
-def open_study(search: Search, storage: StudyStorage, *, data: str, create: bool = True) -> Session:
+def open_study(search: Search, storage: StudyStorage, *, data: str | None, create: bool = True) -> Session:
     """Open the search's study in its storage; create it if it does not exist.
 
-    data: the fingerprint of the data.
+    data: the fingerprint of the data; None to accept that of the study.
 
     Raises InputError if the storage cannot be used, or if it holds a study of this name that archlab did not make or
     that searches something else; the error names each part that differs.
@@ -67,10 +67,15 @@ def open_study(search: Search, storage: StudyStorage, *, data: str, create: bool
             directions=search.directions,
             load_if_exists=True,
         )
-        if rule := mismatch(study, search, search.parts(data)):
+        parts = search.parts(data or "")
+        if data is None:
+            del parts["data"]
+        if rule := mismatch(study, search, parts):
             raise InputError(Problem(rule, "--storage", storage.shown))
         if ABOUT not in study.user_attrs:
-            _describe(study, search, search.parts(data))
+            if not create:
+                raise InputError(Problem(f"holds a study {search.name!r} without trials", "--storage", storage.shown))
+            _describe(study, search, parts)
     return Session(search, study, sampler, storage, backend)
 
 
@@ -86,6 +91,11 @@ def mismatch(study: optuna.Study, search: Search, parts: dict[str, Any]) -> str:
     if not changed:
         return ""
     return f"the study was begun with another {', another '.join(changed)}; use a new name or a new storage"
+
+
+def data_of(study: optuna.Study) -> str:
+    """Return the fingerprint of the data with which a study was begun."""
+    return str(study.user_attrs[ABOUT]["parts"]["data"])
 
 
 def _directions(study: optuna.Study) -> list[str]:

@@ -33,6 +33,7 @@ from archlab.search.space.gate import Gate
 from archlab.search.space.points import size
 from archlab.search.space.sample import choices, sample
 from archlab.search.space.space import METRICS, load_space, names
+from archlab.tasks.pose.synthetic import generate
 
 SMALL = """\
 version: 1
@@ -415,13 +416,14 @@ def test_the_report_of_a_search_is_written_again_next_to_its_result(
 
 
 def test_a_study_is_looked_at_without_its_result_and_without_being_changed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = search_study.make(tmp_path, search_study.people(tmp_path))
     assert explore.worker(tiny.options(trials=3)) == 0
     capsys.readouterr()
     before = contents(tiny)
-    where = [tiny.study, "--searches", tiny.out, "--data", tiny.data]
+    where = [tiny.study, "--searches", tiny.out]  # no data is needed, nor generated
+    monkeypatch.chdir(tmp_path)
     numbers = [each["number"] for each in json.loads(said(capsys, "best", *where, "--json"))]
     trials = {trial.number: trial for trial in check_exact(tiny.opened(), 3)}
     assert set(numbers) <= {number for number, trial in trials.items() if outcome(trial) == "complete"}
@@ -433,6 +435,9 @@ def test_a_study_is_looked_at_without_its_result_and_without_being_changed(
     said(capsys, "export", *where, numbers[0], "--out", tmp_path / "best.yaml")
     assert archlab.spec_hash(archlab.load(tmp_path / "best.yaml")) == trials[numbers[0]].user_attrs["candidate"]["hash"]
     assert contents(tiny) == before
+    assert not (tmp_path / "data").exists()
+    other = generate(tmp_path / "others", level="quick", train=7, val=2, seed=4)
+    assert "begun with another data" in refused(capsys, "best", *where, "--data", other)
 
 
 def test_a_study_whose_file_has_changed_says_where_its_result_still_is(
