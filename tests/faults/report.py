@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,7 +73,7 @@ def _shown(outcomes: Iterable[Outcome | Trial]) -> Iterator[Outcome | Trial]:
     """Pass outcomes on, and print those that are wrong."""
     for outcome in outcomes:
         if outcome.wrong:
-            print(outcome, flush=True)
+            print(outcome, file=sys.__stderr__, flush=True)  # commands of other trials may redirect the others
         yield outcome
 
 
