@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,10 +53,11 @@ def _print_result(o: argparse.Namespace) -> None:
 
 def search_options(o: argparse.Namespace) -> SearchOptions:
     """Return how a search is run, from the command's arguments."""
-    from archlab.search.options import SearchOptions
+    from archlab.search.options import STORAGE, SearchOptions
 
     plugin = tuple(o.plugin)
-    return SearchOptions(o.study, o.trials, o.jobs, o.storage, o.data, o.device, o.searches, plugin, o.engine, o.grace)
+    storage = o.storage or (os.environ.get(STORAGE) if o.worker else None)
+    return SearchOptions(o.study, o.trials, o.jobs, storage, o.data, o.device, o.searches, plugin, o.engine, o.grace)
 
 
 def search_arguments(p: Parser) -> None:

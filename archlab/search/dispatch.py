@@ -17,7 +17,7 @@ from archlab.core.notes import note
 from archlab.core.processes import CommandLine, Engine, tail, threads_each
 from archlab.core.progress import Advance, progress
 from archlab.search.collect import Training, missing, trained
-from archlab.search.options import ActiveSearch
+from archlab.search.options import STORAGE, ActiveSearch
 from archlab.search.recovery import MOST_DEATHS
 from archlab.search.storage import database_errors
 from archlab.training.lock import held
@@ -134,8 +134,8 @@ def _worker(active: ActiveSearch, slot: int, placing: Placing) -> CommandLine:
     o = active.options
     arguments = ["search", o.study, "--worker", "--trials", str(active.trials)]
     arguments += ["--searches", str(o.out), "--data", str(active.root), "--grace", str(o.grace)]
-    arguments += ["--storage", o.storage] if o.storage else []
-    return _command(active, arguments, _log(active, slot), slot, placing)
+    made = _command(active, arguments, _log(active, slot), slot, placing)
+    return replace(made, environment={**made.environment, STORAGE: o.storage}) if o.storage else made
 
 
 def _command(active: ActiveSearch, arguments: list[str], log: Path, slot: int, placing: Placing) -> CommandLine:

@@ -14,6 +14,9 @@ from archlab.search.storage import GRACE_SECONDS, StudyStorage
 from archlab.search.worker import Session, data_of, open_study
 from archlab.training.recipe import data_fingerprint, ensure_data
 
+STORAGE = "ARCHLAB_WORKER_STORAGE"
+"""The variable in which a worker gets the URL of its database: every user can read command lines."""
+
 
 @dataclass(frozen=True)
 class SearchOptions:

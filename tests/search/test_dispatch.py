@@ -1,60 +1,30 @@
-"""How a search's workers share a machine: their threads do not depend on what is left to do."""
+"""How workers are started."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
+import argparse
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from helpers import search_study
-from helpers.search_study import Tiny
 
-from archlab.core.processes import Processes
-from archlab.search.collect import missing
-from archlab.search.dispatch import Course, Placing, _training
-from archlab.search.options import ActiveSearch, open_search
-from archlab.search.run import search
-from archlab.training.runs import find_runs
+from archlab.cli.search import search_options
+from archlab.search.dispatch import Placing, _worker
+from archlab.search.options import STORAGE, SearchOptions
+
+URL = "postgresql://me:secret@host/studies"
 
 
-@pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return search_study.people(tmp_path_factory.mktemp("dispatch"))
-
-
-@pytest.fixture
-def tiny(tmp_path: Path, people: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
-    made = search_study.make(tmp_path, people)
-    made.write("recipe.yaml", ("threads: 1\n", ""))
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    return made
-
-
-def active(tiny: Tiny, **options: object) -> ActiveSearch:
-    return open_search(tiny.options(**options))
-
-
-@pytest.mark.parametrize(("jobs", "threads"), [(1, 4), (2, 2), (9, 1)])
-@pytest.mark.parametrize("left", [1, 8])
-def test_a_workers_threads_follow_from_the_machine_and_the_jobs(tiny: Tiny, jobs: int, threads: int, left: int) -> None:
-    opened = active(tiny, jobs=jobs)
-    placing = Placing.of(opened, Processes("cpu"), left)
-    assert (placing.at_once, placing.threads) == (min(jobs, left), threads)
-    worker = next(Course(opened, deque(range(placing.at_once)), done=0).workers(placing))
-    assert worker.environment["OMP_NUM_THREADS"] == str(threads)
-
-
-def test_a_training_of_the_front_has_the_same_threads_when_it_is_the_last_one(tiny: Tiny) -> None:
-    tiny.write("tiny.yaml", ("trials: 8", "trials: 8\nreferences: [base.yaml]"))
-    opened = active(tiny, jobs=2)
-    (reference,) = missing(opened.session, opened.runs)
-    command = _training(opened, reference, 0, Placing.of(opened, Processes("cpu"), 1))
-    given = command.arguments[command.arguments.index("--threads") + 1]
-    assert (given, command.environment["OMP_NUM_THREADS"]) == ("2", "2")
-
-
-def test_a_search_that_is_resumed_for_one_more_trial_trains_it_with_as_many_threads(tiny: Tiny) -> None:
-    for trials in (1, 2):
-        assert search(tiny.options(jobs=2, trials=trials)) == 0
-    assert [run.threads for run in find_runs(tiny.out / "tiny" / "runs")] == [2, 2]
+def test_a_workers_command_line_holds_no_password_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SearchOptions("tiny", storage=URL, device="cpu")
+    active: Any = SimpleNamespace(options=options, trials=3, root=tmp_path, folder=tmp_path)
+    command = _worker(active, 0, Placing(1, 1, False))
+    assert not any("secret" in text for text in command.arguments)
+    monkeypatch.setenv(STORAGE, command.environment[STORAGE])
+    given = {"study": "tiny", "trials": 3, "jobs": None, "storage": None, "data": None, "device": "cpu"}
+    more = {"searches": tmp_path, "plugin": [], "engine": "processes", "grace": 60}
+    asked = [search_options(argparse.Namespace(**given, **more, worker=worker)).storage for worker in (True, False)]
+    assert asked == [URL, None]
