@@ -132,9 +132,7 @@ def index(o: argparse.Namespace) -> None:
 
 def index_arguments(p: Parser) -> None:
     options.folder(p, "reports", default="results")
-    p.add_argument(
-        "--searches", type=Path, metavar="DIR", help="folder of searches (default: searches/ in the report folder)"
-    )
+    options.folder(p, "searches")
     options.json_output(p, "print one JSON string: the file written")
 
 
@@ -148,6 +146,6 @@ GROUP = Group(
     (
         Command("ablate", ablate, ablate_arguments, "ablate table6 table7 --seeds 1,2,3"),
         Command("report", report, report_arguments, "report table6 figure4"),
-        Command("index", index, index_arguments, "index --reports results --searches searches"),
+        Command("index", index, index_arguments, "index --reports results"),
     ),
 )

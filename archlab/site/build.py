@@ -20,16 +20,16 @@ from archlab.site.pages import GROUPS, INDEX, Page, find_pages, text_of
 HERE = Path(__file__).parent
 
 
-def write_index(reports: Path, searches: Path | None = None) -> Path:
+def write_index(reports: Path, searches: Path = Path("searches")) -> Path:
     """Write the front page of a folder of reports; return its path.
 
-    searches: the folder of searches whose reports it holds; by default `searches` in the folder of reports.
+    searches: a folder of searches, whose reports it holds too, besides those in `searches` in the folder of reports.
 
     Raises InputError if the folder is missing or holds no report.
     """
     if not reports.is_dir():
         raise InputError(Problem("no such folder of reports", "--reports", str(reports)))
-    pages = find_pages(reports, searches or reports / "searches")
+    pages = find_pages(reports, searches)
     if not pages:
         raise InputError(Problem("holds no report; `archlab report table6` writes one", "--reports", str(reports)))
     write_text(reports / INDEX, front_page(pages, list(entries()), reports))

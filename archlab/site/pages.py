@@ -15,6 +15,7 @@ KINDS = {
     "structure": "Tables",
     "systems": "Tables",
     "unit_complexity": "Tables",
+    "drawing": "Figures",
     "scatter": "Figures",
     "campaign": "Campaigns",
     "discrepancies": "Checks",
@@ -45,8 +46,12 @@ class Page:
 
 
 def find_pages(reports: Path, searches: Path) -> list[Page]:
-    """Return the pages in two folders in the order of the groups, by name within a group."""
-    found = [*_reports(reports), *_searches(searches)]
+    """Return the pages of both folders in the order of the groups, by name within a group.
+
+    A folder of reports may hold searches, which count if `searches` has none of their name.
+    """
+    own = {page.name: page for folder in (reports / "searches", searches) for page in _searches(folder)}
+    found = [*_reports(reports), *own.values()]
     return sorted(found, key=lambda page: (GROUPS.index(page.group), page.name))
 
 
