@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archlab.cli import options
-from archlab.cli.output import print_json
+from archlab.cli.output import print_json, print_table
 from archlab.cli.parser import Parser
 from archlab.core import notes
 from archlab.core.errors import InputError, Problem
@@ -16,16 +18,21 @@ from archlab.core.errors import InputError, Problem
 if TYPE_CHECKING:
     from archlab.network.graph import Graph
     from archlab.network.module import Network
+    from archlab.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is exported. yaml: its text. weights: the file of its trained weights, None if there is none."""
+    """What is exported. yaml: its text. weights: the file of its trained weights, None if there is none.
+
+    run: the folder of its training, None if there is none.
+    """
 
     name: str
     graph: Graph
     yaml: str
     weights: Path | None
+    run: Path | None
 
     def network(self) -> Network:
         """Return the network with its weights. Raises InputError if there are none, or if they do not fit."""
@@ -38,74 +45,154 @@ class Source:
         load_weights(network, self.weights)
         return network
 
+    def looks(self, o: argparse.Namespace) -> tuple[Recipe, tuple[str, ...] | None]:
+        """Return how the network looks at pictures, and the names of its outputs, None if they are not recorded."""
+        from archlab.training.recipe import Recipe, load_recipe
+        from archlab.training.runs import read_record
+
+        if not self.run and not o.recipe:
+            return replace(Recipe(), input=self.graph.input[1:]), None  # type: ignore[arg-type]
+        recipe = load_recipe(o.recipe or self.run / "recipe.yaml", plugin=o.plugin)  # type: ignore[operator]
+        names = read_record(self.run).data.get(recipe.task.outputs_are) if self.run else None
+        return recipe, tuple(names) if isinstance(names, list) else None
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of the network, ready to be written. report: what is said of it, by name."""
+
+    name: str
+    path: Path
+    write: Callable[[], None]
+    report: Mapping[str, Any] = field(default_factory=dict)
+
 
 def export(o: argparse.Namespace) -> None:
-    """Write a network as YAML or plain PyTorch, or its weights.
+    """Write a network as YAML, plain PyTorch or ONNX, or its weights.
 
     SOURCE is a network's name or file, a run folder, or a search, with a trial's
     NUMBER. Without a form, YAML is printed.
     """
-    if o.out and o.out.suffix not in {".yaml", ".yml"}:
-        raise InputError(Problem("a network's file ends in .yaml", "--out", str(o.out)))
+    _check(o)
     source = _trial(o) if o.number else _network(o)
-    written = dict(_written(o, source))
+    forms = [make(o, source) for option, make in FORMS.items() if getattr(o, option)]
+    for form in forms:
+        form.write()
+        notes.note(f"wrote {form.path}")
     if o.json:
         about = {"name": source.name, "hash": source.graph.hash, "file": str(o.out) if o.out else None}
-        print_json({**about, "yaml": source.yaml, **{form: str(path) for form, path in written.items()}})
-    elif not written and not o.out:
+        written = {form.name: str(form.path) for form in forms if form.name != "out"}
+        print_json(
+            {**about, "yaml": source.yaml, **written, **{k: v for form in forms for k, v in form.report.items()}}
+        )
+    elif not forms:
         print(source.yaml, end="")
+    else:
+        _print_operators(forms)
 
 
-def _written(o: argparse.Namespace, source: Source) -> list[tuple[str, Path]]:
-    """Write every form that is asked for; return them with their files."""
+ENDINGS = {"out": (".yaml", ".yml"), "python": (".py",), "onnx": (".onnx",)}
+
+
+def _check(o: argparse.Namespace) -> None:
+    """Raise InputError for files of other endings, and for options of a form that is not asked for."""
+    problems = []
+    for option, endings in ENDINGS.items():
+        if (path := getattr(o, option)) and path.suffix not in endings:
+            problems.append(Problem(f"the file's name must end in {endings[0]}", f"--{option}", str(path)))
+    if o.released_keys and not o.save_weights:
+        problems.append(Problem("says how weights are saved: name their file by --save-weights", "--released-keys"))
+    if (o.dynamic_batch or o.opset) and not o.onnx:
+        problems.append(Problem("is for ONNX: name its file by --onnx", "--opset" if o.opset else "--dynamic-batch"))
+    if problems:
+        raise InputError(problems)
+
+
+def _yaml(o: argparse.Namespace, source: Source) -> Form:
     from archlab.core.files import write_text
 
-    forms: list[tuple[str, Path]] = []
-    if o.released_keys and not o.save_weights:
-        raise InputError(Problem("says how weights are saved: name their file by --save-weights", "--released-keys"))
-    if o.python and o.python.suffix != ".py":
-        raise InputError(Problem("a Python file ends in .py", "--python", str(o.python)))
-    if o.python:
-        from archlab.deploy.plain import python_source
+    return Form("out", o.out, partial(write_text, o.out, source.yaml))
 
-        write_text(o.python, python_source(source.graph))
-        forms.append(("python", o.python))
-    if o.save_weights:
-        from archlab.network.checkpoint import save_weights
 
-        save_weights(source.network(), o.save_weights, released_keys=o.released_keys)
-        forms.append(("weights", o.save_weights))
-    if o.out:
-        write_text(o.out, source.yaml)
-    for path in [*([o.out] if o.out else []), *(path for _, path in forms)]:
-        notes.note(f"wrote {path}")
-    return forms
+def _python(o: argparse.Namespace, source: Source) -> Form:
+    from archlab.core.files import write_text
+    from archlab.deploy.plain import python_source
+
+    return Form("python", o.python, partial(write_text, o.python, python_source(source.graph)))
+
+
+def _onnx(o: argparse.Namespace, source: Source) -> Form:
+    from archlab.deploy.onnx.file import DEFAULT, export_onnx, real_images
+
+    recipe, names = source.looks(o)
+    images = real_images(recipe, o.data, source.graph.input) if o.data and not o.number else ()
+    made = export_onnx(source.network(), recipe, names, dynamic_batch=o.dynamic_batch, opset=o.opset or DEFAULT,
+                       images=images)  # fmt: skip
+    report = {"operators": made.operators, "difference": made.difference, "images": made.images}
+    return Form("onnx", o.onnx, partial(made.write, o.onnx), report)
+
+
+def _weights(o: argparse.Namespace, source: Source) -> Form:
+    from archlab.network.checkpoint import check_savable, save_weights
+
+    network = source.network()
+    check_savable(network, o.save_weights, released_keys=o.released_keys)
+    return Form(
+        "weights", o.save_weights, partial(save_weights, network, o.save_weights, released_keys=o.released_keys)
+    )
+
+
+FORMS: Mapping[str, Callable[[argparse.Namespace, Source], Form]] = {
+    "python": _python,
+    "onnx": _onnx,
+    "save_weights": _weights,
+    "out": _yaml,
+}
+
+
+def _print_operators(forms: list[Form]) -> None:
+    """Print the operators of an ONNX file, and how far it is from PyTorch."""
+    from rich.table import Table
+
+    for form in forms:
+        if "operators" in form.report:
+            table = Table("operator", "number")
+            table.columns[1].justify = "right"
+            for name, count in form.report["operators"].items():
+                table.add_row(name, str(count))
+            print_table(table)
+            images, difference = form.report["images"], form.report["difference"]
+            notes.note(f"ONNX Runtime's output on {images} images: {difference:.1e} of its scale from PyTorch's")
 
 
 def _trial(o: argparse.Namespace) -> Source:
     from archlab.network.graph import assemble
     from archlab.search import candidates
     from archlab.search.candidates import result_of
+    from archlab.training.trained import is_run
 
     result = result_of(o.spec, searches=o.searches, storage=o.storage, data=o.data, plugin=tuple(o.plugin))
     candidate = candidates.candidate_of(result, o.number)
     graph = assemble(candidates.spec_of(candidate, o.plugin))
     own = candidates.weights_of(result, candidate, o.searches)
-    return Source(candidate.name, graph, candidates.as_variant(result, candidate), o.weights or own)
+    run = own.parent if own and is_run(own.parent) else None
+    return Source(candidate.name, graph, candidates.as_variant(result, candidate), o.weights or own, run)
 
 
 def _network(o: argparse.Namespace) -> Source:
     from archlab import yamlio
     from archlab.network.checkpoint import outputs_in
     from archlab.network.graph import assemble
+    from archlab.training.recipe import load_recipe
     from archlab.training.trained import is_run
 
     run = Path(o.spec) if is_run(o.spec) else None
     weights = o.weights or (run / "checkpoint.pt" if run else None)
     outputs = outputs_in(weights) if weights else None
     o.spec = str(run / "spec.yaml") if run else o.spec
-    spec = options.spec(o, input=o.input, outputs=outputs)
-    return Source(spec.name, assemble(spec), yamlio.dump(spec.document.plain()), weights)
+    size = o.input or (load_recipe(o.recipe, plugin=o.plugin).input if o.recipe else None)
+    spec = options.spec(o, input=size, outputs=outputs)
+    return Source(spec.name, assemble(spec), yamlio.dump(spec.document.plain()), weights, run)
 
 
 def export_arguments(p: Parser) -> None:
@@ -115,6 +202,12 @@ def export_arguments(p: Parser) -> None:
     p.add_argument("--weights", type=Path, metavar="FILE", help="weights, ours or released (default: the run's)")
     p.add_argument("--out", type=Path, metavar="FILE.yaml", help="file for the YAML (default: print it)")
     p.add_argument("--python", type=Path, metavar="FILE.py", help="write the network in plain PyTorch, without archlab")
+    p.add_argument("--onnx", type=Path, metavar="FILE.onnx", help="write it as ONNX, checked against PyTorch first")
+    p.add_argument("--dynamic-batch", action="store_true", help="ONNX for any number of images at a time (default: 1)")
+    p.add_argument("--opset", type=options.positive, metavar="N", help="version of ONNX's operators (default: 17)")
+    p.add_argument(
+        "--recipe", metavar="RECIPE", help="task, input and decoding for ONNX (default: the run's; else pose)"
+    )
     p.add_argument("--save-weights", type=Path, metavar="FILE", help="write the weights, as .safetensors or .pt")
     p.add_argument("--released-keys", action="store_true", help="save weights under the released key names")
     options.searched(p)

@@ -136,8 +136,7 @@ def save_weights(network: nn.Module, path: Path, *, released_keys: bool = False)
     released_keys: under the released key names. Raises InputError for another ending, and for layers without such a
     name; nothing is written then.
     """
-    if path.suffix not in (SAFETENSORS, ".pt", ".pth"):
-        raise InputError(Problem(f"a file of weights ends in {SAFETENSORS}, .pt or .pth", file=str(path)))
+    check_savable(network, path, released_keys=released_keys)
     tensors = to_released(network) if released_keys else network.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     if path.suffix == SAFETENSORS:
@@ -145,6 +144,14 @@ def save_weights(network: nn.Module, path: Path, *, released_keys: bool = False)
         return
     with replacing(path) as temporary:
         torch.save(tensors, temporary)
+
+
+def check_savable(network: nn.Module, path: Path, *, released_keys: bool = False) -> None:
+    """Raise InputError if `save_weights` would."""
+    if path.suffix not in (SAFETENSORS, ".pt", ".pth"):
+        raise InputError(Problem(f"a file of weights ends in {SAFETENSORS}, .pt or .pth", file=str(path)))
+    if released_keys:
+        to_released(network)
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _needed(steps: Sequence[tuple[Any, tuple[int, ...], tuple[int, ...]]], slot:
     return found[::-1]
 
 
-def _free(name: str) -> str:
+def free_name(name: str) -> str:
     """Return a submodule's name that is not a method or field of a module: `half_` for a node called `half`."""
     return f"{name}_" if hasattr(nn.Module, name) or name in {"graph", "training"} else name
 
@@ -124,7 +124,7 @@ def _layers(graph: Graph) -> frozenset[str]:
 
 def layer_name(node: str, leaf: Leaf) -> str:
     """Return the name of a leaf's submodule."""
-    return ".".join(_free(part) for part in f"{node}.{leaf.scope}".split("."))
+    return ".".join(free_name(part) for part in f"{node}.{leaf.scope}".split("."))
 
 
 def build(graph: Graph, *, join: bool = True) -> Network:

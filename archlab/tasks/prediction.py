@@ -89,3 +89,6 @@ class Predicts(Protocol[O]):
         outputs: their number, of the network. names: of the outputs; None: those of the data set with as many.
         The network is left in evaluation mode.
         """
+
+    def predicted_names(self, names: Sequence[str] | None, outputs: int, options: O) -> tuple[str, ...]:
+        """Return the names that predictions give to the outputs; `names` and `outputs` as in `predict`."""

@@ -17,6 +17,6 @@ def lively(network: nn.Module, seed: int = 0) -> nn.Module:
         for name, value in network.state_dict().items():
             if value.is_floating_point():
                 drawn = torch.randn(value.shape, generator=generator)
-                spread = value[0].numel() ** -0.5 if value.ndim > 1 else 0.1
+                spread = 0.5 * value[0].numel() ** -0.5 if value.ndim > 1 else 0.1
                 value.copy_(1 + 0.1 * drawn.abs() if name.endswith(("norm.weight", "var")) else spread * drawn)
     return network.eval()

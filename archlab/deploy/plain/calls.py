@@ -10,8 +10,7 @@ from typing import Any
 
 from archlab.blocks.wiring import Leaf, LeafWiring, Map, Shape, Wiring, lay_down
 from archlab.network.graph import Graph, Node, Value, origin, output_value
-from archlab.network.module import _free as free_name
-from archlab.network.module import joined
+from archlab.network.module import free_name, joined
 from archlab.network.spec import Declared
 
 Part = tuple[str, int]

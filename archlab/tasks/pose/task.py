@@ -206,6 +206,11 @@ class Pose:
 
         return predict_pictures(network, pictures, context, layout_of(names, outputs))
 
+    def predicted_names(self, names: Sequence[str] | None, outputs: int, options: PoseOptions) -> tuple[str, ...]:
+        from archlab.tasks.pose.layouts import layout_of
+
+        return layout_of(names, outputs).names
+
     def _people(self, root: Path, options: PoseOptions, input: tuple[int, int]) -> People:
         from archlab.tasks.pose.data import sets
 

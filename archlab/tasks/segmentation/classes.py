@@ -159,3 +159,12 @@ def read_classes(root: Path | None, dataset: Dataset) -> Classes:
 def read_file(path: Path) -> Classes:
     """Return the classes that a file describes. Raises InputError with every problem of the file."""
     return parse(read(path), Classes)
+
+
+def classes_for(names: Sequence[str] | None, outputs: int, dataset: Dataset) -> Classes:
+    """Return the classes with these names, or as many as the network has outputs: the data set's, or numbered ones."""
+    known = [KNOWN[dataset], *KNOWN.values()]
+    if names is None:
+        numbered = Classes(tuple(f"class {i}" for i in range(outputs)))
+        return next((each for each in known if len(each) == outputs), numbered)
+    return next((each for each in known if each.names == tuple(names)), Classes(tuple(names)))

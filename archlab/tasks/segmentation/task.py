@@ -159,9 +159,17 @@ class Segmentation:
         names: Sequence[str] | None,
         outputs: int,
     ) -> Iterator[LabelMap]:
-        from archlab.tasks.segmentation.unlabelled import classes_for, predict_pictures
+        from archlab.tasks.segmentation.classes import classes_for
+        from archlab.tasks.segmentation.unlabelled import predict_pictures
 
-        return predict_pictures(network, pictures, context, classes_for(names, outputs, context.options))
+        return predict_pictures(network, pictures, context, classes_for(names, outputs, context.options.dataset))
+
+    def predicted_names(
+        self, names: Sequence[str] | None, outputs: int, options: SegmentationOptions
+    ) -> tuple[str, ...]:
+        from archlab.tasks.segmentation.classes import classes_for
+
+        return classes_for(names, outputs, options.dataset).names
 
 
 def _classes(root: Path | None, options: SegmentationOptions) -> Classes:

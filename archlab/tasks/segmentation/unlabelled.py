@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -17,7 +17,7 @@ from archlab.network.resized import at_size
 from archlab.tasks.base import Context
 from archlab.tasks.pixels import Image, normalise
 from archlab.tasks.prediction import Picture
-from archlab.tasks.segmentation.classes import KNOWN, Classes
+from archlab.tasks.segmentation.classes import Classes
 from archlab.tasks.segmentation.loss import resized
 from archlab.tasks.segmentation.options import SegmentationOptions
 from archlab.tasks.segmentation.predict import classes_of
@@ -61,15 +61,6 @@ class LabelMap:
         colours = self.classes.palette[self.found]
         mixed = cv2.addWeighted(colours, _OPACITY, self.picture.image, 1 - _OPACITY, 0.0)
         return np.concatenate([mixed, _legend(self.classes, np.unique(self.found), mixed.shape[1])])
-
-
-def classes_for(names: Sequence[str] | None, outputs: int, options: SegmentationOptions) -> Classes:
-    """Return the classes with these names, or as many as the network has outputs: the data set's, or numbered ones."""
-    known = [KNOWN[options.dataset], *KNOWN.values()]
-    if names is None:
-        numbered = Classes(tuple(f"class {i}" for i in range(outputs)))
-        return next((each for each in known if len(each) == outputs), numbered)
-    return next((each for each in known if each.names == tuple(names)), Classes(tuple(names)))
 
 
 def predict_pictures(

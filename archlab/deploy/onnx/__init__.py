@@ -1,0 +1,1 @@
+"""A network as an ONNX file, written from its own operators."""
