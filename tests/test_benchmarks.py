@@ -16,6 +16,7 @@ SMALLEST = {
     "latency": NETWORK,
     "pipeline": "--images 8 --batch 4 --turns 1",
     "networks": "--networks small_hrnet_w16 --rounds 2 --threads 1 --reports reports",
+    "latency_predictor": "--spaces lite_hrnet --fitted 2 --held-out 3 --runtimes folded --size 64 64",
     "evaluation": "--repeats 1",
     "search_gate": "--turns 1",
     "search_proposals": "--trials 2 --draws 100",

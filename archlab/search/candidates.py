@@ -15,6 +15,7 @@ from archlab.network.spec import Spec
 from archlab.search.report.analysis import is_upwards
 from archlab.search.report.estimates import (
     COUNTED,
+    MEASURED,
     all_known,
     by_rung,
     deepest,
@@ -126,13 +127,18 @@ def best(result: Result, *, by: str | None = None, most: int | None = None) -> l
 
 def _objective(result: Result, name: str) -> Objective:
     sought = {objective.name: objective for objective in result.objectives}
-    names = dict.fromkeys([*sought, *score_names(result.candidates), *COUNTED])
+    names = dict.fromkeys([*sought, *score_names(result.candidates), *COUNTED, *_measured(result)])
     if name not in names:
         rule = f"no objective, score or cost is called {name!r}{nearest(name, names)}"
         raise InputError(Problem(rule, "--objective"))
     if name in sought:
         return sought[name]
-    return Objective(name, "minimize" if name in COUNTED or not is_upwards(result, name) else "maximize")
+    return Objective(name, "minimize" if name in (*COUNTED, *MEASURED) or not is_upwards(result, name) else "maximize")
+
+
+def _measured(result: Result) -> list[str]:
+    """Return the costs that were measured."""
+    return [name for name in MEASURED if any(name in candidate.cost for candidate in result.candidates)]
 
 
 def spec_of(candidate: Candidate, plugin: Iterable[str] = ()) -> Spec:

@@ -18,6 +18,8 @@ from archlab.network.load import load_at
 from archlab.network.spec import Spec
 from archlab.report.machines import machines, round_alike
 from archlab.report.pareto import non_dominated
+from archlab.search.config import COSTS, LATENCY
+from archlab.search.latency import Stopwatch
 from archlab.search.load import Fidelity, Search, fitted
 from archlab.search.recovery import CANDIDATE, outcome
 from archlab.search.results import Candidate, Result, Rung, shown
@@ -101,6 +103,7 @@ def collect(session: Session, runs: RunFolders, *, asked: int, plugin: Sequence[
         command=about["command"],
         fingerprint=runs.data,
         scores=shown(search.recipe.task.metrics),
+        latency=search.form.latency.about if search.is_timed else "",
         machines=() if round_alike(records) else tuple(machines(records)),
     )
 
@@ -138,7 +141,7 @@ def _means(search: Search, trial: FrozenTrial, network: Hashed, runs: RunFolders
     """Return the objectives of a complete trial, with scores as means over its seeds."""
     scores = [_figures(search, record) for record in _of_seeds(search, network, runs).values()]
     return [
-        fmean(each[objective.name] for each in scores) if scores and objective.name not in METRICS else value
+        fmean(each[objective.name] for each in scores) if scores and objective.name not in COSTS else value
         for objective, value in zip(search.objectives, trial.values, strict=True)
     ]
 
@@ -226,6 +229,8 @@ def _reference(search: Search, network: Hashed, runs: RunFolders) -> Candidate |
         return None
     first = next(iter(records.values()))
     cost = costs_of(network.spec)
+    if search.is_timed:
+        cost[LATENCY] = Stopwatch(search.form.latency, runs.folder.parent / LATENCY).milliseconds(network.spec)
     scores = _figures(search, first)
     values = {o.name: cost.get(o.name, scores.get(o.name, float("nan"))) for o in search.objectives}
     return Candidate(

@@ -21,6 +21,10 @@ SETTINGS = {
 }
 """The settings that each sampler takes."""
 Count = Annotated[int, AtLeast(1)]
+LATENCY = "latency"
+"""The limit and the objective that is measured, in milliseconds."""
+COSTS = (*METRICS, LATENCY)
+TIMED = ("limits", "objectives")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,22 @@ class SamplerForm:
 
 
 @dataclass(frozen=True)
+class LatencyForm:
+    """Where and how the time of candidates is measured, for a limit or an objective `latency` in milliseconds."""
+
+    device: Annotated[str, "cpu, cuda or mps."] = "cpu"
+    threads: Annotated[int, AtLeast(1), "CPU threads."] = 1
+    batch: Annotated[int, AtLeast(1), "Images a pass."] = 1
+    runtime: Literal["eager", "folded", "onnxruntime"] = "folded"
+    rounds: Annotated[int, AtLeast(3), "Passes whose median it is."] = 10
+
+    @property
+    def about(self) -> str:
+        """The setting in words."""
+        return f"{self.device} {self.threads} threads batch {self.batch} {self.runtime}"
+
+
+@dataclass(frozen=True)
 class SearchForm:
     """A search's file. A network or file that it names is a built-in one or is next to it."""
 
@@ -90,14 +110,19 @@ class SearchForm:
     limits: Annotated[dict[str, CostRange], "Limits on cost at the recipe's input; each replaces the space's own."] = (
         field(default_factory=dict)
     )
+    latency: LatencyForm = LatencyForm()
 
 
 def problems_of(item: Item) -> Iterator[Problem]:
     """Yield the rules between the fields of a search's file that are broken, also if other fields are wrong."""
     limits = item.entries.get("limits", Item({})).entries
     for name, each in limits.items():
-        if name not in METRICS:
-            yield each.key_problem(f"no cost is called {name!r}{nearest(name, METRICS)}", f"limits.{name}")
+        if name not in COSTS:
+            yield each.key_problem(f"no cost is called {name!r}{nearest(name, COSTS)}", f"limits.{name}")
+    if "latency" in item.entries and not any(LATENCY in item.entries.get(k, Item({})).entries for k in TIMED):
+        yield item.entries["latency"].key_problem(
+            "is read by a limit or an objective `latency`; there is none", LATENCY
+        )
     for where in ("proxies", "front_seeds", "start", "references"):
         yield from _repeated(listed(item.entries.get(where)), where)
     yield from _unknown_proxies(listed(item.entries.get("proxies")), "proxies")
@@ -111,14 +136,14 @@ def objective_problems(item: Item, scores: Mapping[str, Metric], every: Mapping[
     """
     for name, given in item.entries.items():
         where = f"objectives.{name}"
-        known = [*scores, *METRICS]
+        known = [*scores, *COSTS]
         if name in every and name not in scores:
             yield given.key_problem(f"the recipe's data set has {', '.join(scores)}, not {name}", where)
         elif name not in known:
             yield given.key_problem(f"no objective is called {name!r}{nearest(name, known)}", where)
         elif given.value in get_args(Direction) and given.value != (right := direction_of(name, scores)):
             yield given.problem(f"must be {right}", where)
-    if item.entries and all(name in METRICS for name in item.entries):
+    if item.entries and all(name in COSTS for name in item.entries):
         yield item.problem(f"needs a score, one of {', '.join(scores)}; costs need no training", "objectives")
 
 

@@ -15,7 +15,7 @@ from archlab.core.errors import InputError, Problem, in_order
 from archlab.network.graph import Graph
 from archlab.network.load import check_channels, load_at
 from archlab.network.spec import Spec
-from archlab.search.config import RungForm, SearchForm, listed, objective_problems, problems_of
+from archlab.search.config import LATENCY, RungForm, SearchForm, listed, objective_problems, problems_of
 from archlab.search.results import Objective
 from archlab.search.space.document import Point
 from archlab.search.space.gate import Checked, check
@@ -78,7 +78,12 @@ class Search:
     @property
     def costs(self) -> tuple[str, ...]:
         """Return the costs and scores that the search limits or optimises, by name."""
-        return tuple(dict.fromkeys([*self.space.limits, *self.form.objectives]))
+        return tuple(dict.fromkeys([*self.space.limits, *self.form.limits, *self.form.objectives]))
+
+    @property
+    def is_timed(self) -> bool:
+        """Return whether the search measures the time of its candidates."""
+        return LATENCY in self.form.limits or LATENCY in self.form.objectives
 
     @property
     def directions(self) -> list[Direction]:
@@ -95,6 +100,7 @@ class Search:
     def parts(self, data: str) -> dict[str, Any]:
         """Return what must stay the same while a study runs, by part; `data` is the data's fingerprint."""
         rungs = [[each.label, training_hash(each.recipe) if each.recipe else ""] for each in self.rungs]
+        timed = [yamlio.to_plain(self.form.latency), yamlio.to_plain(self.form.limits.get(LATENCY))]
         return {
             "space": digest(self.space.plain()),
             "recipe": training_hash(self.recipe),
@@ -102,6 +108,7 @@ class Search:
             "rungs": [*rungs, self.eta],
             "seed": self.recipe.seed,
             "data": data,
+            **({"latency": timed} if self.is_timed else {}),
         }
 
 
@@ -153,7 +160,8 @@ class _Loader:
         if space and "trials" in sound:
             self.check_size(space, sound["trials"])
         if space:
-            space = replace(space, limits={**space.limits, **sound.get("limits", {})})
+            counted = {name: limit for name, limit in sound.get("limits", {}).items() if name != LATENCY}
+            space = replace(space, limits={**space.limits, **counted})
         start = self.start(space, sound.get("trials"), at) if space else ()
         if self.problems:
             raise InputError(in_order(self.problems))

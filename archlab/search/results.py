@@ -95,6 +95,7 @@ class Result:
     asked: the number of trials requested.
     scores: how the scores of the recipe's task are shown; those of pose estimation are left out of a file.
     machines: devices with their numbers of CPU threads if the trained networks differ in them; else left out of a file.
+    latency: how the candidates' time was measured; left out of a file if it was not.
     """
 
     study: str
@@ -119,6 +120,7 @@ class Result:
     format: int = FORMAT
     scores: tuple[ShownScore, ...] = field(default_factory=_pose)
     machines: tuple[str, ...] = ()
+    latency: str = ""
 
     @property
     def complete(self) -> tuple[Candidate, ...]:
@@ -158,6 +160,8 @@ def write_result(result: Result, path: Path) -> None:
         del plain["scores"]
     if not result.machines:
         del plain["machines"]
+    if not result.latency:
+        del plain["latency"]
     write_json(path, plain)
 
 

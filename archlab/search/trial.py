@@ -18,8 +18,10 @@ from archlab.network.load import at_input
 from archlab.network.spec import Spec
 from archlab.report.ranking import goes_on
 from archlab.search import proxies
+from archlab.search.config import LATENCY
+from archlab.search.latency import Stopwatch
 from archlab.search.load import Fidelity, Search, fitted
-from archlab.search.recovery import REASON, is_lost
+from archlab.search.recovery import CANDIDATE, REASON, is_lost
 from archlab.search.samplers import signed
 from archlab.search.space.gate import Checked
 from archlab.search.space.space import METRICS
@@ -57,6 +59,11 @@ class Bench:
     device: str | None = None
     threads: int | None = None
 
+    @property
+    def stopwatch(self) -> Stopwatch | None:
+        """Return what measures the candidates' time; None if the search needs none."""
+        return Stopwatch(self.search.form.latency, self.runs.parent / "latency") if self.search.is_timed else None
+
 
 def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
     """Return what a trial stores of its network before training: hash, choices and costs."""
@@ -67,6 +74,24 @@ def candidate_facts(search: Search, found: Checked) -> dict[str, Any]:
         "point": search.space.labels(found.point),
         "cost": costs,
     }
+
+
+def timed(bench: Bench, trial: optuna.Trial, spec: Spec) -> dict[str, float]:
+    """Return a candidate's costs with its measured time, which its trial stores.
+
+    Raises TrialPruned if the time breaks a limit.
+    """
+    facts = trial.user_attrs[CANDIDATE]
+    if bench.stopwatch is None:
+        return dict(facts["cost"])
+    found = bench.stopwatch.milliseconds(spec)
+    cost = {**facts["cost"], LATENCY: found}
+    trial.set_user_attr(CANDIDATE, {**facts, "cost": cost})
+    limit = bench.search.form.limits.get(LATENCY)
+    if limit and limit.excess(found):
+        trial.set_user_attr(REASON, f"its latency is {found:.2f} ms")
+        raise optuna.TrialPruned(f"its latency is {found:.2f} ms")
+    return cost
 
 
 def score(bench: Bench, study: optuna.Study, trial: optuna.Trial, spec: Spec, cost: Mapping[str, float]) -> list[float]:

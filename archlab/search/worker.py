@@ -13,12 +13,14 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from archlab.core.errors import InputError, Problem
+from archlab.search.config import LATENCY
+from archlab.search.latency import PredictedLimit
 from archlab.search.load import Search
 from archlab.search.recovery import CANDIDATE, EXCUSED, WORKER, counts, sweep, worker_name
 from archlab.search.samplers import GatedSampler
 from archlab.search.space.gate import Checked, check
 from archlab.search.storage import StudyStorage
-from archlab.search.trial import Bench, CandidateError, candidate_facts, release_memory, score
+from archlab.search.trial import Bench, CandidateError, candidate_facts, release_memory, score, timed
 from archlab.training.circumstances import circumstances
 
 IDLE_SECONDS = 0.5
@@ -117,6 +119,10 @@ def work(session: Session, bench: Bench, trials: int) -> None:
     another one dies. An error that is not the candidate's fault (a full disk, a lost database, a request to stop) is
     raised, and the trial is retried. Raises SystemExit if a failed candidate made the GPU unusable.
     """
+    limit = session.search.form.limits.get(LATENCY)
+    if limit and bench.stopwatch:
+        with session.alone():  # one worker fits it, the others read it
+            session.sampler.gate.refuses = PredictedLimit(limit, bench.stopwatch.predictor(session.search.space))
     while True:
         with ExitStack() as claim:
             claim.enter_context(session.alone())
@@ -141,7 +147,7 @@ def _one(session: Session, bench: Bench, claim: ExitStack) -> None:
             found = _claimed(session, trial)
             claim.close()
             spec = session.search.candidate(found.point, trial.number)
-            return score(bench, session.study, trial, spec, trial.user_attrs[CANDIDATE]["cost"])
+            return score(bench, session.study, trial, spec, timed(bench, trial, spec))
         except CandidateError as error:
             failed.append(error)
             raise

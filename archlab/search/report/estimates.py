@@ -14,7 +14,8 @@ from archlab.search.report.quantities import COSTS
 from archlab.search.results import Candidate, Objective, Result
 
 Certainty = Literal["clear", "overlapping", "unknown"]
-COUNTED = tuple(COSTS)
+MEASURED = ("latency",)
+COUNTED = tuple(name for name in COSTS if name not in MEASURED)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ COSTS = {
     "macs": Quantity("multiply-adds", 1e6, 1, "10⁶, fvcore"),
     "mflops": Quantity("MFLOPs", 1, 1, "2²⁰, the paper's counter"),
     "activations": Quantity("activations", 1e6, 2, "10⁶"),
+    "latency": Quantity("latency", 1, 2, "ms"),
 }
 RUN = {
     "number": Quantity("trial number", 1, 0),

@@ -95,6 +95,8 @@ def may(analysis: Analysis) -> Iterator[str]:
         )
     if all(name in COUNTED for c in result.candidates for name in c.cost):
         yield "Costs are counted, not measured, so they are exact."
+    if result.latency:
+        yield f"Latency is a median of measured passes, {result.latency}; other costs are counted, so they are exact."
     if any(len(c.seeds) > 1 for c in analysis.front):
         yield "Intervals of scores are 95 % t-intervals of the mean over seeds."
 

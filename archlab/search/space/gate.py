@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -147,6 +147,7 @@ class Gate:
     hashes: canonical hashes seen so far.
     tried, repeated: how many candidates were checked, and how many that passed were duplicates.
     reasons: how many were refused, by the limit that they exceed most, or by the rule that their shapes break.
+    refuses: predicts why a candidate that passes is refused all the same, empty if it is not; `predicted` counts them.
     """
 
     space: Space
@@ -157,6 +158,8 @@ class Gate:
     repeated: int = 0
     passed: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    refuses: Callable[[Checked], str] | None = None
+    predicted: int = 0
     _taken: dict[Count, set[Point]] = field(default_factory=dict)
     _ahead: dict[Point, Checked] = field(default_factory=dict)
     _stride: int = 1
@@ -281,6 +284,10 @@ class Gate:
         """Return what passes and is new, with its hash if the gate is exact."""
         if found.excess:
             return None
+        if self.refuses and (why := self.refuses(found)):
+            self.reasons[why] += 1
+            self.predicted += 1
+            return None
         taken = not self.is_new(found)
         if not taken and found.cost:
             self._taken.setdefault(found.cost, set()).add(found.point)
@@ -293,6 +300,7 @@ class Gate:
     def _nothing(self, best: Checked) -> Problem:
         if not best.excess:
             message = f"no further network passes; all {self.distinct} that do are taken"
+            message += f", and {self.predicted} were refused by a prediction" if self.predicted else ""
         elif best.cost is None:
             message = f"no candidate has shapes that fit, of {self.tried} tried: {best.refused}"
         else:
