@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import optuna
 import torch
 
 from archlab.core.device import pick_device
-from archlab.core.errors import InputError
 from archlab.network.load import at_input
 from archlab.network.spec import Spec
 from archlab.report.ranking import goes_on
@@ -27,16 +25,14 @@ from archlab.search.space.gate import Checked
 from archlab.search.space.space import METRICS
 from archlab.tasks.metrics import Scores
 from archlab.training.evaluate import context_of
-from archlab.training.lock import held
 from archlab.training.loop import plan
 from archlab.training.options import RunOptions
-from archlab.training.recipe import Recipe, ensure_data, in_recipe
-from archlab.training.run import run_folder, train
+from archlab.training.recipe import Recipe, ensure_data
+from archlab.training.run import train
 from archlab.training.runs import Record
 
 NOBODYS_FAULT = (OSError, optuna.exceptions.OptunaError)
 """A full disk or a lost database. Any other error is the candidate's fault, since users' blocks can raise anything."""
-BUSY_SECONDS = 1.0
 PROXY_SAMPLES = 16
 MOST_WORDS = 2000
 
@@ -220,7 +216,7 @@ class Evaluation:
         rungs: Sequence[int] = (),
         judge: Callable[[int, dict[str, Scores]], bool] | None = None,
     ) -> Record:
-        """Return the record of a training; wait while a worker that was considered lost still runs it."""
+        """Return the record of a training, which waits while a worker that was considered lost still runs it."""
         bench, spec = self.bench, spec or self.spec
         options = RunOptions(
             out=bench.runs,
@@ -230,15 +226,7 @@ class Evaluation:
             judge=judge,
             pictures=False,
         )
-        root = ensure_data(recipe, bench.data)
-        folder = run_folder(in_recipe(spec, recipe), recipe, root, seed=recipe.seed, out=bench.runs)
-        while True:
-            try:
-                return train(spec, recipe, bench.data, options).record
-            except InputError:
-                if not held(folder):
-                    raise
-            time.sleep(BUSY_SECONDS)
+        return train(spec, recipe, bench.data, options).record
 
 
 def figures_of(scores: Mapping[str, Scores]) -> dict[str, float]:

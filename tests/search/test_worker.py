@@ -20,6 +20,7 @@ from archlab.search import trial as one_trial
 from archlab.search.dispatch import NO_USE
 from archlab.search.options import SearchOptions
 from archlab.search.recovery import counts, history, is_lost
+from archlab.training import lock
 from archlab.training.lock import held
 from archlab.training.runs import find_runs
 
@@ -222,13 +223,13 @@ def test_a_worker_waits_for_one_that_was_taken_for_lost_and_still_trains(
         assert holder.stdout.readline() == "held\n"
 
         def sleep(seconds: float) -> None:
-            if seconds != one_trial.BUSY_SECONDS:  # subprocess waits so too
+            if seconds != lock.WAIT_SECONDS:  # subprocess waits so too
                 return
             waited.append(held(folder))
             holder.kill()
             holder.wait()
 
-        monkeypatch.setattr(one_trial.time, "sleep", sleep)
+        monkeypatch.setattr(lock.time, "sleep", sleep)
         assert explore.worker(tiny.options(trials=1)) == 0
     assert waited == [True]
     assert [t.state.name for t in check_exact(tiny.opened(), 1)] == ["COMPLETE"]
