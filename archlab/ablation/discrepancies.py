@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from archlab.ablation.counted_systems import CountedSystem, counted_systems
 from archlab.ablation.load import load_study
 from archlab.ablation.measured import counted_figures
 from archlab.ablation.printed import DIFFERS
 from archlab.ablation.rows import count_network, match_runs
 from archlab.ablation.study import Ablation, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
-from archlab.ablation.systems_table import CountedSystem, counted_systems
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, plural
 
 FIGURES = {"params": "parameters", "flops": "multiply-adds", "params_m": "parameters",

@@ -9,12 +9,13 @@ from pathlib import Path
 from archlab import load
 from archlab.ablation import discrepancies, rows, scatter, structure, units
 from archlab.ablation.campaign import page
+from archlab.ablation.counted_systems import counted_systems
 from archlab.ablation.load import distinct_rows, load_study, load_trainable
 from archlab.ablation.measured import ablation_tables
 from archlab.ablation.records import check_records, read_records
 from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Structure, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
-from archlab.ablation.systems_table import counted_systems, systems_tables
+from archlab.ablation.systems_table import systems_tables
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_bytes, write_text
 from archlab.network.graph import assemble

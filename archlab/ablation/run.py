@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archlab.ablation.campaign.page import campaign_tables
+from archlab.ablation.counted_systems import counted_systems
 from archlab.ablation.jobs import TrainingJob
 from archlab.ablation.measured import ablation_tables, summary
 from archlab.ablation.plan import AblationOptions, Trainings, estimates, plan_ablation
@@ -17,7 +18,7 @@ from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting, settings_of
 from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Study
 from archlab.ablation.systems import Systems
-from archlab.ablation.systems_table import counted_systems, systems_tables
+from archlab.ablation.systems_table import systems_tables
 from archlab.ablation.threads import make_room
 from archlab.core.notes import note
 from archlab.core.processes import CommandLine, finished, tail

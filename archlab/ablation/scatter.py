@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from archlab.ablation.captions import TOO_SMALL, too_small_to_rank
+from archlab.ablation.counted_systems import CountedSystem
 from archlab.ablation.row import Published
 from archlab.ablation.rows import Reported, Setting, runs_in, settings_of
 from archlab.ablation.study import Ablation, PublishedPanel, Scatter
-from archlab.ablation.systems_table import CountedSystem
 from archlab.counting.count import MEBI
 from archlab.report.pareto import Panel, Point
 from archlab.report.tables import letters

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from archlab.ablation.printed import Printed
 from archlab.ablation.row import CountedInput, Row, input_problems, items_of
 from archlab.core.errors import Problem, nearest
-from archlab.yamlio import AtLeast, Item
+from archlab.yamlio import Above, AtLeast, Item
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,30 @@ class System:
 
 
 @dataclass(frozen=True)
+class SystemsClaim:
+    """A statement of the paper that some systems are better than others; all are named by their labels.
+
+    figure: a column of scores, or params or flops, of which less is better.
+    within: instead, they are comparable: they differ by at most this. The paper gives no limit, so the study sets it.
+    input: the (H, W) of the rows that are meant, if a label has several. sentence: as printed. place: its section.
+    """
+
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    figure: str
+    sentence: str
+    place: str
+    within: Annotated[float | None, Above(0)] = None
+    input: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Systems:
     """Systems as a paper compares them: costs counted, each printed one judged by its own rule.
 
     scores: the columns of printed scores: name -> heading.
     outputs: the number of outputs at which costs are counted.
+    claims: what the paper states about the systems.
     recipe: how `archlab ablate` trains the light rows; empty if none is trained.
     """
 
@@ -94,17 +113,30 @@ class Systems:
     rows: tuple[System, ...]
     scores: dict[str, str] = field(default_factory=dict)
     outputs: Annotated[int, AtLeast(1)] = 17
+    claims: tuple[SystemsClaim, ...] = ()
     recipe: str = ""
     notes: tuple[str, ...] = ()
     name: str = ""
 
     def problems(self, item: Item) -> Iterator[Problem]:
-        """Check that the scores of each row have a column."""
+        """Check that the scores of each row have a column, and that claims name rows and figures."""
+        yield from self._claim_problems(item)
         for row, place in zip(self.rows, items_of(item), strict=True):
             for score in row.scores:
                 if score not in self.scores:
                     message = f"no column of scores is called {score!r}{nearest(score, self.scores)}"
                     yield place.problem(message, "rows.scores")
+
+    def _claim_problems(self, item: Item) -> Iterator[Problem]:
+        figures, labels = ("params", "flops", *self.scores), [row.label for row in self.rows]
+        for claim, place in zip(self.claims, items_of(item, "claims"), strict=True):
+            if claim.figure not in figures:
+                hint = nearest(claim.figure, figures)
+                yield place.problem(f"no figure is called {claim.figure!r}{hint}", "claims.figure")
+            for side in ("better", "worse"):
+                for label in getattr(claim, side):
+                    if label not in labels:
+                        yield place.problem(f"no row has the label {label!r}{nearest(label, labels)}", f"claims.{side}")
 
     def counted_at(self, system: System) -> CountedInput:
         """Return the input at which a system is counted."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from archlab.ablation import measured as trained
+from archlab.ablation.counted_systems import CountedSystem
 from archlab.ablation.csv import circumstances, score_columns, scores
 from archlab.ablation.printed import DIFFERS, PUBLISHED_ONLY, REPRODUCED, Printed, Verdict
-from archlab.ablation.rows import Counter, Reported, Setting, compared, count_network, match_runs, runs_in
+from archlab.ablation.rows import Reported, Setting, compared, runs_in
+from archlab.ablation.system_claims import claims_table
 from archlab.ablation.systems import System, Systems
-from archlab.counting.rules import Count
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, plural, sentence_list
 from archlab.training.runs import Record
 
@@ -21,39 +21,6 @@ FROM_SCRATCH = "from scratch"
 UNPRINTED = Printed("0", "paper", "2^30")
 """The rule by which multiply-adds are shown where none are printed."""
 PUBLISHED = "Published scores are the paper's, after its full training. They cannot be compared with measured ones."
-
-
-@dataclass(frozen=True)
-class CountedSystem:
-    """A row with its count at its own input and its runs; neither for a system that is only quoted."""
-
-    system: System
-    count: Count | None = None
-    auxiliary_params: int = 0
-    reported: Reported | None = None
-
-    def value(self, printed: Printed) -> float | None:
-        """Return the count in the unit of a printed cost."""
-        return printed.value(self.count, self.auxiliary_params) if self.count else None
-
-    def verdict(self, printed: Printed) -> Verdict:
-        """Return the verdict on a printed cost."""
-        return printed.verdict(self.count, self.auxiliary_params)
-
-
-def counted_systems(study: Systems, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[CountedSystem]:
-    """Return every row, counted, with its runs."""
-    counter = partial(count_network, plugin=plugin)
-    return [_counted(study, system, records, counter) for system in study.rows]
-
-
-def _counted(study: Systems, system: System, records: Sequence[Record], counter: Counter) -> CountedSystem:
-    if not system.spec:
-        return CountedSystem(system)
-    at = study.counted_at(system)
-    (reported,) = match_runs([system.row], records, counter, counted_at=[at])
-    network = reported.counted[at]
-    return CountedSystem(system, network.count, network.auxiliary_params, reported)
 
 
 def systems_tables(
@@ -66,6 +33,7 @@ def systems_tables(
     networks = distinct_networks(rows) if study.recipe else []
     settings = [setting for setting in compared(networks) if only is None or setting in only]
     tables = [_costs(study, rows), *([_published(study, rows)] if study.scores else [])]
+    tables += [claims_table(study, rows)] if study.claims else []
     tables += [_measured(networks, setting, plugin) for setting in settings]
     records = [_record(study, each) | run for each in rows for run in _runs(each, networks, settings, plugin)]
     return TableSet(study.name, study.title, study.source, tuple(tables), tuple(records))

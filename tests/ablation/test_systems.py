@@ -7,11 +7,13 @@ import pytest
 from helpers.paths import REPOSITORY
 from helpers.sample_records import run_of
 
+from archlab.ablation.counted_systems import CountedSystem, counted_systems
 from archlab.ablation.load import load_study
 from archlab.ablation.report import study_tables
 from archlab.ablation.row import Row
 from archlab.ablation.study import networks
-from archlab.ablation.systems import Discrepancies, System, Systems
+from archlab.ablation.system_claims import judged_claims
+from archlab.ablation.systems import Discrepancies, System, Systems, SystemsClaim
 from archlab.core.errors import InputError
 from archlab.report import tables
 
@@ -193,3 +195,45 @@ def test_the_page_of_discrepancies_lists_every_figure_that_differs_and_every_quo
 def test_the_committed_page_of_discrepancies_is_that_of_the_studies(page: tables.TableSet) -> None:
     committed = (REPOSITORY / "reports" / "discrepancies.md").read_text(encoding="utf-8")
     assert committed == tables.markdown(page)
+
+
+# Section, better, worse, figure of every statement that the paper's own scores or our counts contradict.
+CONTRADICTED = {
+    ("table3", "Lite-HRNet-30", "DY-MobileNetV2 1x", "ap"),
+    ("table3", "Lite-HRNet-30", "DY-ReLU 1x (MobileNetV2)", "ap"),
+    ("table4", "Lite-HRNet-30", "Small HRNet (HRNet-W16)", "params"),
+    ("table8", "Lite-HRNet-18", "BiSeNetV1 B", "miou_test"),
+    ("table8", "Lite-HRNet-18", "ShelfNet", "miou_test"),
+    ("table8", "Lite-HRNet-18", "MobileNeXt", "miou_val"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_statement_about_systems_is_held_to_the_print_and_to_our_counts(name: str) -> None:
+    study = systems(name)
+    found = list(judged_claims(study, counted_systems(study, [])))
+    against = {(name, each.better, each.worse, each.claim.figure) for each in found if each.verdict == "does not hold"}
+    assert against == {each for each in CONTRADICTED if each[0] == name}
+    assert all(each.figures for each in found)
+    assert all(each.claim.place in ("section 4.2", "section 4.4") for each in found)
+
+
+def test_a_claim_takes_the_row_of_its_input_and_a_comparable_pair_may_differ_a_little() -> None:
+    rows = (
+        System("A", input=(4, 4), scores={"ap": 1.0}, reason="quoted"),
+        System("A", input=(8, 8), scores={"ap": 5.0}, reason="quoted"),
+        System("B", input=(8, 8), scores={"ap": 4.0}, reason="quoted"),
+    )
+    claims = [SystemsClaim(("A",), ("B",), "ap", "s", "p", **more) for more in
+              ({}, {"input": (8, 8)}, {"input": (8, 8), "within": 0.5}, {"input": (8, 8), "within": 1.0},
+               {"input": (4, 4)})]  # fmt: skip
+    study = Systems("systems", "t", "s", rows, {"ap": "AP"}, claims=tuple(claims))
+    found = [each.verdict for each in judged_claims(study, [CountedSystem(row) for row in rows])]
+    assert found == ["does not hold", "holds", "does not hold", "holds", "no figure"]
+
+
+def test_a_claim_about_an_unknown_row_or_figure_is_refused_with_its_line(tmp_path: Path) -> None:
+    rows = "- {name: a, reason: why}\n"
+    claim = "- {better: [a], worse: [%s], figure: %s, sentence: s, place: p}\n"
+    found = wrong(tmp_path, rows + "claims:\n" + claim % ("b", "ap") + claim % ("a", "app"))
+    assert found == [(8, "claims.worse"), (9, "claims.figure")]
