@@ -138,6 +138,13 @@ def test_measured_rows_say_that_they_are_trained_from_scratch() -> None:
     assert [record["recipe"] for record in made.records if "recipe" in record] == ["quick"]
 
 
+def test_scores_of_another_task_are_left_out_though_the_graph_is_the_same() -> None:
+    """Lite-HRNet-18 for segmentation, put out as a pose network's input and outputs, is the pose network's graph."""
+    runs = [run_of("lite_hrnet_18"), run_of("lite_hrnet_30")]
+    assert any("Scores: recipe quick" in table.heading for table in study_tables(systems("table5"), runs).tables)
+    assert not any("Scores: recipe" in table.heading for table in study_tables(systems("table8"), runs).tables)
+
+
 def test_a_label_names_the_backbone_where_the_name_does_not() -> None:
     labels = [System(name, backbone=backbone).label for name, backbone in
               (("Lite-HRNet", "Lite-HRNet-18"), ("MobileNetV2 1x", "MobileNetV2"), ("CPN", "ResNet-50"), ("A", ""))]  # fmt: skip
