@@ -9,9 +9,9 @@ from typing import Any
 
 from archlab.yamlio.items import Item, scalar
 
-DIGITS = 15
+DIGITS = 30
 MOST = 10**DIGITS
-"""Whole numbers lie below: a float holds each of them exactly, and so does every reader of JSON."""
+"""Whole numbers have at most DIGITS digits: enough for the size of any search space."""
 
 
 class NotOne(Exception):  # noqa: N818  not a fault of the program

@@ -341,6 +341,7 @@ def test_compare_takes_a_network_by_name_or_file_and_knows_a_reference_by_its_ha
                 ("stages.unit.1.pointwise", 2, None),
                 ("stages.unit.1.stride", None, 1),
                 ("stages.unit.1.act_layers", None, 1),
+                ("stages.unit.1.act", None, "relu"),
                 ("stages.unit.2.pointwise", 2, 0),
             ],
         ),
@@ -375,7 +376,7 @@ def test_a_node_that_is_called_like_a_block_is_no_block(tmp_path: Path) -> None:
         (["show", "{file}", "99"], "no finished trial '99': 40 are finished, 0 to 39"),
         (["show", "{file}", "lite_hrnet_18"], "no finished trial 'lite_hrnet_18'"),
         (["export", "{file}", "40"], "0 to 39"),
-        (["export", "{file}", "4", "--out", "mine.txt"], "mine.txt: --out: a network's file ends in .yaml"),
+        (["export", "{file}", "4", "--out", "mine.txt"], "mine.txt: --out: the file's name must end in .yaml"),
         (["compare", "{file}", "4", "77"], "no finished trial '77'"),
         (["compare", "{file}", "4", "lite_hrnet_81"], "did you mean 'lite_hrnet_18'"),
         (["best", "{file}", "--objective", "pkc"], "did you mean 'pck'"),
@@ -463,7 +464,7 @@ def test_searches_are_listed_among_the_studies_and_spaces_by_themselves(capsys: 
     out = said(capsys, "list", "studies")
     assert "search: Around Lite-HRNet on quick synthetic people" in out
     assert "search: Spatial" not in out
-    assert "Hybrids of four kinds of units" in said(capsys, "list", "spaces")
+    assert "Hybrids of seven kinds of units" in said(capsys, "list", "spaces")
 
 
 @pytest.mark.parametrize("command", ["ablate", "report"])
