@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.browser import chromium, executable
-from helpers.html import Reader
+from helpers.page_reader import Reader
 from helpers.paths import REPOSITORY
 from helpers.refused import refused
 

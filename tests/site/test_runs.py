@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import tiny
 from helpers.browser import chromium, executable
-from helpers.html import Reader
+from helpers.page_reader import Reader
 from helpers.refused import refused
 from helpers.training import train
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from helpers.browser import Page, chromium, executable
-from helpers.html import Reader
+from helpers.page_reader import Reader
 from helpers.search_results import make_result
 from helpers.search_study import wait_for
 from PIL import Image
