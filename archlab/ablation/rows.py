@@ -211,7 +211,7 @@ def settings_of(rows: Iterable[Reported]) -> list[Setting]:
 def compared(rows: Sequence[Reported]) -> list[Setting]:
     """Return the settings that compare rows: those with two measured rows, or all if none has two."""
     found = settings_of(rows)
-    return [setting for setting in found if sum(setting in row.measured for row in rows) > 1] or found
+    return [setting for setting in found if len({row.row.name for row in rows if setting in row.measured}) > 1] or found
 
 
 def runs_in(rows: Iterable[Reported], setting: Setting) -> list[Record]:

@@ -332,6 +332,7 @@ def frozen_in_training(parent: int, runs: Path) -> int:
     return found[0]
 
 
+@pytest.mark.slow
 def test_a_killed_ablation_goes_on_and_then_reuses_everything(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed outright in its second run: the first is reused and the second trained; then there is nothing to do."""
     command = [sys.executable, "-m", "archlab", "ablate", "two.yaml", "--jobs", "1"]
@@ -396,6 +397,7 @@ threads: 1
 """
 
 
+@pytest.mark.slow
 def test_networks_put_out_as_many_keypoints_as_the_data_labels_unless_the_user_says_how_many(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,6 +169,7 @@ def test_a_run_of_another_number_of_threads_stands_for_a_row_only_if_records_are
     assert sum("1 thread, not 2" in line and line.startswith("  reuse") for line in reused.lines()) == 1
 
 
+@pytest.mark.slow
 def test_a_row_of_another_number_is_trained_again_and_comes_back_with_its_number(
     folder: Path, people: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_plugin_that_is_not_there_or_takes_a_name_is_refused(folder):
         archlab.load("net.yaml", plugin=["thief"])
 
 
+@pytest.mark.slow
 def test_a_plugin_may_be_a_file_and_its_networks_hash_as_with_the_module_in_every_process(folder):
     code = "import archlab, sys; print(archlab.spec_hash(archlab.load('net.yaml', plugin=[sys.argv[1]])))"
     elsewhere = folder / "elsewhere"

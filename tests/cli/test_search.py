@@ -32,7 +32,7 @@ from archlab.search.results import Result, write_result
 from archlab.search.space.gate import Gate
 from archlab.search.space.points import size
 from archlab.search.space.sample import choices, sample
-from archlab.search.space.space import METRICS, load_space, names
+from archlab.search.space.space import METRICS, load_space
 from archlab.tasks.pose.synthetic import generate
 
 SMALL = """\
@@ -75,7 +75,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return str(err)
 
 
-@pytest.mark.parametrize("space", sorted(names()))
+@pytest.mark.parametrize("space", ["lite_hrnet", pytest.param("hybrid", marks=pytest.mark.slow)])
 def test_sample_prints_distinct_networks_within_the_limits_an_object_a_line(
     space: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +145,7 @@ def test_a_bar_on_the_terminal_keeps_no_line_from_a_file(tmp_path: Path) -> None
     os.close(terminal)
 
 
+@pytest.mark.slow
 def test_what_sample_writes_is_a_variant_that_build_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = json.loads(said(capsys, "sample", "hybrid", "-n", 1, "--out", tmp_path / "some", "--json"))
     (path,) = (tmp_path / "some").iterdir()

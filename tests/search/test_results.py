@@ -71,6 +71,7 @@ def test_a_report_written_again_from_its_result_is_the_same_to_the_byte(tmp_path
     assert {path: path.read_bytes() for path in rewrite_search(folder / "result.json")} == written
 
 
+@pytest.mark.slow
 def test_a_report_names_the_machines_that_round_differently_and_a_file_holds_them_only_then(tmp_path: Path) -> None:
     alike = make_result(5)
     machines = ("cpu: a processor (1 thread)", "cpu: another (2 threads)")

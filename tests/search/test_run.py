@@ -199,6 +199,7 @@ def test_a_search_that_is_stopped_leaves_nothing_running_and_two_coordinators_at
     assert not processes_of(tiny.folder)
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_a_loaded_search_in_any_thread_and_gets_its_result(tiny: Tiny) -> None:
     tiny.write("tiny.yaml", ("trials: 8", "trials: 3"))
     search = load_search(tiny.study, data=tiny.data)

@@ -185,6 +185,7 @@ def test_a_trial_that_was_taken_for_lost_counts_once(tiny: Tiny, monkeypatch: py
     assert [t.params for t in finished if history(t) == [0]] == [lost.params]
 
 
+@pytest.mark.slow
 def test_a_space_with_nothing_left_ends_the_search_and_keeps_what_it_has(
     tiny: Tiny, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -201,6 +201,7 @@ def test_a_table_shows_its_figures_beside_the_costs(folder: Path) -> None:
     assert "count error in dots" in text
 
 
+@pytest.mark.slow
 def test_a_search_minimises_its_error_through_rungs_proxies_and_the_report(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

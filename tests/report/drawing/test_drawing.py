@@ -563,6 +563,7 @@ def test_the_committed_figures_are_what_is_drawn_now(name, tmp_path):
     assert drawing.read_text(encoding="utf-8") == (REPOSITORY / "reports" / f"{name}.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_drawing_is_the_same_in_every_process(graphs):
     code = "import archlab, sys; from archlab.report.drawing import draw; " \
            "sys.stdout.write(draw(archlab.assemble(archlab.load('lite_hrnet_18'))))"  # fmt: skip

@@ -148,6 +148,7 @@ def test_the_summary_says_what_was_run_and_what_it_does_not_show(folder: Path) -
         assert expected in text
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_at_200_dpi_and_the_same_bytes_each_time(
     study: Result, folder: Path, tmp_path: Path
 ) -> None:

@@ -226,6 +226,7 @@ def test_a_table_shows_its_figures(folder: Path):
     assert "AP" not in text.replace("mAP", "")
 
 
+@pytest.mark.slow
 def test_it_is_searched_by_its_miou(folder: Path):
     assert main(["search", "search.yaml", "--data", "streets", "--jobs", "1", "--device", "cpu"]) == 0
     result = read_result(folder / "searches" / "search" / "result.json")

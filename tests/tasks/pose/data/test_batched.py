@@ -200,6 +200,7 @@ def test_crops_are_those_of_grid_sample():
 # What is kept of an image.
 
 
+@pytest.mark.slow
 def test_no_draw_reaches_beyond_what_is_kept():
     random, size = np.random.default_rng(0), (48, 64)
     image_wh = (400, 300)
