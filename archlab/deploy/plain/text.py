@@ -240,7 +240,10 @@ def wrapped(start: str, arguments: Sequence[str], end: str) -> Iterator[str]:
         return
     indent = " " * (len(start) - len(start.lstrip()))
     yield f"{start}("
-    yield from (f"{indent}    {each}," for each in arguments)
+    for each in arguments:
+        lines = statement(f"{indent}    ", each, LINE - 1)
+        yield from lines[:-1]
+        yield f"{lines[-1]},"
     yield f"{indent}){end}"
 
 
