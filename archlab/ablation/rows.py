@@ -209,9 +209,14 @@ def settings_of(rows: Iterable[Reported]) -> list[Setting]:
 
 
 def compared(rows: Sequence[Reported]) -> list[Setting]:
-    """Return the settings that compare rows: those with two measured rows, or all if none has two."""
+    """Return the settings that compare rows, or all if none does."""
     found = settings_of(rows)
-    return [setting for setting in found if len({row.row.name for row in rows if setting in row.measured}) > 1] or found
+    return [setting for setting in found if compares(rows, setting)] or found
+
+
+def compares(rows: Iterable[Reported], setting: Setting) -> bool:
+    """Return whether two networks, by the names of their rows, were measured in a setting."""
+    return len({row.row.name for row in rows if setting in row.measured}) > 1
 
 
 def runs_in(rows: Iterable[Reported], setting: Setting) -> list[Record]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from archlab.ablation.captions import TOO_SMALL, too_small_to_rank
 from archlab.ablation.counted_systems import CountedSystem
 from archlab.ablation.row import Published
-from archlab.ablation.rows import Reported, Setting, runs_in, settings_of
+from archlab.ablation.rows import Reported, Setting, compares, runs_in, settings_of
 from archlab.ablation.study import Ablation, PublishedPanel, Scatter
 from archlab.counting.count import MEBI
 from archlab.report.pareto import Panel, Point
@@ -36,9 +36,8 @@ def panels(
             shown.append(Panel(f"Published: {title}", source, y_label, points, measured=False))
     shown += quoted
     for setting in settings_of(rows):
-        if isinstance(study, Scatter) and len({row.row.name for row in rows if setting in row.measured}) == 1:
-            continue
-        shown += _measured(rows, setting, plugin)
+        if compares(rows, setting) or not isinstance(study, Scatter):
+            shown += _measured(rows, setting, plugin)
     return [replace(panel, title=f"({letters(i)}) {panel.title}") for i, panel in enumerate(shown)]
 
 

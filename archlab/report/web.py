@@ -7,15 +7,27 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-
-def filled(folder: Path, template: str, places: Mapping[str, str]) -> str:
-    """Return a template of `folder` with each `{{name}}` replaced, once: what is put in is not read for names."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: places[found[1]], text_of(folder / template))
+HERE = Path(__file__).parent
 
 
-def style(folder: Path, name: str) -> str:
-    """Return the style that all pages share, and below it a page's own."""
-    return f"{text_of(Path(__file__).parent / 'web.css')}\n{text_of(folder / name)}"
+def document(title: str, body: str, *, style: Path, script: Path, images: bool = False) -> str:
+    """Return a whole page that loads nothing, in the style that all pages share.
+
+    title, body: HTML. style, script: the page's own, as files. images: whether its pictures are in their addresses.
+    """
+    places = {
+        "title": title,
+        "body": body,
+        "images": "img-src data:; " if images else "",
+        "style": f"{text_of(HERE / 'web.css')}\n{text_of(style)}",
+        "script": text_of(script),
+    }
+    return filled(HERE / "web.html", places)
+
+
+def filled(template: Path, places: Mapping[str, str]) -> str:
+    """Return a template with each `{{name}}` replaced, once: what is put in is not read for names."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: places[found[1]], text_of(template))
 
 
 def text_of(path: Path) -> str:

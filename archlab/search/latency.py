@@ -102,6 +102,4 @@ class PredictedLimit:
         return self._known[found.hash]
 
     def _breaks(self, milliseconds: float) -> bool:
-        margin = max(LEAST_MARGIN, self.predictor.error)
-        above = self.limit.max is not None and milliseconds > self.limit.max * (1 + margin)
-        return above or (self.limit.min is not None and milliseconds < self.limit.min * (1 - margin))
+        return self.limit.excess(milliseconds) > max(LEAST_MARGIN, self.predictor.error)

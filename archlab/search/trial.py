@@ -23,7 +23,7 @@ from archlab.search.recovery import CANDIDATE, REASON, is_lost
 from archlab.search.samplers import signed
 from archlab.search.space.gate import Checked
 from archlab.search.space.space import METRICS
-from archlab.tasks.metrics import Scores
+from archlab.tasks.metrics import Scores, first_view
 from archlab.training.evaluate import context_of
 from archlab.training.loop import plan
 from archlab.training.options import RunOptions
@@ -231,8 +231,7 @@ class Evaluation:
 
 def figures_of(scores: Mapping[str, Scores]) -> dict[str, float]:
     """Return the defined figures of a record's first view, by their keys."""
-    first = next(iter(scores.values()), {})
-    return {name: value for name, value in first.items() if value is not None}
+    return {name: value for name, value in first_view(scores).items() if value is not None}
 
 
 def release_memory() -> None:

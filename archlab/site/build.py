@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -18,6 +17,7 @@ from archlab.site.networks import COLUMNS, WORDS, Entry, entries
 from archlab.site.pages import GROUPS, INDEX, Page, find_pages, text_of
 
 HERE = Path(__file__).parent
+TITLE = "archlab: tables, plots, searches and networks"
 
 
 def write_index(reports: Path, searches: Path = Path("searches")) -> Path:
@@ -49,10 +49,9 @@ def front_page(pages: Sequence[Page], networks: Sequence[Entry], root: Path) -> 
         "columns": "".join(web.sortable(at, name, is_text=at < WORDS) for at, name in enumerate(COLUMNS)),
         "rows": "\n".join(map(_row, networks)),
         "drawings": "\n".join(map(_drawing, networks)),
-        "style": web.style(HERE, "index.css"),
-        "script": web.text_of(HERE / "index.js"),
     }
-    return web.filled(HERE, "index.html", places)
+    body = web.filled(HERE / "index.html", places)
+    return web.document(TITLE, body, style=HERE / "site.css", script=HERE / "site.js", images=True)
 
 
 def _contents(group: str, pages: Sequence[Page]) -> str:
@@ -82,14 +81,10 @@ def _article(page: Page, root: Path, anchors: dict[Path, str], *, opened: bool) 
     if not page.is_picture:
         content = render.markdown(text_of(page.path), render.Place(page.path.parent, root, anchors))
     if page.more:
-        link = f'<a href="{escape(_relative(page.more, root))}">interactive page</a>'
+        link = f'<a href="{escape(render.relative(page.more, root))}">interactive page</a>'
         content = f'<p class="note">This search has an {link} of its own.</p>{content}'
     state = " open" if opened else ""
-    return web.folded(f'id="{escape(page.anchor)}"{state}', page.title, _relative(page.path, root), content)
-
-
-def _relative(path: Path, root: Path) -> str:
-    return Path(os.path.relpath(path, root)).as_posix()
+    return web.folded(f'id="{escape(page.anchor)}"{state}', page.title, render.relative(page.path, root), content)
 
 
 def _row(entry: Entry) -> str:

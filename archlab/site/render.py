@@ -41,7 +41,12 @@ class Place:
         target = (self.folder / address.partition("#")[0]).resolve()
         if target in self.anchors:
             return f"#{self.anchors[target]}"
-        return Path(os.path.relpath(target, self.root)).as_posix()
+        return relative(target, self.root)
+
+
+def relative(path: Path, root: Path) -> str:
+    """Return a file's address as a page in the folder `root` has to write it."""
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def markdown(text: str, place: Place) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from html import escape
@@ -19,7 +19,7 @@ from archlab.report import web
 from archlab.site import render
 from archlab.tasks import find_task
 from archlab.tasks.base import Task
-from archlab.tasks.metrics import Metric, Scores, headline, used
+from archlab.tasks.metrics import Metric, Scores, first_view, headline, used
 from archlab.training.listing import state_of
 from archlab.training.metrics_log import Row, read_rows
 from archlab.training.runs import Record, runs_in
@@ -59,7 +59,7 @@ class Compared:
         points: list[tuple[float, dict[str, Scores]]] = [
             (row["budget"]["samples"], row["budget"]["scores"]) for row in self.rows if "budget" in row
         ] or [(self.samples(row), row["validation"]) for row in self.rows if "validation" in row]
-        found = [(at, first_of(scores).get(metric.key)) for at, scores in points]
+        found = [(at, first_view(scores).get(metric.key)) for at, scores in points]
         return [(at, value) for at, value in found if value is not None]
 
 
@@ -72,7 +72,7 @@ def write_runs(root: Path, path: Path, *, plugin: Sequence[str] = ()) -> Path:
     """
     if not root.is_dir():
         raise InputError(Problem("no such folder of runs", file=str(root)))
-    found = [Compared(record, file.parent, _rows(file.parent)) for record, file in runs_in(root)]
+    found = [Compared(record, file.parent, read_rows(file.parent / "metrics.jsonl")) for record, file in runs_in(root)]
     if not found:
         raise InputError(Problem("holds no run", file=str(root)))
     write_text(path, runs_page(found, plugin=plugin))
@@ -88,15 +88,9 @@ def runs_page(found: Sequence[Compared], *, plugin: Sequence[str] = ()) -> str:
         "lead": f"{len(found)} runs",
         "groups": "\n".join(_group(task, runs) for task, runs in groups),
         "runs": "\n".join(map(_details, found)),
-        "style": web.style(HERE, "index.css"),
-        "script": web.text_of(HERE / "index.js"),
     }
-    return web.filled(HERE, "runs.html", places)
-
-
-def _rows(folder: Path) -> list[Row]:
-    path = folder / "metrics.jsonl"
-    return read_rows(path) if path.is_file() else []
+    body = web.filled(HERE / "runs.html", places)
+    return web.document("archlab: runs", body, style=HERE / "site.css", script=HERE / "site.js", images=True)
 
 
 def _group(task: Task[Any, Any], runs: Sequence[Compared]) -> str:
@@ -128,12 +122,7 @@ def _row(run: Compared, metrics: Sequence[Metric]) -> str:
 
 
 def _score(run: Compared, metric: Metric) -> float | None:
-    return first_of(run.record.scores).get(metric.key)
-
-
-def first_of(scores: Mapping[str, Scores]) -> Scores:
-    """Return the figures of the first view."""
-    return next(iter(scores.values()), {})
+    return first_view(run.record.scores).get(metric.key)
 
 
 def _plot(task: Task[Any, Any], runs: Sequence[Compared]) -> str:

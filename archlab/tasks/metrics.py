@@ -73,7 +73,12 @@ def used(metrics: Iterable[Metric], use: Use, *, view: str = "", dataset: str = 
     )
 
 
+def first_view(scores: Mapping[str, Scores]) -> Scores:
+    """Return the figures of the first view, none if there is no view."""
+    return next(iter(scores.values()), {})
+
+
 def headline(metrics: Iterable[Metric], scores: Mapping[str, Scores]) -> tuple[Metric, float | None] | None:
     """Return the first metric in the scores of the first view, with its value; None if there is none."""
-    first = next(iter(scores.values()), {})
+    first = first_view(scores)
     return next(((metric, first[metric.key]) for metric in metrics if metric.key in first), None)

@@ -55,10 +55,7 @@ def measure(
         )
         limits = [_Turn(run, []) for run in _limits(setting)]
         turns = [*(_Turn(made.run, []) for _, _, _, made in cases), *limits]
-        for turn in turns:
-            for _ in range(warm_up):
-                turn.run()
-        _take_turns(turns, rounds, setting, advance)
+        _take_turns(turns, rounds, warm_up, setting, advance)
         rows = tuple(_row(case, turn) for case, turn in zip(cases, turns, strict=False))
     gemm, copy = (min(turn.seconds) for turn in limits)
     return _session(setting, rows, skipped, GEMM_SIDE**3 / gemm, 2 * COPY_MIB * 2**20 / copy)
@@ -68,10 +65,7 @@ def seconds_of(runs: Sequence[Pass], setting: Setting, *, rounds: int, warm_up: 
     """Return the seconds of each pass in each round, with the care of `measure`."""
     turns = [_Turn(run, []) for run in runs]
     with using_threads(setting.threads if setting.device.type == "cpu" else None):
-        for turn in turns:
-            for _ in range(warm_up):
-                turn.run()
-        _take_turns(turns, rounds, setting, lambda: None)
+        _take_turns(turns, rounds, warm_up, setting)
     return [turn.seconds for turn in turns]
 
 
@@ -104,7 +98,12 @@ def network_of(graph: Graph) -> Network:
     return network
 
 
-def _take_turns(turns: Sequence[_Turn], rounds: int, setting: Setting, advance: Callable[[], None]) -> None:
+def _take_turns(
+    turns: Sequence[_Turn], rounds: int, warm_up: int, setting: Setting, advance: Callable[[], None] = lambda: None
+) -> None:
+    for turn in turns:
+        for _ in range(warm_up):
+            turn.run()
     now = time.process_time if clock_of(setting) == "processor" else time.perf_counter
     on_gpu = setting.device.type == "cuda"
     gc.collect()

@@ -13,13 +13,12 @@ from scipy.optimize import nnls
 
 from archlab.blocks.wiring import Leaf
 from archlab.core.files import read_json, write_json
-from archlab.counting.count import leaves_cost
 from archlab.deploy.bench.measure import network_of, seconds_of
-from archlab.deploy.bench.profile import operator_name, profile
+from archlab.deploy.bench.profile import macs_of, operator_name, profile
 from archlab.deploy.bench.record import quartiles
 from archlab.deploy.bench.runtimes import Setting, prepare
 from archlab.network.graph import Graph
-from archlab.network.module import INTERLEAVE, joined
+from archlab.network.module import joined
 
 Terms = tuple[float, float, float]
 """Milliseconds of a call, of 10^6 multiply-adds and of 10^6 elements read and written."""
@@ -82,9 +81,8 @@ def fit(graphs: Sequence[Graph], runtime: str, setting: Setting, *, rounds: int 
 
 
 def _terms(leaf: Leaf) -> Terms:
-    macs = 0 if leaf.kind == INTERLEAVE else sum(count.fvcore for count in leaves_cost((leaf,))[0].values())
     elements = sum(c * h * w for c, h, w in (*leaf.in_shapes, *leaf.out_shapes))
-    return 1.0, macs / 1e6, elements / 1e6
+    return 1.0, macs_of(leaf) / 1e6, elements / 1e6
 
 
 def _fitted(rows: Sequence[tuple[Terms, float]]) -> Terms:

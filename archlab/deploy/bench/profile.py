@@ -37,7 +37,7 @@ def profile(graph: Graph, *, threads: int = 1, batch: int = 1, rounds: int = 15)
         for _ in range(rounds):
             _pass(operators, steps, images, least)
     return [
-        Part(node.name, node.block, operator_name(leaf), 1e3 * seconds, _macs(leaf))
+        Part(node.name, node.block, operator_name(leaf), 1e3 * seconds, macs_of(leaf))
         for (node, leaf), seconds in zip(leaves, least, strict=True)
     ]
 
@@ -55,7 +55,7 @@ def _pass(operators: Sequence[Callable[..., Any]], steps: Sequence[Any], images:
             del values[slot]
 
 
-def _macs(leaf: Leaf) -> int:
+def macs_of(leaf: Leaf) -> int:
     """Return an operator's multiply-adds by fvcore's counter."""
     return 0 if leaf.kind == INTERLEAVE else sum(count.fvcore for count in leaves_cost((leaf,))[0].values())
 

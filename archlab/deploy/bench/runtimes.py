@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
-from importlib import import_module
 from io import StringIO
 from typing import Any
 
@@ -18,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from archlab.core.device import placed
-from archlab.core.errors import InputError, Problem
 from archlab.deploy.folded import fold
+from archlab.deploy.onnx.metadata import check_installed
 from archlab.network.module import Network
 
 Pass = Callable[[], Any]
@@ -98,15 +97,15 @@ def _onnx_runtime(network: Network, images: Tensor, setting: Setting) -> Prepare
     """Run the exported model, in float32 on the CPU."""
     if setting.device.type != "cpu" or setting.dtype != torch.float32:
         raise Skipped("ONNX Runtime is measured on the CPU in float32")
-    try:
-        import onnxruntime
+    check_installed("--runtime")
+    import onnxruntime
 
-        model_of = import_module("archlab.deploy.onnx.model").model_of
-    except ImportError:
-        raise InputError(Problem("ONNX Runtime is an extra: pip install 'archlab[onnx]'", "--runtime")) from None
+    from archlab.deploy.onnx.file import DEFAULT
+    from archlab.deploy.onnx.model import model_of
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = setting.threads, 1, 3
-    model = model_of(network, dynamic_batch=setting.batch > 1, opset=17, metadata={})
+    model = model_of(network, dynamic_batch=setting.batch > 1, opset=DEFAULT, metadata={})
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: images.numpy()}
     return Prepared(lambda: session.run(None, feed))

@@ -67,11 +67,10 @@ def page(analysis: Analysis, graphs: Mapping[str, str]) -> str:
         "front_picture": pictures.get("front", "<p>No candidate is complete.</p>"),
         "sections": "\n".join(_section(*section) for section in sections),
         "footer": escape(words.footer(analysis)),
-        "style": web.style(HERE, "page.css"),
-        "script": web.text_of(HERE / "page.js"),
         "data": as_script(payload(analysis, graphs)),
     }
-    return web.filled(HERE, "page.html", places)
+    body = web.filled(HERE / "page.html", places)
+    return web.document(places["title"], body, style=HERE / "page.css", script=HERE / "page.js")
 
 
 def _sections(analysis: Analysis, pictures: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
