@@ -25,8 +25,8 @@ def dynamic_residual(
 ) -> Map:
     """y = BN(W2 a(BN(depthwise(relu6(BN(W1 x)))))), plus x if the shapes agree; no W1 at expansion 1 without `hidden`.
 
-    kernels: mix so many kernels in each convolution by a softmax at `temperature`. relu: a, ReLU6 or dynamic. Dynamic
-    Convolution, section 3; Dynamic ReLU, section 3.
+    kernels: the number of kernels that each convolution mixes by a softmax at `temperature`.
+    relu: a, ReLU6 or dynamic. Dynamic Convolution, section 3; Dynamic ReLU, section 3.
     """
     width, y = width or x.channels, x
     if hidden or expansion > 1:
