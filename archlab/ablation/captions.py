@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from archlab.ablation.row import CountedInput
@@ -43,16 +44,16 @@ def scores_caption(rows: Sequence[Reported], setting: Setting, metrics: Iterable
     lines += mixture(runs)
     if missing := [row.row.name for row in rows if setting not in row.measured]:
         lines.append(f"Not trained: {sentence_list(missing)}.")
-    if too_small_to_rank(setting):
+    if too_small_to_rank(setting.data):
         lines.append(TOO_SMALL_TO_RANK)
     elif len({run.seed for run in runs}) == 1:
         lines.append("One seed shows no spread: small differences may be chance.")
     return tuple(lines)
 
 
-def too_small_to_rank(setting: Setting) -> bool:
-    """Return whether the data is of the level `quick`, which is too easy and small to rank networks."""
-    return "quick" in setting.data.split()
+def too_small_to_rank(data: str) -> bool:
+    """Return whether data, by its name, is quick people or streets, which are too easy and few to rank networks."""
+    return not {"quick", "streets"}.isdisjoint(re.findall(r"\w+", data))
 
 
 def data_line(setting: Setting, runs: Sequence[Record]) -> str:

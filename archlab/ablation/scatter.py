@@ -102,4 +102,4 @@ def _measured(rows: Sequence[Reported], setting: Setting, plugin: Sequence[str])
 def _remark(rows: Sequence[Reported], setting: Setting) -> str:
     machines = sorted({run.device for run in runs_in(rows, setting)})
     remark = f"Recipe {setting.recipe}, on {' and '.join(machines)}."
-    return f"{remark}\n{TOO_SMALL}." if too_small_to_rank(setting) else remark
+    return f"{remark}\n{TOO_SMALL}." if too_small_to_rank(setting.data) else remark

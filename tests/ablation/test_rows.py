@@ -155,6 +155,20 @@ def caption(*records: Any) -> list[str]:
     return list(captions.scores_caption(reported, setting, find_task("pose").metrics))
 
 
+@pytest.mark.parametrize(
+    ("data", "small"),
+    [
+        ("synthetic quick", True),
+        ("synthetic streets", True),
+        ("synthetic full", False),
+        ("lsp", False),
+        ("camvid", False),
+    ],
+)
+def test_data_that_is_too_small_to_rank_networks(data: str, small: bool) -> None:
+    assert captions.too_small_to_rank(data) is small
+
+
 def test_the_caption_holds_data_recipe_seeds_machine_and_dates() -> None:
     made = caption(*(record("lite", HASHES["lite"], seed=seed, date=f"2026-01-0{seed}") for seed in (1, 2)))
     data, runs = made[:2]

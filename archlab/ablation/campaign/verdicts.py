@@ -122,7 +122,7 @@ def judge(study: Campaign, rows: Sequence[Reported], setting: Setting, budget: i
         Line(row.row, runs.by_seed, runs.mean(errors), _mean(runs.ap), runs.minus(reference, errors), _mean(other.ap))
         for row, runs, other in zip(rows, found, detector, strict=True)
     ]
-    ranks = not too_small_to_rank(setting)
+    ranks = not too_small_to_rank(setting.data)
     controls = zip(study.controls, lines[len(study.rows) :], strict=True)
     return Judged(
         setting,

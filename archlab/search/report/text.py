@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from archlab.ablation.captions import TOO_SMALL_TO_RANK
+from archlab.ablation.captions import TOO_SMALL_TO_RANK, too_small_to_rank
 from archlab.report.machines import mixed
 from archlab.report.tables import plural, sentence_list
 from archlab.search.report.analysis import Analysis
@@ -105,7 +105,7 @@ def may_not(analysis: Analysis) -> Iterator[str]:
     """Yield what the figures do not show."""
     result = analysis.result
     data = re.findall(r"\w+", result.data)
-    if "quick" in data:
+    if too_small_to_rank(result.data):
         yield TOO_SMALL_TO_RANK
     if "synthetic" in data:
         yield "The data is synthetic: a ranking on it is no ranking on COCO or MPII."
