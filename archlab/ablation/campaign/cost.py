@@ -50,9 +50,11 @@ class Wanted:
 
 
 def of_its_data(study: Campaign, setting: Setting) -> bool:
-    """Return whether a setting's data is of the campaign's kind: synthetic, or the data set of its recipe."""
-    options = load_recipe(study.recipe).options
-    return setting.data.startswith("synthetic") if options.data else setting.data == options.dataset
+    """Return whether a setting is of the campaign's task and kind of data: synthetic, or the data set of its recipe."""
+    recipe = load_recipe(study.recipe)
+    options = recipe.options
+    of_kind = setting.data.startswith("synthetic") if options.data else setting.data == options.dataset
+    return of_kind and setting.task == recipe.task.name
 
 
 def wanted(study: Campaign, counter: Counter = count_network) -> Wanted:

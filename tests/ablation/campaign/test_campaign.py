@@ -408,6 +408,16 @@ def test_runs_of_the_same_recipe_on_other_data_are_none_of_the_campaigns(campaig
     assert len(wanted.left([ours])) == 5
 
 
+def test_runs_of_another_task_are_none_of_the_campaigns_though_the_graph_is_the_same(campaign: Path) -> None:
+    ours = [run(spec, 1, ap) for spec, ap in {"lite_hrnet_18": 60.0, "lite_hrnet_30": 62.0}.items()]
+    streets = {"kind": "synthetic streets", "fingerprint": "s1" * 20, "train_pictures": 600, "val_pictures": 100}
+    other = replace(ours[0], task="segmentation", recipe="quick_streets", recipe_hash="s2" * 8, data=streets, seed=7,
+                    scores={"label_size": {"mIoU": 20.0}}, baseline={}, budgets=())  # fmt: skip
+    judged = [line for line in page(campaign, *ours, other).splitlines() if line.startswith("## ")]
+    assert any("recipe gpu" in line for line in judged)
+    assert not any("streets" in line for line in judged)
+
+
 def test_the_estimate_is_activations_times_samples_at_the_rate_of_finished_runs() -> None:
     """Two records of 1e6 activations and 5,000 samples in 80 s each: 6.25e7 a second."""
     (rate,) = rates([record("a", "a"), record("b", "b"), record("c", "c", state="failed")])
