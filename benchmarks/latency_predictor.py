@@ -22,16 +22,17 @@ from archlab.core.progress import progress
 from archlab.deploy.bench.predict import fit, milliseconds_of
 from archlab.deploy.bench.runtimes import Setting
 from archlab.network.graph import Graph, assemble
+from archlab.network.load import at_input
 from archlab.report.correlation import spearman
 from archlab.search.space.gate import Gate
 from archlab.search.space.space import load_space
 
 
 def drawn(space: str, count: int, size: tuple[int, int]) -> list[Graph]:
-    """Return distinct random networks of a space."""
-    gate, random = Gate(load_space(space, input=size), exact=True), Random(0)
+    """Return distinct random networks of a space, within its limits at its own size, for inputs of another (H, W)."""
+    gate, random = Gate(load_space(space), exact=True), Random(0)
     specs = [gate.sample(random).spec for _ in range(count)]
-    return [assemble(spec) for spec in specs if spec]
+    return [assemble(at_input(spec, (spec.input[0], *size))) for spec in specs if spec]
 
 
 def main() -> None:

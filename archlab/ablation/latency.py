@@ -132,7 +132,8 @@ def write_page(
     work = [out / f"latency.{ending}" for ending in ("png", "svg")]
     blocks = [out / f"latency_blocks.{ending}" for ending in ("png", "svg")]
     save(time_against_work(sessions, labels), work)
-    save(profile_bars(named), blocks)
+    if named:
+        save(profile_bars(named), blocks)
     page = out / "latency.md"
     parts = [
         f"# Measured time on {escaped(sessions[0].machine)}",
@@ -141,13 +142,13 @@ def write_page(
         "## Time against multiply-adds",
         "![Time against multiply-adds, with Kendall's tau](latency.png)",
         *(escaped(_rates(session, labels)) for session in sessions[:1]),
-        "## Where the time goes",
+        *(["## Where the time goes"] if named else []),
         *(escaped(_disagreement(name, each)) for name, each in named.items()),
-        "![Time by block and operator](latency_blocks.png)",
+        *(["![Time by block and operator](latency_blocks.png)"] if named else []),
         *(section(table) for name, each in named.items() for table in profile_tables(name, each)),
     ]
     write_text(page, "\n\n".join(parts) + "\n")
-    return [page, *work, *blocks]
+    return [page, *work, *(blocks if named else [])]
 
 
 def _labels(networks: Iterable[Network]) -> dict[str, str]:
