@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archlab.ablation.csv import flat
+from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.load import load_study
 from archlab.ablation.records import read_records
 from archlab.ablation.report import ablation_panels, reported_rows, study_panels, study_tables
 from archlab.ablation.rows import count_network, match_runs, settings_of
-from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Study, networks
+from archlab.ablation.study import Ablation, Campaign, Scatter, Study, networks
 from archlab.core.errors import InputError, Problem
 from archlab.training.runs import Record
 
@@ -39,7 +40,7 @@ def table(
     from pandas import DataFrame
 
     loaded, known = load_study(study), _records(records)
-    if isinstance(loaded, Scatter | Drawing):
+    if isinstance(loaded, Scatter | Drawing | Predictions):
         hint = ": use complexity_accuracy" if isinstance(loaded, Scatter) else ""
         raise InputError(Problem(f"{loaded.name} is a picture{hint}", field="study"))
     if not isinstance(loaded, Ablation | Campaign):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import archlab
+from archlab.ablation.drawings import Predictions
 from archlab.ablation.load import load_trainable
 from archlab.ablation.row import Row
 from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
@@ -157,7 +158,7 @@ def make_jobs(
     """
     found: dict[tuple[str, str, int], TrainingJob] = {}
     problems: list[Problem] = []
-    asked = [[(study, setup, seed) for seed in dict.fromkeys(seeds or _seeds(study, setup))] for study, setup in pairs]
+    asked = [[(study, setup, seed) for seed in _seeds(study, setup, seeds)] for study, setup in pairs]
     for turn in zip_longest(*asked):
         for study, setup, seed in filter(None, turn):
             for row in _in_order(study, heavy):
@@ -180,8 +181,11 @@ def _in_order(study: Trainable, heavy: bool) -> list[Row]:
     return sorted(rows, key=lambda row: (row.spec != study.reference, row.spec not in first))
 
 
-def _seeds(study: Trainable, setup: TrainingSetup) -> tuple[int, ...]:
-    return study.seeds if isinstance(study, Campaign) and study.seeds else (setup.recipe.seed,)
+def _seeds(study: Trainable, setup: TrainingSetup, asked: Sequence[int]) -> list[int]:
+    """Return the seeds of a study's runs; predictions are drawn from one."""
+    own = study.seeds if isinstance(study, Campaign) else ()
+    found = [*dict.fromkeys(asked or own or (setup.recipe.seed,))]
+    return found[:1] if isinstance(study, Predictions) else found
 
 
 def _job(row: Row, setup: TrainingSetup, seed: int, plugin: Sequence[str]) -> TrainingJob:

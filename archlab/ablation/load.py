@@ -6,8 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.row import Row, items_of
-from archlab.ablation.study import KINDS, SEARCH, Ablation, Campaign, Drawing, Study, UnitComplexity, networks
+from archlab.ablation.study import (
+    KINDS,
+    SEARCH,
+    Ablation,
+    Campaign,
+    Study,
+    UnitComplexity,
+    networks,
+)
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
@@ -27,6 +36,8 @@ def load_study(study: str | Path | Study) -> Study:
         return loaded
     if isinstance(loaded, Drawing):
         return replace(loaded, parts=tuple(replace(part, spec=_spec_path(part.spec, path)) for part in loaded.parts))
+    if isinstance(loaded, Predictions):
+        return replace(loaded, spec=_spec_path(loaded.spec, path))
     if isinstance(loaded, Systems):
         return replace(loaded, rows=tuple(replace(row, spec=_spec_path(row.spec, path)) for row in loaded.rows))
     resolved: list[Row] = []

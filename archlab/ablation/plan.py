@@ -9,10 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from archlab.ablation.drawings import Predictions
 from archlab.ablation.estimate import Estimate, TrainingSize, estimate, spell
 from archlab.ablation.jobs import TrainingJob, TrainingSetup, make_jobs, make_setups, trainable_studies
 from archlab.ablation.load import load_study
 from archlab.ablation.measured import summary
+from archlab.ablation.predictions import check_weights
 from archlab.ablation.records import COMMITTED, check_checkout, check_records, read_records
 from archlab.ablation.study import Study, Trainable
 from archlab.ablation.threads import remark, unlike
@@ -36,6 +38,7 @@ class AblationOptions:
     number of threads counts too; otherwise it is trained again.
     allow_dirty: accept runs of uncommitted changes even if `reports` is under version control.
     heavy: train the heavy systems too, which otherwise are only counted.
+    weights: a run's folder or a file, in place of a training, for studies of predictions.
     """
 
     recipe: str | None = None
@@ -50,6 +53,7 @@ class AblationOptions:
     reuse_records: bool = False
     allow_dirty: bool = False
     heavy: bool = False
+    weights: Path | None = None
 
     def check(self) -> None:
         """Raise InputError with every number that makes no sense."""
@@ -173,18 +177,32 @@ def plan_ablation(studies: Sequence[str | Path | Study], options: AblationOption
     if not options.allow_dirty:
         check_checkout(options.reports)
         check_records(read_records(options.records), options.reports)
-    return _plan([load_study(study) for study in studies], options, make_data=False)
+    loaded = [load_study(study) for study in studies]
+    check_weights(options.weights, loaded)
+    return _plan(loaded, options, make_data=False)
 
 
 def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool) -> Trainings:
-    chosen = _recipes(trainable_studies(studies), options)
+    given = [study for study in studies if isinstance(study, Predictions) and options.weights]
+    chosen = _recipes(trainable_studies(study for study in studies if study not in given), options)
     names = [recipe for _, recipe in chosen]
     how: dict[str, Any] = {"make_data": make_data, "plugin": options.plugin, "changes": options.recipe_changes}
     setups = make_setups(names, options.data, **how)
     pairs = [(study, setups[recipe]) for study, recipe in chosen]
     jobs = make_jobs(pairs, options.seeds, options.plugin, heavy=options.heavy)
-    kept = [record for folder in options.reused for record in read_records(folder)]
-    return Trainings(studies, jobs, {record.fingerprint: record for record in kept}, options)
+    drawn = make_jobs([pair for pair in pairs if isinstance(pair[0], Predictions)], options.seeds, options.plugin)
+    kept = {record.fingerprint: record for folder in options.reused for record in read_records(folder)}
+    for job in drawn:  # a record has no weights to draw with
+        kept.pop(job.fingerprint, None)
+    return Trainings(studies, jobs, kept, options)
+
+
+def weights_of(study: Predictions, options: AblationOptions) -> Path | None:
+    """Return what a study of predictions draws with: the options' weights, else its finished run; None without."""
+    if options.weights:
+        return options.weights
+    (job,) = _plan([study], options, make_data=False).jobs
+    return options.out / job.fingerprint if job.finished(options.out) else None
 
 
 def _recipes(studies: Sequence[Trainable], options: AblationOptions) -> list[tuple[Trainable, str]]:

@@ -10,10 +10,12 @@ from archlab import load
 from archlab.ablation import discrepancies, rows, scatter, structure, units
 from archlab.ablation.campaign import page
 from archlab.ablation.counted_systems import counted_systems
+from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.load import distinct_rows, load_study, load_trainable
 from archlab.ablation.measured import ablation_tables
+from archlab.ablation.predictions import Drawn, write_predictions
 from archlab.ablation.records import check_records, read_records
-from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Structure, Study, UnitComplexity
+from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.ablation.systems_table import systems_tables
 from archlab.core.errors import InputError, Problem
@@ -31,14 +33,16 @@ def write_report(
     *,
     plugin: Sequence[str] = (),
     allow_dirty: bool = False,
+    drawn: Drawn | None = None,
 ) -> list[Path]:
     """Write a study's report to the folder `out` and return the files.
 
-    Tables are `NAME.md`, `.csv` and `.tex`, a plot or a drawing is `NAME.png` and `.svg`, a campaign or a page of
-    discrepancies is `NAME.md` with its figures (`NAME.csv`).
+    Tables are `NAME.md`, `.csv` and `.tex`, a plot or a drawing is `NAME.png` and `.svg`, drawn predictions are
+    `NAME.png`, a campaign or a page of discrepancies is `NAME.md` with its figures (`NAME.csv`).
     records: the folder of run records. Without it, or without a run of a network, its measured scores stay empty.
     plugin: modules with blocks or tasks that the study's networks use.
     allow_dirty: accept records of uncommitted changes even if `out` is under version control.
+    drawn: the weights and the pictures of a study of predictions.
     """
     study = load_study(study)
     known = read_records(records)
@@ -48,6 +52,8 @@ def write_report(
         return write_plot(study, known, out, plugin=plugin)
     if isinstance(study, Drawing):
         return write_drawing(study, out, plugin=plugin)
+    if isinstance(study, Predictions):
+        return write_predictions(study, drawn or Drawn(), out, plugin=plugin, allow_dirty=allow_dirty)
     if isinstance(study, Campaign):
         return page.write_page(study, known, out, plugin=plugin)
     forms = (".md", ".csv") if isinstance(study, Discrepancies) else tuple(FORMS)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archlab.ablation.campaign.page import campaign_tables
 from archlab.ablation.counted_systems import counted_systems
+from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.jobs import TrainingJob
 from archlab.ablation.measured import ablation_tables, summary
-from archlab.ablation.plan import AblationOptions, Trainings, estimates, plan_ablation
+from archlab.ablation.plan import AblationOptions, Trainings, estimates, plan_ablation, weights_of
+from archlab.ablation.predictions import Drawn
 from archlab.ablation.records import copy_records, keep_records, read_records
 from archlab.ablation.report import reported_rows, study_tables, write_report
 from archlab.ablation.rows import Setting, settings_of
-from archlab.ablation.study import Ablation, Campaign, Drawing, Scatter, Study
+from archlab.ablation.study import Ablation, Campaign, Scatter, Study
 from archlab.ablation.systems import Systems
 from archlab.ablation.systems_table import systems_tables
 from archlab.ablation.threads import make_room
@@ -175,9 +177,16 @@ def _write_reports(planned: Trainings) -> list[Path]:
     """Write the reports of all studies and return their files; note those that were out of date."""
     options, written = planned.options, list[Path]()
     for study in planned.studies:
+        drawn = None
+        if isinstance(study, Predictions):
+            if not (weights := weights_of(study, options)):
+                note(f"{study.name}: not drawn, since there is no trained {study.spec}")
+                continue
+            study = replace(study, recipe=options.recipe or study.recipe)
+            drawn = Drawn(weights, options.data, options.device)
         before = {path: path.read_bytes() for path in options.reports.glob(f"{study.name}.*")}
         made = write_report(
-            study, options.records, options.reports, plugin=options.plugin, allow_dirty=options.allow_dirty
+            study, options.records, options.reports, plugin=options.plugin, allow_dirty=options.allow_dirty, drawn=drawn
         )
         changed = [path for path in made if path.read_bytes() != before.get(path)]
         for line in [f"wrote {path}" for path in changed] or [f"{study.name}: up to date"]:
@@ -198,4 +207,4 @@ def _tables(
         return [systems_tables(study, counted_systems(study, records, plugin), plugin, only=settings)]
     if isinstance(study, Campaign):
         return [campaign_tables(study, records, plugin=plugin, only=settings)]
-    return [] if isinstance(study, Scatter | Drawing) else [study_tables(study, records, plugin=plugin)]
+    return [] if isinstance(study, Scatter | Drawing | Predictions) else [study_tables(study, records, plugin=plugin)]

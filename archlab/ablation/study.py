@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.row import CountedInput, Row, input_problems, items_of, without_spec
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.core.errors import Problem, nearest
@@ -240,33 +241,14 @@ class UnitComplexity:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class DrawnPart:
-    """What of a network is drawn. blocks: kinds of blocks, whose insides are shown; if empty, its block graph."""
-
-    spec: str
-    blocks: tuple[str, ...] = ()
-    fields: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Parts of networks in one drawing, as in the paper's Figures 1 and 2."""
-
-    kind: Literal["drawing"]
-    title: str
-    source: str
-    parts: tuple[DrawnPart, ...]
-    name: str = ""
-
-
-Trainable = Ablation | Campaign | Systems
-Study = Ablation | Campaign | Discrepancies | Drawing | Scatter | Structure | Systems | UnitComplexity
+Trainable = Ablation | Campaign | Predictions | Systems
+Study = Ablation | Campaign | Discrepancies | Drawing | Predictions | Scatter | Structure | Systems | UnitComplexity
 KINDS: dict[str, type[Study]] = {
     "ablation": Ablation,
     "campaign": Campaign,
     "discrepancies": Discrepancies,
     "drawing": Drawing,
+    "predictions": Predictions,
     "scatter": Scatter,
     "structure": Structure,
     "systems": Systems,
@@ -281,4 +263,6 @@ def networks(study: Trainable, *, heavy: bool = False) -> tuple[Row, ...]:
     if isinstance(study, Systems):
         light = (each.row for each in study.rows if each.spec and (heavy or not each.heavy))
         return tuple({row.network: row for row in light}.values())
+    if isinstance(study, Predictions):
+        return (study.row,)
     return study.rows if isinstance(study, Ablation) else (*study.rows, *(control.row for control in study.controls))

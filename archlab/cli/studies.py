@@ -14,11 +14,13 @@ from archlab.core.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from archlab.ablation.plan import Trainings
+    from archlab.ablation.predictions import Drawn
     from archlab.ablation.run import AblationResult
+    from archlab.ablation.study import Study
 
 PAPER = (
     "table6", "table7", "figure4", "table1", "table2", "table3", "table4", "table5", "table8", "figure1",
-    "figure2", "figure4_all", "discrepancies",
+    "figure2", "figure3", "figure4_all", "discrepancies",
 )  # fmt: skip
 
 
@@ -29,7 +31,7 @@ def ablate(o: argparse.Namespace) -> int:
     chosen = ablation.AblationOptions(
         recipe=o.recipe, recipe_changes=options.recipe_changes(o), data=o.data, seeds=o.seeds, jobs=o.jobs,
         device=o.device, plugin=o.plugin, out=o.runs, reports=o.reports, reuse_records=o.reuse_records,
-        allow_dirty=o.allow_dirty, heavy=o.rows == "all",
+        allow_dirty=o.allow_dirty, heavy=o.rows == "all", weights=o.weights,
     )  # fmt: skip
     if o.all and o.studies:
         raise InputError(Problem("all of the paper's studies, so name none", "--all"))
@@ -77,6 +79,7 @@ def ablate_arguments(p: Parser) -> None:
                    help="runs at a time (default: one per core, or one on a GPU)")  # fmt: skip
     p.add_argument("--reuse-records", action="store_true",
                    help="count runs with a record in REPORTS/records or reports/records as done")  # fmt: skip
+    _weights(p)
     _allow_dirty(p)
     p.add_argument("--dry-run", action="store_true", help="print what would run, and for how long; write nothing")
     options.folder(p, "runs", old="--out")
@@ -91,18 +94,23 @@ def report(o: argparse.Namespace) -> None:
 
     The report of a search is written again from its result.json.
     """
+    from archlab.ablation.load import load_study
+    from archlab.ablation.predictions import check_weights
     from archlab.ablation.report import write_report
     from archlab.search.report.write import is_result, rewrite_search
 
     if o.records and not o.records.is_dir():
         raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
     records = o.records or o.reports / "records"
+    asked = [Path(name) if is_result(name) else load_study(name) for name in o.studies]
+    check_weights(o.weights, asked)
     written: list[Path] = []
-    for study in o.studies:
-        if is_result(study):
-            written += rewrite_search(Path(study), plugin=o.plugin)
+    for study in asked:
+        if isinstance(study, Path):
+            written += rewrite_search(study, plugin=o.plugin)
         else:
-            written += write_report(study, records, o.reports, plugin=o.plugin, allow_dirty=o.allow_dirty)
+            written += write_report(study, records, o.reports, plugin=o.plugin, allow_dirty=o.allow_dirty,
+                                    drawn=_drawn(study, o))  # fmt: skip
     if o.json:
         print_json([str(path) for path in written])
         return
@@ -110,10 +118,27 @@ def report(o: argparse.Namespace) -> None:
         print(path)
 
 
+def _drawn(study: Study, o: argparse.Namespace) -> Drawn | None:
+    """Return the weights and the pictures of a study of predictions, None for another study."""
+    from archlab.ablation.drawings import Predictions
+
+    if not isinstance(study, Predictions):
+        return None
+    from archlab.ablation.plan import AblationOptions, weights_of
+    from archlab.ablation.predictions import Drawn
+
+    found = weights_of(study, AblationOptions(data=o.data, plugin=o.plugin, out=o.runs, weights=o.weights))
+    return Drawn(found, o.data, o.device)
+
+
 def report_arguments(p: Parser) -> None:
     p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files, or a search's result.json or folder")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the report folder)")
     options.folder(p, "reports", old="--out", default="results")
+    _weights(p)
+    options.data(p)
+    options.folder(p, "runs")
+    options.device(p)
     _allow_dirty(p)
     options.plugin(p)
     options.json_output(p, "print one JSON list: the files written")
@@ -134,6 +159,11 @@ def index_arguments(p: Parser) -> None:
     options.folder(p, "reports", default="results")
     options.folder(p, "searches")
     options.json_output(p, "print one JSON string: the file written")
+
+
+def _weights(p: Parser) -> None:
+    p.add_argument("--weights", type=Path, metavar="PATH",
+                   help="draw figure3 with these: a run's folder, or a file, ours or released")  # fmt: skip
 
 
 def _allow_dirty(p: Parser) -> None:

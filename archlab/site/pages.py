@@ -16,6 +16,7 @@ KINDS = {
     "systems": "Tables",
     "unit_complexity": "Tables",
     "drawing": "Figures",
+    "predictions": "Figures",
     "scatter": "Figures",
     "campaign": "Campaigns",
     "discrepancies": "Checks",

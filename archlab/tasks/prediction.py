@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +48,21 @@ class Picture:
         """Width and height, pixels."""
         return self.image.shape[1], self.image.shape[0]
 
+    def resized(self, size: tuple[int, int]) -> Picture:
+        """Return the picture at another size (W, H), with its boxes there."""
+        scale = np.array(size) / self.size
+        way = cv2.INTER_AREA if scale.max() < 1 else cv2.INTER_CUBIC
+        boxes = self.boxes and Boxes(self.boxes.boxes * np.tile(scale, 2), self.boxes.scores)
+        image = cv2.resize(self.image, size, interpolation=way).astype(np.uint8, copy=False)
+        return replace(self, image=image, boxes=boxes)
+
+
+def spread_over(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return `count` of some row numbers, evenly spaced from the first to the last, or all if they are fewer."""
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    chosen: NDArray[np.int64] = rows[np.unique(places)]
+    return chosen
+
 
 class Prediction(Protocol):
     """What a network finds in one picture."""
@@ -60,6 +76,9 @@ class Prediction(Protocol):
     def draw(self) -> Image:
         """Return a copy of the picture with the prediction drawn on it, RGB (H, W, 3)."""
 
+    def resized(self, size: tuple[int, int]) -> Prediction:
+        """Return the same prediction for the picture at another size (W, H), to be drawn there."""
+
     def entries(self) -> list[dict[str, Any]]:
         """Return its results in COCO's format; only of a task with the format `coco`."""
 
@@ -67,7 +86,10 @@ class Prediction(Protocol):
         """Return a label id per pixel, (H, W) uint8; only of a task with the format `cityscapes`."""
 
 
-class Predicts(Protocol[O]):
+V_contra = TypeVar("V_contra", contravariant=True)  # the validation data of a task
+
+
+class Predicts(Protocol[O, V_contra]):
     """The part of a task that `archlab predict` needs. formats: of results, besides archlab's own JSON.
 
     boxed: whether it looks at boxes of a picture rather than at the picture as a whole.
@@ -89,6 +111,9 @@ class Predicts(Protocol[O]):
         outputs: their number, of the network. names: of the outputs; None: those of the data set with as many.
         The network is left in evaluation mode.
         """
+
+    def pictures(self, validation: V_contra, count: int) -> list[Picture]:
+        """Return `count` pictures with their labelled boxes, evenly spaced through the validation data."""
 
     def predicted_names(self, names: Sequence[str] | None, outputs: int, options: O) -> tuple[str, ...]:
         """Return the names that predictions give to the outputs; `names` and `outputs` as in `predict`."""

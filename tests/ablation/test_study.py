@@ -130,7 +130,10 @@ rows:
     ("line", "word"),
     [
         ("kind: abblation", "did you mean 'ablation'"),
-        ("title: no kind", "ablation, campaign, discrepancies, drawing, scatter, structure, systems, unit_complexity"),
+        (
+            "title: no kind",
+            "ablation, campaign, discrepancies, drawing, predictions, scatter, structure, systems, unit_complexity",
+        ),
         ("kind: [ablation]", "mine.yaml:1:"),
     ],
 )

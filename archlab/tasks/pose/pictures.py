@@ -14,6 +14,7 @@ from archlab.tasks.pose.data.crops import affine, crop, map_joints
 from archlab.tasks.pose.keypoints import KeypointLayout
 from archlab.tasks.pose.metrics.oks import oks
 from archlab.tasks.pose.skeleton import COLOURS, SURE, side_of
+from archlab.tasks.prediction import Boxes, Picture, spread_over
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 
 def spread(people: People, count: int = 12) -> People:
     """Return `count` people, evenly spaced through the set and not chosen by their scores."""
-    return people.subset(np.unique(np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)))
+    return people.subset(spread_over(np.arange(len(people)), count))
+
+
+def pictures_of(people: People, count: int) -> list[Picture]:
+    """Return `count` pictures with the boxes of their people, evenly spaced through those that show any."""
+    rows = people.image_index
+    found = []
+    for index in spread_over(np.unique(rows), count):
+        path, here = people.image_files[index], rows == index
+        boxes = Boxes(people.boxes[here], people.scores[here])
+        found.append(Picture(str(path), read_image(path), int(people.image_ids[here][0]), boxes))
+    return found
 
 
 def predictions(

@@ -206,6 +206,11 @@ class Pose:
 
         return predict_pictures(network, pictures, context, layout_of(names, outputs))
 
+    def pictures(self, validation: Validation, count: int) -> list[Picture]:
+        from archlab.tasks.pose.pictures import pictures_of
+
+        return pictures_of(validation.truth, count)
+
     def predicted_names(self, names: Sequence[str] | None, outputs: int, options: PoseOptions) -> tuple[str, ...]:
         from archlab.tasks.pose.layouts import layout_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,6 +76,12 @@ class Poses:
         for row in reversed(range(len(self))):
             draw_skeleton(image, self.points[row], self.confidences[row], self.layout)
         return image
+
+    def resized(self, size: tuple[int, int]) -> Poses:
+        """Return the same people in the picture at another size (W, H)."""
+        scale = np.array(size) / self.picture.size
+        boxes, points = self.boxes * np.tile(scale, 2), self.points * scale
+        return replace(self, picture=self.picture.resized(size), boxes=boxes, points=points)
 
     def _person(self, row: int) -> dict[str, Any]:
         rounded = np.round(self.points[row].astype(np.float64), 2).tolist()

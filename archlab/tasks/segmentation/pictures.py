@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from archlab.core.figures import new_figure
 from archlab.tasks.images import read_image
+from archlab.tasks.prediction import Picture, spread_over
 from archlab.tasks.segmentation.classes import IGNORE, Classes
 from archlab.tasks.segmentation.data.layout import Pictures
 
@@ -23,7 +24,12 @@ _PAGE = 10.5
 
 def spread(pictures: Pictures, count: int = 6) -> Pictures:
     """Return `count` pictures, evenly spaced through the set and not chosen by their scores."""
-    return pictures.subset(np.unique(np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)))
+    return pictures.subset(spread_over(np.arange(len(pictures)), count))
+
+
+def pictures_of(pictures: Pictures, count: int) -> list[Picture]:
+    """Return `count` pictures, spread as `spread` does, as they are predicted."""
+    return [Picture(str(path), read_image(path)) for path in spread(pictures, count).images]
 
 
 def predictions(pictures: Pictures, found: Sequence[NDArray[np.uint8]], title: str) -> Figure:

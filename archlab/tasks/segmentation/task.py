@@ -164,6 +164,11 @@ class Segmentation:
 
         return predict_pictures(network, pictures, context, classes_for(names, outputs, context.options.dataset))
 
+    def pictures(self, validation: Pictures, count: int) -> list[Picture]:
+        from archlab.tasks.segmentation.pictures import pictures_of
+
+        return pictures_of(validation, count)
+
     def predicted_names(
         self, names: Sequence[str] | None, outputs: int, options: SegmentationOptions
     ) -> tuple[str, ...]:

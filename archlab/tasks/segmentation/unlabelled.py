@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -55,6 +55,11 @@ class LabelMap:
         """Return the first label id of each pixel's class, (H, W) uint8: Cityscapes' ids for its classes."""
         ids = np.array([values[0] for values in self.classes.values], np.uint8)
         return ids[self.found]
+
+    def resized(self, size: tuple[int, int]) -> LabelMap:
+        """Return the same classes in the picture at another size (W, H)."""
+        found = cv2.resize(self.found, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8, copy=False)
+        return replace(self, picture=self.picture.resized(size), found=found)
 
     def draw(self) -> Image:
         """Return the picture under the classes' colours, with a legend of the classes found below it."""

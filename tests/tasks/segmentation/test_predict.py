@@ -20,6 +20,8 @@ from archlab.tasks.segmentation.data.layout import Pictures, load_pictures
 from archlab.tasks.segmentation.options import SegmentationOptions
 from archlab.tasks.segmentation.predict import classes_of, predict
 from archlab.tasks.segmentation.score import score_network
+from archlab.tasks.segmentation.task import SEGMENTATION
+from archlab.tasks.segmentation.unlabelled import predict_pictures
 
 CPU = torch.device("cpu")
 
@@ -150,3 +152,14 @@ def test_scoring_leaves_the_size_of_the_input_to_the_recipe(pictures: Pictures):
     network.sizes.clear()
     list(predict(network, pictures, replace(context((96, 128)), batch=3)))
     assert set(network.sizes) == {(64, 64)}
+
+
+def test_pictures_are_shown_evenly_spaced_and_their_classes_at_any_size(pictures: Pictures) -> None:
+    shown = SEGMENTATION.pictures(pictures, 2)
+    assert [each.name for each in shown] == [str(pictures.images[0]), str(pictures.images[2])]
+    (found,) = predict_pictures(Brightness(), shown[:1], context(stride=16), pictures.classes)
+    width, height = found.picture.size
+    larger = found.resized((2 * width, 2 * height))
+    assert larger.picture.size == (2 * width, 2 * height)
+    assert (larger.found[::2, ::2] == found.found).all()
+    assert larger.draw().shape[1] == 2 * width
