@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     _print_any_text()
+    o = argparse.Namespace()
     try:
-        return _run(parser().parse_args(given))
+        return _run(parser().parse_args(given, o))
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
-        return failure.report(error, given)
+        return failure.report(error, given, getattr(o, "plugin", ()))
 
 
 def _print_any_text() -> None:

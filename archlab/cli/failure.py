@@ -6,11 +6,12 @@ import errno
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import archlab
-from archlab.core.errors import InputError, in_words, shortened
+from archlab.core.errors import InputError, Problem, in_words, shortened
+from archlab.core.plugins import place_in
 
 SHOW = "--traceback"
 FAILED, UNFORESEEN = 1, 70
@@ -23,20 +24,23 @@ WRONG_PATH = frozenset({
 """Errors of the system about a path that the user gave: wrong input."""
 
 
-def report(error: Exception, arguments: Sequence[str]) -> int:
+def report(error: Exception, arguments: Sequence[str], plugin: Iterable[str] = ()) -> int:
     """Print an error that is not one of the input, and return the exit code.
 
-    The system's errors take one line. Any other is an error of archlab: two lines, with the file of the full report.
+    The system's errors take one line. Any other takes two, with the file of the full report: it is one of the plug-in
+    whose code it passed through, else of archlab.
     """
     if SHOW in arguments:
         traceback.print_exception(error)
     if isinstance(error, (OSError, MemoryError)):
         print(f"error: {in_words(error)}", file=sys.stderr)
         return InputError.exit_code if getattr(error, "errno", None) in WRONG_PATH else FAILED
-    print(f"error: this is a fault of archlab: {type(error).__name__}: {_first_line(error)}", file=sys.stderr)
+    place, what = place_in(plugin, error), f"{type(error).__name__}: {_first_line(error)}"
+    shown = Problem(what, "", *place) if place else f"this is a fault of archlab: {what}"
+    print(f"error: {shown}", file=sys.stderr)
     if SHOW not in arguments:
         print(f"{_saved(error, arguments)}; {SHOW} shows it here", file=sys.stderr)
-    return UNFORESEEN
+    return InputError.exit_code if place else UNFORESEEN
 
 
 def _saved(error: Exception, arguments: Sequence[str]) -> str:

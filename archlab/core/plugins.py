@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
@@ -85,16 +86,19 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
+def place_in(plugin: Iterable[str], error: BaseException) -> tuple[str, int] | None:
+    """Return the file and the line of these plug-ins that an error passed through last, None if it passed none."""
+    names = [Path(name).stem if name.endswith(".py") else name for name in plugin]
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in names]
+    return next(((file, line) for file in files if file and (line := _line(error, Path(file)))), None)
+
+
 def _line(error: BaseException, path: Path) -> int:
     """Return the last line of a file that an error passed through, 0 if none."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 0
-    lines, trace = [0], error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            lines.append(trace.tb_lineno)
-        trace = trace.tb_next
-    return lines[-1]
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path)]
+    return lines[-1] if lines else 0
 
 
 def _imported(what: str, load: Callable[[], Any]) -> Any:

@@ -36,6 +36,8 @@ def _that_fits(work: Callable[..., Tensor], part: dict[str, Tensor], size: int) 
         try:
             work({name: values[:size] for name, values in part.items()})
             return size
+        except ValueError:  # a batch norm of one value
+            return 0
         except (RuntimeError, MemoryError) as error:
             if not _is_shortage(error):
                 raise

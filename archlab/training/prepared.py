@@ -19,6 +19,8 @@ from archlab.network.spec import Spec
 from archlab.tasks.base import Context, Samples
 from archlab.tasks.terms import Scored
 from archlab.training.circumstances import circumstances
+from archlab.training.loop import plan
+from archlab.training.norms import check_norms
 from archlab.training.options import RunOptions
 from archlab.training.outputs import wrong_auxiliary
 from archlab.training.recipe import Recipe, data_fingerprint, recipe_hash
@@ -67,6 +69,7 @@ def prepare(
     """Read the data. Raises InputError if spec, recipe and data do not fit together."""
     samples = recipe.task.training(root, context, seed=seed, folder=folder)
     check_fit(spec, recipe, root)
+    check_norms(graph, recipe, plan(recipe, len(samples), context.world.size))
     validation = recipe.task.validation(root, context)
     record = replace(
         _described(spec, graph, recipe, seed, options),
