@@ -80,18 +80,19 @@ class _Shown:
 def _shown(study: Predictions, drawn: Drawn, plugin: Sequence[str]) -> _Shown:
     from archlab.network.load import load_at
     from archlab.training.recipe import load_recipe
-    from archlab.training.trained import is_run, open_network
+    from archlab.training.trained import open_network, run_folder
 
     weights = drawn.weights
     if weights is None:
         rule = f"`archlab ablate {study.name}` trains {study.spec}, or --weights names a run's folder or a file"
         raise InputError(Problem(f"needs weights: {rule}", "--weights", study.name))
-    if not is_run(weights):
+    folder = run_folder(weights)
+    if folder is None:
         own = load_at(study.spec, None, plugin=plugin, **study.fields)
         recipe = replace(load_recipe(study.recipe, plugin=plugin), input=(own.input[1], own.input[2]))
         trained = open_network(study.spec, weights, recipe=recipe, fields=study.fields, plugin=plugin)
         return _Shown(trained, f"{study.spec}, weights {weights.name}")
-    run, trained = read_record(weights), open_network(weights, plugin=plugin)
+    run, trained = read_record(folder), open_network(folder, plugin=plugin)
     text = f"{run.spec}, recipe {run.recipe}, {run.samples:,} training samples, seed {run.seed}"
     return _Shown(trained, text, run)
 

@@ -39,10 +39,12 @@ def show(o: argparse.Namespace) -> None:
 
     result = _result(o)
     candidate = candidates.candidate_of(result, o.number)
+    weights = candidates.weights_of(candidate, candidates.folder_of(o.study, result, o.searches))
     if o.json:
-        print_json(candidates.in_full(result, candidate, o.plugin))
+        run = str(weights.parent) if weights else None
+        print_json({**candidates.in_full(result, candidate, o.plugin), "run": run})
     else:
-        print_sheets(*tables.trial(result, candidate))
+        print_sheets(*tables.trial(result, candidate, weights))
         print(f"\n{candidate.spec}", end="")
 
 
@@ -66,11 +68,11 @@ def compare(o: argparse.Namespace) -> None:
 
 def compare_arguments(p: Parser) -> None:
     for name in ("a", "b"):
-        p.add_argument(name, metavar=name.upper(), help="a trial's number, or a network's name or file")
+        p.add_argument(name, metavar=name.upper(), help="a trial's number, best, or a network's name or file")
 
 
 def _number(p: Parser) -> None:
-    p.add_argument("number", metavar="NUMBER", help="the trial's number")
+    p.add_argument("number", metavar="NUMBER", help="the trial's number, or best: the headline's")
 
 
 def _result(o: argparse.Namespace) -> Result:

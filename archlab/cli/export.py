@@ -169,13 +169,12 @@ def _trial(o: argparse.Namespace) -> Source:
     from archlab.network.graph import assemble
     from archlab.search import candidates
     from archlab.search.candidates import result_of
-    from archlab.training.trained import is_run
 
     result = result_of(o.spec, searches=o.searches, storage=o.storage, data=o.data, plugin=tuple(o.plugin))
     candidate = candidates.candidate_of(result, o.number)
     graph = assemble(candidates.spec_of(candidate, o.plugin))
-    own = candidates.weights_of(result, candidate, o.searches)
-    run = own.parent if own and is_run(own.parent) else None
+    own = candidates.weights_of(candidate, candidates.folder_of(o.spec, result, o.searches))
+    run = own.parent if own else None
     return Source(candidate.name, graph, candidates.as_variant(result, candidate), o.weights or own, run)
 
 
@@ -184,9 +183,9 @@ def _network(o: argparse.Namespace) -> Source:
     from archlab.network.checkpoint import outputs_in
     from archlab.network.graph import assemble
     from archlab.training.recipe import load_recipe
-    from archlab.training.trained import is_run
+    from archlab.training.trained import run_folder
 
-    run = Path(o.spec) if is_run(o.spec) else None
+    run = run_folder(o.spec)
     weights = o.weights or (run / "checkpoint.pt" if run else None)
     outputs = outputs_in(weights) if weights else None
     o.spec = str(run / "spec.yaml") if run else o.spec
@@ -197,7 +196,7 @@ def _network(o: argparse.Namespace) -> Source:
 
 def export_arguments(p: Parser) -> None:
     options.network(p, of="SOURCE", help="a network's name or file, a run folder, or a search")
-    p.add_argument("number", nargs="?", metavar="NUMBER", help="the trial's number, of a search")
+    p.add_argument("number", nargs="?", metavar="NUMBER", help="of a search: a trial's number, or best")
     p.add_argument("--input", type=options.size, metavar="HxW", help="input size (default: from the network)")
     p.add_argument("--weights", type=Path, metavar="FILE", help="weights, ours or released (default: the run's)")
     p.add_argument("--out", type=Path, metavar="FILE.yaml", help="file for the YAML (default: print it)")

@@ -94,15 +94,16 @@ def runs_arguments(p: Parser) -> None:
 def evaluate(o: argparse.Namespace) -> None:
     """Score a finished run again, or a network with a file of weights."""
     import archlab
-    from archlab.training.trained import is_run
+    from archlab.training.trained import run_folder
 
-    if o.weights and is_run(o.run):
+    run = run_folder(o.run)
+    if o.weights and run:
         raise InputError(Problem("a run is scored with its own weights", "--weights", o.run))
     if o.recipe and not o.weights:
         raise InputError(Problem("a run is scored by its own recipe; --recipe-set changes a field", "--recipe"))
     changes = options.recipe_changes(o) | ({"boxes": o.boxes} if o.boxes else {})
     scores = archlab.evaluate(
-        o.run, data=o.data, changes=changes, device=o.device, results=o.results, plugin=tuple(o.plugin),
+        run or o.run, data=o.data, changes=changes, device=o.device, results=o.results, plugin=tuple(o.plugin),
         weights=o.weights, recipe=o.recipe,
     )  # fmt: skip
     if o.json:

@@ -12,7 +12,7 @@ from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.network.load import load_at, load_text
 from archlab.network.spec import Spec
-from archlab.search.report.analysis import is_upwards
+from archlab.search.report.analysis import best_of_front, is_upwards
 from archlab.search.report.estimates import (
     COUNTED,
     MEASURED,
@@ -31,6 +31,8 @@ from archlab.search.results import Candidate, Objective, Result, read_result
 from archlab.search.space.space import METRICS
 
 BEST = 10
+HEADLINE = "best"
+"""Names, in place of a number, the member of the front with the best score."""
 OUTCOMES = {"complete": "trained to the end", "stopped": "stopped at a rung", "failed": "failed"}
 
 
@@ -90,8 +92,16 @@ def result_of(
         raise
 
 
+def folder_of(study: str, result: Result, searches: Path) -> Path:
+    """Return the folder of a search that a user named as for `result_of`; one without runs has them in `searches`."""
+    own = result_file(Path(study)).parent
+    return own if is_result(study) and (own / "runs").is_dir() else searches / result.study
+
+
 def candidate_of(result: Result, number: str) -> Candidate:
-    """Return a trial by its number. Raises InputError with the numbers that exist."""
+    """Return a trial by its number, or the best one of the front. Raises InputError with the numbers that exist."""
+    if number == HEADLINE and (winner := best_of_front(result)):
+        return winner
     found = {str(candidate.number): candidate for candidate in result.candidates}
     if number in found:
         return found[number]
@@ -102,11 +112,11 @@ def candidate_of(result: Result, number: str) -> Candidate:
     raise InputError(Problem(rule, "NUMBER"))
 
 
-def weights_of(result: Result, candidate: Candidate, searches: Path) -> Path | None:
-    """Return the weights of a trial's longest finished training in the folder of searches; None if there are none."""
+def weights_of(candidate: Candidate, folder: Path) -> Path | None:
+    """Return the weights of a trial's longest finished training in the search's folder; None if there are none."""
     from archlab.training.runs import runs_in
 
-    known = runs_in(searches / result.study / "runs")
+    known = runs_in(folder / "runs")
     runs = [(record, path.parent / "checkpoint.pt") for record, path in known if record.spec_hash == candidate.hash]
     done = [(record.samples, path) for record, path in runs if record.is_done() and path.is_file()]
     return max(done)[1] if done else None
@@ -151,9 +161,9 @@ def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
 
     A network that is a reference of the study or one of its trials, by its hash, has their scores.
     """
-    if name.isdigit():
+    if name.isdigit() or name == HEADLINE:
         candidate = candidate_of(result, name)
-        return Side(f"trial {name}", spec_of(candidate, plugin), dict(candidate.cost), candidate)
+        return Side(f"trial {candidate.number}", spec_of(candidate, plugin), dict(candidate.cost), candidate)
     trained = (*result.references, *result.candidates)
     outputs = spec_of(trained[0], plugin).outputs if trained else None
     spec = load_at(name, result.rungs[-1].input, outputs=outputs, plugin=plugin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from archlab.network.differences import Difference
@@ -52,14 +53,15 @@ def best(result: Result, found: Sequence[Candidate], by: str | None) -> Table:
     return Table(heading, columns, tuple(rows), (" ".join(caption),) if caption else ())
 
 
-def trial(result: Result, candidate: Candidate) -> list[Table]:
-    """Return one trial: its costs, scores and choices."""
+def trial(result: Result, candidate: Candidate, weights: Path | None) -> list[Table]:
+    """Return one trial: its costs, scores and choices. weights: in the folder of its run."""
     on_front = ", on the front" if candidate in front(result) else ""
     at = f" ({deepest(result, candidate)})" if candidate.outcome == "stopped" else ""
     lines = {
         "outcome": f"{OUTCOMES[candidate.outcome]}{at}{on_front}",
         "reason": candidate.reason,
         "hash": candidate.hash,
+        "run": str(weights.parent) if weights else "",
         "time": f"{candidate.seconds:.0f} s, finished {candidate.finished / 60:.1f} min after the study began",
         **{
             f"cost: {quantity(name, result).title}": quantity(name, result).text(candidate.cost.get(name))

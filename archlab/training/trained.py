@@ -14,7 +14,10 @@ from archlab.network.graph import Graph, assemble
 from archlab.network.load import check_channels, load_at
 from archlab.network.module import Network, build
 from archlab.training.recipe import Recipe, load_recipe
-from archlab.training.runs import read_record
+from archlab.training.runs import Record, read_record, runs_in
+
+SHORTEST = 4
+"""The fewest letters of a fingerprint that name a run."""
 
 Named = str | Path | Recipe
 """A recipe by its name or file, or the recipe itself."""
@@ -33,9 +36,27 @@ class Trained:
     names: tuple[str, ...] | None
 
 
-def is_run(name: str | Path) -> bool:
-    """Return whether a name is a run's folder."""
-    return (Path(name) / "record.json").is_file()
+def run_folder(name: str | Path) -> Path | None:
+    """Return the folder of the run that a name means; None if it means no run.
+
+    name: a run's folder, or FOLDER/NAME: the run in FOLDER of the network NAME, or whose fingerprint begins with NAME.
+    Raises InputError if several runs have that name.
+    """
+    path = Path(name)
+    if (path / "record.json").is_file():
+        return path
+    if path.suffix or path.exists() or not any(path.parent.glob("*/record.json")):
+        return None
+    found = [(record, file.parent) for record, file in runs_in(path.parent) if _is_of(record, path.name)]
+    if len(found) > 1:
+        each = ", ".join(f"{record.fingerprint} (recipe {record.recipe}, seed {record.seed})" for record, _ in found)
+        raise InputError(Problem(f"{len(found)} runs have this name: {each}", file=str(path)))
+    return found[0][1] if found else None
+
+
+def _is_of(record: Record, name: str) -> bool:
+    """Return whether a run is of the network of that name, or has a fingerprint that begins with it."""
+    return record.spec == name or (len(name) >= SHORTEST and record.fingerprint.startswith(name))
 
 
 def open_network(
@@ -52,8 +73,8 @@ def open_network(
     released, at the network's input). fields: of the network, overridden; not of a run.
     Raises InputError if there are no weights, or if they do not fit.
     """
-    if is_run(name):
-        return _of_run(Path(name), weights, recipe, fields or {}, plugin)
+    if run := run_folder(name):
+        return _of_run(run, weights, recipe, fields or {}, plugin)
     if weights is None:
         raise InputError(Problem(f"{name} has no weights: name a file, or a run folder", "--weights"))
     stated = load_recipe(recipe, plugin=plugin) if recipe else None

@@ -27,7 +27,10 @@ from archlab.search import run as explore
 from archlab.search.load import load_search
 from archlab.search.options import open_search
 from archlab.search.recovery import outcome
+from archlab.search.report import text
+from archlab.search.report.analysis import analyse
 from archlab.search.report.estimates import front, known
+from archlab.search.report.payload import payload
 from archlab.search.results import Result, write_result
 from archlab.search.space.gate import Gate
 from archlab.search.space.points import size
@@ -261,6 +264,19 @@ def test_show_says_what_became_of_a_trial_and_prints_its_network(
     assert [rung["scores"] for rung in made["rungs"]] == [dict(scores) for scores in candidate.rungs]
     assert made["spec"] == reading.spec_of(candidate).document.plain()
     assert (made["outcome"], made["reason"]) == (outcome, candidate.reason)
+
+
+def test_best_names_the_trial_of_the_reports_headline(
+    result: Result, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = max(front(result), key=lambda c: known(c, "pck").mean).number  # type: ignore[union-attr]
+    assert f"is number {number}: " in text.lead(analyse(result))
+    made = json.loads(said(capsys, "show", file, "best", "--json"))
+    assert (made["number"], made["on_front"], made["run"]) == (number, True, None)
+    assert said(capsys, "export", file, "best") == said(capsys, "export", file, number)
+    compared = json.loads(said(capsys, "compare", file, "best", "lite_hrnet_18", "--json"))
+    assert compared["a"]["number"] == number
+    assert payload(analyse(result), {})["chosen"] == f"c{number}"
 
 
 def test_show_prints_the_scores_of_every_seed(result: Result, file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,39 @@ def test_a_command_is_parsed_and_a_fast_one_does_what_is_shown(document, capsys)
                     assert shown == output
 
 
+SHORTER = {"train": ("--recipe-set", "iterations=2", "--threads", "1"), "search": ("--trials", "2", "--jobs", "1")}
+"""What a test adds to commands that take minutes as they are written."""
+
+
+def shortened(search: str, folder: Path) -> str:
+    """Write a search with steps in place of minutes, one seed and no reference; return its file's name."""
+    text = (REPOSITORY / "studies" / f"{search}.yaml").read_text(encoding="utf-8")
+    changes = {"recipe: quick_search": "recipe: steps.yaml", "iterations: 40": "iterations: 1",
+               "front_seeds: [1, 2, 3]": "front_seeds: [1]", "references: [lite_hrnet_18]": "references: []"}  # fmt: skip
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / f"{search}.yaml").write_text(text, encoding="utf-8")
+    (folder / "steps.yaml").write_text("extends: quick_search\niterations: 2\n", encoding="utf-8")
+    return f"{search}.yaml"
+
+
+@pytest.mark.slow
+def test_the_story_of_the_first_page_runs_in_an_empty_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    search = shortened("lite_hrnet_quick", tmp_path)
+    story = next(block for block in blocks_of(DOCUMENTS[0]) if "archlab predict" in block.text)
+    told = [shlex.split(command) for command, _ in commands(story)]
+    assert [words[:2] for words in told[:2]] == [["pip", "install"], ["archlab", "train"]]
+    for _, name, *words in told[1:]:
+        words = [search if word == Path(search).stem else word for word in words]
+        assert app.main([name, *words, *SHORTER.get(name, ())]) == 0, (name, words, capsys.readouterr().err)
+    assert {"found.yaml", "found.pt", "found.py", "found.onnx"} <= {path.name for path in tmp_path.iterdir()}
+    pictures = {path.name for path in (tmp_path / "data" / "quick-2400-200-1" / "val2017").iterdir()}
+    for folder in ("drawn", "drawn_too"):
+        assert {path.name for path in (tmp_path / folder).iterdir()} == pictures | {"predictions.json"}
+
+
 def test_every_language_of_a_block_is_checked(document):
     assert {block.language for block in document} <= {"yaml", "python", "console", "toml", ""}
 

@@ -15,6 +15,7 @@ from archlab.training.circumstances import circumstances
 from archlab.training.listing import list_runs, runs_table
 from archlab.training.lock import locked
 from archlab.training.runs import Record, digest, find_runs, fingerprint, read_record
+from archlab.training.trained import run_folder
 
 RECORD = Record(
     fingerprint="f" * 16,
@@ -45,6 +46,24 @@ RECORD = Record(
 def test_a_record_reads_back_as_it_was_written_by_its_folder_and_by_its_file(tmp_path: Path) -> None:
     RECORD.write(tmp_path)
     assert read_record(tmp_path) == read_record(tmp_path / "record.json") == RECORD
+
+
+def test_a_run_is_named_by_its_network_or_by_the_beginning_of_its_fingerprint(tmp_path: Path) -> None:
+    runs = {
+        "abcd1234": ("lite_hrnet_18", "quick", 1),
+        "abcf5678": ("lite_hrnet_30", "quick", 1),
+        "9999eeee": ("lite_hrnet_30", "smoke", 2),
+    }
+    for name, (spec, recipe, seed) in runs.items():
+        (tmp_path / name).mkdir()
+        replace(RECORD, fingerprint=name, spec=spec, recipe=recipe, seed=seed).write(tmp_path / name)
+    for name, folder in {"abcd1234": "abcd1234", "lite_hrnet_18": "abcd1234", "abcf": "abcf5678"}.items():
+        assert run_folder(tmp_path / name) == tmp_path / folder
+    for name in ("abc", "lite_hrnet", "lite_hrnet_18.yaml"):
+        assert run_folder(tmp_path / name) is None
+    with refused("2 runs", "abcf5678 (recipe quick, seed 1)", "9999eeee (recipe smoke, seed 2)",
+                 file=tmp_path / "lite_hrnet_30"):  # fmt: skip
+        run_folder(tmp_path / "lite_hrnet_30")
 
 
 def test_a_record_of_a_newer_archlab_with_more_fields_is_read(tmp_path: Path) -> None:

@@ -55,9 +55,8 @@ class Analysis:
 
 def analyse(result: Result, given: Mapping[str, float] | None = None) -> Analysis:
     """Compute the data of a report; `given` is a reference point by objective, as for `estimates.reference_point`."""
-    sought = [objective.name for objective in result.objectives]
-    score = next((name for name in sought if name not in COSTS), _first_score(result))
-    cost = next((name for name in sought if name in COSTS), "macs")
+    score = main_score(result)
+    cost = next((o.name for o in result.objectives if o.name in COSTS), "macs")
     reference = estimates.reference_point(result, given)
     front = estimates.front(result)
     return Analysis(
@@ -70,6 +69,19 @@ def analyse(result: Result, given: Mapping[str, float] | None = None) -> Analysi
         tuple(found for i in range(len(result.rungs)) if (found := _at_rung(result, i, score, cost))),
         tuple(estimates.dominations(front, result.references, result.objectives)),
     )
+
+
+def main_score(result: Result) -> str:
+    """Return the first objective that is a score; without one the first score, empty if there is none."""
+    return next((o.name for o in result.objectives if o.name not in COSTS), _first_score(result))
+
+
+def best_of_front(result: Result) -> Candidate | None:
+    """Return the member of the front with the best score, of equal ones the first; None without one."""
+    score = main_score(result)
+    scored = [(found.mean, each) for each in estimates.front(result) if (found := estimates.known(each, score))]
+    which = max if is_upwards(result, score) else min
+    return which(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def is_upwards(result: Result, score: str) -> bool:

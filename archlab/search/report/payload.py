@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from archlab.search.report.analysis import Analysis
+from archlab.search.report.analysis import Analysis, best_of_front
 from archlab.search.report.estimates import by_rung, deepest, known, score_names, shown_scores
 from archlab.search.report.importance import as_text
 from archlab.search.report.quantities import COSTS, quantity
@@ -22,7 +22,7 @@ def payload(analysis: Analysis, graphs: Mapping[str, str]) -> dict[str, Any]:
     points = [_point(analysis, candidate, graphs) for candidate in _candidates(analysis)]
     used = list(dict.fromkeys(key for point in points for key in point["values"]))
     columns = [column for column in _columns(analysis) if column["key"] in used]
-    best = analysis.front[len(analysis.front) // 2] if analysis.front else None
+    best = best_of_front(analysis.result)
     return {
         "columns": columns,
         "kinds": _kinds(analysis, points),

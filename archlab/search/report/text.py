@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from archlab.ablation.captions import TOO_SMALL_TO_RANK, too_small_to_rank
 from archlab.report.machines import mixed
 from archlab.report.tables import plural, sentence_list
-from archlab.search.report.analysis import Analysis
-from archlab.search.report.estimates import COUNTED, Certainty, Domination, all_known, dominations, known, vector
+from archlab.search.report.analysis import Analysis, best_of_front
+from archlab.search.report.estimates import COUNTED, Certainty, Domination, all_known, dominations, known
 from archlab.search.report.importance import LEAST
 from archlab.search.report.quantities import product, quantity
-from archlab.search.results import Candidate, Objective, Result, Rung
+from archlab.search.results import Candidate, Result, Rung
 
 
 def facts(analysis: Analysis) -> list[tuple[str, str]]:
@@ -199,11 +199,9 @@ def described(candidate: Candidate, analysis: Analysis) -> str:
 def lead(analysis: Analysis) -> str:
     """Return the study in a sentence or two."""
     result = analysis.result
-    sought = [Objective(analysis.score, "maximize")]
-    scored = all_known(analysis.front, sought)
-    if not scored:
+    best = best_of_front(result)
+    if best is None:
         return f"{counted(result)}. No candidate reached the last rung, so there is no front."
-    best = (max if analysis.upwards else min)(scored, key=lambda candidate: vector(candidate, sought))
     score, cost = quantity(analysis.score, analysis.result), quantity(analysis.cost, analysis.result)
     n = len(analysis.front)
     return (
