@@ -15,6 +15,7 @@ from archlab.training.recipe import in_recipe, load_recipe, recipe_hash
 from archlab.training.runs import fingerprint, read_record
 
 RECIPES = {
+    "camvid_192x256": "84c8881f9a67ef41",
     "coco_256x192": "876fa18ddd014228",
     "coco_384x288": "7831761b61d17d92",
     "gpu": "a7860c418a7b0d7a",

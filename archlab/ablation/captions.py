@@ -18,8 +18,8 @@ TOO_SMALL_TO_RANK = (
     "and scored, not that it is better or worse than another."
 )
 PUBLISHED = (
-    "Published scores are the paper's, on COCO val and MPII val after its full training. They cannot be compared with "
-    "the measured ones."
+    "Published scores are the paper's, after its full training and on the data named above them. They cannot be "
+    "compared with the measured ones."
 )
 NOT_TRAINED = "None of these networks has been trained: there is no record of a finished run."
 

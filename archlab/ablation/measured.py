@@ -8,12 +8,12 @@ from typing import Any
 from archlab.ablation.captions import NOT_TRAINED, PUBLISHED, costs_caption, scores_caption
 from archlab.ablation.csv import flat
 from archlab.ablation.printed import Printed
-from archlab.ablation.row import CountedInput, Published, Row
-from archlab.ablation.rows import POSE, Measured, Reported, Setting, Spread, compared, runs_in
+from archlab.ablation.row import SCORED_ON, CountedInput, Published, Row
+from archlab.ablation.rows import Measured, Reported, Setting, Spread, compared, runs_in
 from archlab.ablation.study import Ablation
 from archlab.counting.count import MEBI
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, signed
-from archlab.tasks import find_task
+from archlab.tasks import TASKS, find_task
 from archlab.tasks.metrics import Metric, View, used
 from archlab.training.runs import Record
 
@@ -129,13 +129,13 @@ def _shown(task: Any, runs: Sequence[Record]) -> Shown:
 
 
 def _printed_scores(rows: Sequence[Reported]) -> list[Metric]:
-    """Return the metrics that the paper prints for any of the rows. Its figures are of pose."""
-    metrics: Sequence[Metric] = find_task(POSE).metrics
+    """Return the metrics that the paper prints for any of the rows, in the order of their tasks."""
+    metrics: list[Metric] = [metric for name in TASKS for metric in find_task(name).metrics if metric.name in SCORED_ON]
     return [metric for metric in metrics if any(_printed(row, metric.name) is not None for row in rows)]
 
 
 def _published_columns(rows: Sequence[Reported]) -> list[Column]:
-    return [Column(each.heading, f"Published, {each.datasets[0].upper()} val") for each in _printed_scores(rows)]
+    return [Column(each.heading, f"Published, {SCORED_ON[each.name]}") for each in _printed_scores(rows)]
 
 
 def _published(rows: Sequence[Reported], figures: Published) -> list[Cell]:

@@ -18,7 +18,7 @@ class Published:
     params_m: millions of parameters.
     coco_mflops, mpii_mflops: multiply-adds in units of 2^20, by the paper's counter, at 256x192 and 256x256.
     coco_gflops, mpii_gflops: the same in units of 2^30, where the paper prints that.
-    ap, ap50, ap75, ar: on COCO val, 0-100. pckh: PCKh@0.5 on MPII val, 0-100.
+    ap, ap50, ap75, ar: on COCO val, 0-100. pckh: PCKh@0.5 on MPII val, 0-100. miou: on Cityscapes val, 0-100.
     """
 
     params_m: float | None = None
@@ -31,6 +31,7 @@ class Published:
     mpii_mflops: float | None = None
     mpii_gflops: float | None = None
     pckh: float | None = None
+    miou: float | None = None
 
     def cost(self, figure: str) -> Printed | None:
         """Return a printed cost with its rule, None without one: parameters in 10^6, MFLOPs in 2^20, one decimal."""
@@ -41,6 +42,12 @@ class Published:
 
 
 FIGURES = tuple(each.name for each in fields(Published))
+SCORED_ON = {
+    **dict.fromkeys(("ap", "ap50", "ap75", "ar"), "COCO val"),
+    "pckh": "MPII val",
+    "miou": "Cityscapes val",
+}
+"""The data sets of the published scores, by the names of their figures."""
 
 
 def input_problems(item: Item, field: str) -> Iterator[Problem]:

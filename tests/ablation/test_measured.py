@@ -71,6 +71,12 @@ def test_published_scores_stand_in_columns_of_their_own() -> None:
     assert groups == {"", measured, "Published, COCO val", "Published, MPII val"}
 
 
+def test_published_scores_of_streets_name_their_own_data_set() -> None:
+    document = study_tables(load_ablation("camvid"), [])
+    found = cells(document, "Scores", "Published, Cityscapes val", "mIoU")
+    assert found == {"Small HRNet-W16": "68.6", "Lite-HRNet-18": "73.8", "MobileNetV2 0.5": "68.6"}
+
+
 def test_a_row_without_a_run_shows_a_dash_and_is_listed() -> None:
     document = table6(run_of("lite_hrnet_18"))
     found = cells(document, "Scores", "Measured, ground-truth boxes", "PCK")
