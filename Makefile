@@ -38,8 +38,8 @@ lint: $(DEV)
 	$(BIN)/mypy
 
 reports: $(STAMP)
-	$(BIN)/archlab report table1 table2 table3 table4 table5 table6 table7 table8 descendants figure1 figure2 figure4 figure4_all \
-	  discrepancies camvid campaign campaign_lsp --reports reports
+	$(BIN)/archlab report table1 table2 table3 table4 table5 table6 table7 table8 section43 descendants figure1 figure2 figure4 \
+	  figure4_all discrepancies camvid campaign campaign_lsp --reports reports
 	$(BIN)/archlab index --reports reports
 
 # The newest releases that pyproject.toml allows, for each Python; CUDA's libraries are left to torch, which pins them.

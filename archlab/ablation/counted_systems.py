@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from archlab.ablation.printed import Printed, Verdict
+from archlab.ablation.records import of_task
 from archlab.ablation.rows import Counter, Reported, count_network, match_runs
 from archlab.ablation.systems import System, Systems
 from archlab.counting.rules import Count
@@ -33,8 +34,8 @@ class CountedSystem:
 
 def counted_systems(study: Systems, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[CountedSystem]:
     """Return every row, counted, with its runs."""
-    counter = partial(count_network, plugin=plugin)
-    return [_counted(study, system, records, counter) for system in study.rows]
+    counter, known = partial(count_network, plugin=plugin), of_task(records, study.recipe, plugin)
+    return [_counted(study, system, known, counter) for system in study.rows]
 
 
 def _counted(study: Systems, system: System, records: Sequence[Record], counter: Counter) -> CountedSystem:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from archlab.ablation.csv import flat
 from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.load import load_study
-from archlab.ablation.records import read_records
+from archlab.ablation.records import of_task, read_records
 from archlab.ablation.report import ablation_panels, reported_rows, study_panels, study_tables
 from archlab.ablation.rows import count_network, match_runs, settings_of
 from archlab.ablation.study import Ablation, Campaign, Scatter, Study, networks
@@ -48,6 +48,7 @@ def table(
     if isinstance(loaded, Ablation):
         rows = reported_rows(loaded, known, plugin)
     else:
+        known = of_task(known, loaded.recipe, plugin)
         rows = match_runs(networks(loaded), known, partial(count_network, plugin=plugin))
     settings = [setting for setting in settings_of(rows) if recipe in ("", setting.recipe)]
     return DataFrame.from_records(flat(rows, settings[:1], plugin)).set_index("model")

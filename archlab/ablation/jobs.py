@@ -12,7 +12,7 @@ import archlab
 from archlab.ablation.drawings import Predictions
 from archlab.ablation.load import load_trainable
 from archlab.ablation.row import Row
-from archlab.ablation.study import Campaign, Scatter, Study, Trainable, networks
+from archlab.ablation.study import FIRST_SEEDS, Campaign, Scatter, Study, Trainable, networks
 from archlab.ablation.threads import set_aside
 from archlab.core.errors import InputError, Problem
 from archlab.counting.count import cost
@@ -158,10 +158,10 @@ def make_jobs(
     """
     found: dict[tuple[str, str, int], TrainingJob] = {}
     problems: list[Problem] = []
-    asked = [[(study, setup, seed) for seed in _seeds(study, setup, seeds)] for study, setup in pairs]
+    asked = [[(setup, *turn) for turn in _turns(study, _seeds(study, setup, seeds), heavy)] for study, setup in pairs]
     for turn in zip_longest(*asked):
-        for study, setup, seed in filter(None, turn):
-            for row in _in_order(study, heavy):
+        for setup, seed, rows in filter(None, turn):
+            for row in rows:
                 try:
                     job = _job(row, setup, seed, plugin)
                     found.setdefault((job.spec_hash, setup.name, job.seed), job)
@@ -170,6 +170,17 @@ def make_jobs(
     if problems:
         raise InputError(problems)
     return list(found.values())
+
+
+def _turns(study: Trainable, seeds: Sequence[int], heavy: bool) -> list[tuple[int, list[Row]]]:
+    """Return the networks of a study seed by seed; further rows of a campaign wait for its own from the first seeds."""
+    rows = _in_order(study, heavy)
+    if not isinstance(study, Campaign):
+        return [(seed, rows) for seed in seeds]
+    further = [row for row in rows if row in study.further.rows]
+    own = [row for row in rows if row not in further]
+    first, others = seeds[:FIRST_SEEDS], seeds[FIRST_SEEDS:]
+    return [*((seed, own) for seed in first), *((seed, further) for seed in first), *((seed, rows) for seed in others)]
 
 
 def _in_order(study: Trainable, heavy: bool) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from archlab.ablation.study import (
     SEARCH,
     Ablation,
     Campaign,
+    Claim,
     Study,
+    Trainable,
     UnitComplexity,
     networks,
 )
-from archlab.ablation.systems import Discrepancies, Systems
+from archlab.ablation.systems import Discrepancies, System, Systems
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
 from archlab.yamlio import Item, extended, parse, read
@@ -40,17 +42,16 @@ def load_study(study: str | Path | Study) -> Study:
         return replace(loaded, spec=_spec_path(loaded.spec, path))
     if isinstance(loaded, Systems):
         return replace(loaded, rows=tuple(replace(row, spec=_spec_path(row.spec, path)) for row in loaded.rows))
-    resolved: list[Row] = []
     problems: list[Problem] = []
-    for row, place in zip(loaded.rows, items_of(item), strict=True):
-        try:
-            resolved.append(_resolved(row, place, path))
-        except InputError as error:
-            problems.extend(error.problems)
+    rows = _resolved_rows(loaded.rows, item, path, problems)
+    if not isinstance(loaded, Campaign):
+        found: Study = replace(loaded, rows=rows)
+    else:
+        further = _resolved_rows(loaded.further.rows, item.entries.get("further", Item({})), path, problems)
+        found = _resolve_campaign(replace(loaded, rows=rows, further=replace(loaded.further, rows=further)), path)
     if problems:
         raise InputError(problems)
-    loaded = replace(loaded, rows=tuple(resolved))
-    return _resolve_campaign(loaded, path) if isinstance(loaded, Campaign) else loaded
+    return found
 
 
 def load_ablation(study: str | Path | Study) -> Ablation:
@@ -85,7 +86,10 @@ def distinct_rows(studies: Iterable[Ablation | Systems]) -> list[Row]:
 def _read(path: Path) -> tuple[Study, Item]:
     """Return a study as its file has it, and the file's item."""
     item = _with_base(read(path), path)
-    return replace(parse(item, _kind(item)), name=path.stem), item
+    loaded = replace(parse(item, _kind(item)), name=path.stem)
+    if isinstance(loaded, Trainable):
+        loaded = replace(loaded, recipe=_spec_path(loaded.recipe, path))
+    return loaded, item
 
 
 def _with_base(item: Item, path: Path) -> Item:
@@ -116,7 +120,7 @@ def _kind(item: Item) -> type[Study]:
 
 
 def _spec_path(spec: str, study: Path) -> str:
-    """Return a spec's path relative to the study's folder where that file exists; any other spec unchanged."""
+    """Return a path, of a spec or a recipe, in the study's folder where that file exists; any other unchanged."""
     there = study.parent / spec
     return str(there) if spec.endswith((".yaml", ".yml")) and there.is_file() else spec
 
@@ -127,11 +131,26 @@ def _resolve_campaign(study: Campaign, path: Path) -> Campaign:
         study,
         reference=_spec_path(study.reference, path),
         controls=tuple(replace(each, spec=_spec_path(each.spec, path)) for each in study.controls),
-        claims=tuple(
-            replace(each, better=_spec_path(each.better, path), worse=_spec_path(each.worse, path))
-            for each in study.claims
-        ),
+        claims=_resolved_claims(study.claims, path),
+        further=replace(study.further, claims=_resolved_claims(study.further.claims, path)),
     )
+
+
+def _resolved_claims(claims: Iterable[Claim], path: Path) -> tuple[Claim, ...]:
+    return tuple(
+        replace(each, better=_spec_path(each.better, path), worse=_spec_path(each.worse, path)) for each in claims
+    )
+
+
+def _resolved_rows(rows: Sequence[Row], item: Item, path: Path, problems: list[Problem]) -> tuple[Row, ...]:
+    """Return the resolved rows of an item; add what is wrong to `problems`."""
+    found = []
+    for row, place in zip(rows, items_of(item), strict=True):
+        try:
+            found.append(_resolved(row, place, path))
+        except InputError as error:
+            problems.extend(error.problems)
+    return tuple(found)
 
 
 def _resolved(row: Row, place: Item, path: Path) -> Row:
@@ -146,7 +165,10 @@ def _resolved(row: Row, place: Item, path: Path) -> Row:
             place.problem(f"{row.same_as!r} is not STUDY/SPEC of a study in the same folder{hint}", "rows.same_as")
         )
     other, _ = _read(sibling)
-    rows = {each.spec: each for each in getattr(other, "rows", ()) if isinstance(each, Row) and each.spec}
+    rows: dict[str, Row] = {}
+    for each in getattr(other, "rows", ()):
+        rows.setdefault(each.spec, each.published_row if isinstance(each, System) else each)
+    rows.pop("", None)  # what is only quoted
     if spec not in rows:
         raise InputError(
             place.problem(f"no row of {study_name} has the spec {spec!r}{nearest(spec, rows)}", "rows.same_as")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from archlab.ablation.load import load_study
 from archlab.ablation.measured import summary
 from archlab.ablation.predictions import check_weights
 from archlab.ablation.records import COMMITTED, check_checkout, check_records, read_records
-from archlab.ablation.study import Study, Trainable
+from archlab.ablation.study import Ablation, Study, Trainable
+from archlab.ablation.systems import Systems
 from archlab.ablation.threads import remark, unlike
 from archlab.core.errors import InputError, Problem
 from archlab.core.processes import default_jobs, threads_each
@@ -194,7 +195,16 @@ def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool
     kept = {record.fingerprint: record for folder in options.reused for record in read_records(folder)}
     for job in drawn:  # a record has no weights to draw with
         kept.pop(job.fingerprint, None)
-    return Trainings(studies, jobs, kept, options)
+    recipes = {study.name: options.recipe or study.recipe for study in given}
+    recipes |= {study.name: recipe for study, recipe in chosen}
+    return Trainings([_by_recipe(study, recipes) for study in studies], jobs, kept, options)
+
+
+def _by_recipe(study: Study, recipes: Mapping[str, str]) -> Study:
+    """Return a study with the recipe that it is trained by; a campaign's page is about its own recipe."""
+    if isinstance(study, Ablation | Predictions | Systems) and study.name in recipes:
+        return replace(study, recipe=recipes[study.name])
+    return study
 
 
 def weights_of(study: Predictions, options: AblationOptions) -> Path | None:

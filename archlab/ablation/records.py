@@ -11,6 +11,7 @@ from pathlib import Path
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_json
 from archlab.training.circumstances import circumstances
+from archlab.training.recipe import load_recipe
 from archlab.training.runs import Record, read_record, sound_records
 
 COMMITTED = Path("reports")
@@ -20,6 +21,20 @@ COMMITTED = Path("reports")
 def read_records(folder: Path) -> list[Record]:
     """Return the records in a folder that can be read, by date; note the others. None if there is no such folder."""
     return [record for record, _ in sound_records(folder.glob("*.json"))]
+
+
+def of_task(records: Iterable[Record], recipe: str, plugin: Sequence[str] = ()) -> list[Record]:
+    """Return the records of the task of a study's recipe, none without a recipe.
+
+    One graph may serve two tasks, so that records of either match the same row.
+    """
+    task = task_of(recipe, plugin)
+    return [record for record in records if record.task == task]
+
+
+def task_of(recipe: str, plugin: Sequence[str] = ()) -> str:
+    """Return the name of a recipe's task, empty without a recipe."""
+    return str(load_recipe(recipe, plugin=plugin).task.name) if recipe else ""
 
 
 def keep_records(runs: Iterable[Path], folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.load import distinct_rows, load_study, load_trainable
 from archlab.ablation.measured import ablation_tables
 from archlab.ablation.predictions import Drawn, write_predictions
-from archlab.ablation.records import check_records, read_records
+from archlab.ablation.records import check_records, of_task, read_records, task_of
 from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.ablation.systems_table import systems_tables
@@ -83,7 +83,8 @@ def study_tables(
 def reported_rows(study: Ablation, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[rows.Reported]:
     """Return the rows of an ablation, counted, with their runs."""
     counter = partial(rows.count_network, plugin=plugin)
-    return rows.match_runs(study.rows, records, counter, counted_at=study.counted_at)
+    task = task_of(study.recipe, plugin)
+    return rows.match_runs(study.rows, records, counter, counted_at=study.counted_at, task=task)
 
 
 FORMS = {".md": tables.markdown, ".csv": tables.comma_separated, ".tex": tables.latex}
@@ -100,12 +101,17 @@ def write_tables(made: tables.TableSet, out: Path, forms: Sequence[str] = tuple(
 def study_panels(study: Scatter, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[Panel]:
     """Return the panels of a scatter, with the measured points of the studies that it names."""
     counter = partial(rows.count_network, plugin=plugin)
-    found = rows.measured_rows(distinct_rows(map(load_trainable, study.measured)), records, counter)
+    found: dict[tuple[str, str], rows.Reported] = {}
+    for each in map(load_trainable, study.measured):
+        known = of_task(records, each.recipe, plugin) if isinstance(each, Systems) else records
+        new = [row for row in distinct_rows([each]) if row.network not in found]
+        made = rows.of_one_task(rows.measured_rows(new, known, counter), task_of(each.recipe, plugin))
+        found |= {row.row.network: row for row in made}
     quoted = []
     for panel in study.panels:
         systems = [each for name in panel.systems for each in counted_systems(_systems(name), (), plugin)]
         quoted.append(scatter.published_panel(panel, systems))
-    return scatter.panels(study, found, plugin, quoted)
+    return scatter.panels(study, [*found.values()], plugin, quoted)
 
 
 def _systems(name: str) -> Systems:

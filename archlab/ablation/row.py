@@ -66,7 +66,9 @@ class Row:
     fields: changes to the variant's file.
     published: the paper's figures.
     notes: remarks on single published figures (misprints, roundings), by the name of the figure.
+    heavy: whether an ablation trains the row only with `--rows all`.
     same_as: `STUDY/SPEC`, instead of all other fields: use that study's row, so that each figure is in one file only.
+    Of a system at several inputs it is the first row.
     """
 
     name: str = ""
@@ -74,6 +76,7 @@ class Row:
     fields: dict[str, Any] = field(default_factory=dict)
     published: Published = Published()
     notes: dict[str, str] = field(default_factory=dict)
+    heavy: bool = False
     same_as: str = ""
 
     @property
@@ -129,7 +132,6 @@ def without_spec(rows: Sequence[Row], item: Item) -> Iterator[Problem]:
 
 def items_of(item: Item, name: str = "rows") -> tuple[Item, ...]:
     """Return the items of the rows, or of another list, of a study's file, with their places in it."""
-    assert isinstance(item.value, dict)
-    places = item.value[name].value if name in item.value else ()
+    places = item.entries[name].value if name in item.entries else ()
     assert isinstance(places, tuple)
     return places

@@ -149,13 +149,14 @@ def match_runs(
     counter: Counter = count_network,
     *,
     counted_at: Sequence[CountedInput] = (),
+    task: str = "",
 ) -> list[Reported]:
-    """Count every row and find its finished runs. counted_at: as in `Ablation`.
+    """Count every row and find its finished runs. counted_at: as in `Ablation`. task: as in `of_one_task`.
 
     A run belongs to a row if their graphs have the same hash, whatever their names. A run of a variant that has since
     changed belongs to no row. Of two records of one seed in one setting the later is used.
     """
-    measured = measured_rows(rows, records, counter)
+    measured = of_one_task(measured_rows(rows, records, counter), task)
     inputs = counted_at or _default_inputs(settings_of(measured))
     return [
         replace(row, counted={each: counter(row.row.spec, row.row.fields, each.input, each.outputs) for each in inputs})
@@ -167,6 +168,19 @@ def measured_rows(rows: Sequence[Row], records: Sequence[Record], counter: Count
     """Find the finished runs of every row, as `match_runs` does, and count none."""
     done = sorted((record for record in records if record.state == "done"), key=lambda record: record.date)
     return [Reported(row, {}, _runs_of(row, done, counter)) for row in rows]
+
+
+def of_one_task(rows: Sequence[Reported], task: str) -> list[Reported]:
+    """Return the rows with the runs of this task alone, or if there are none, of the task with the most training.
+
+    One graph may serve two tasks, so that runs of either match the same row.
+    """
+    tasks = [setting.task for setting in settings_of(rows)]
+    shown = task if task in tasks else next(iter(tasks), task)
+    return [
+        replace(row, measured={setting: runs for setting, runs in row.measured.items() if setting.task == shown})
+        for row in rows
+    ]
 
 
 def _default_inputs(measured_in: Sequence[Setting]) -> tuple[CountedInput, ...]:

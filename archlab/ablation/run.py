@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from archlab.ablation.campaign.page import campaign_tables
@@ -182,7 +182,6 @@ def _write_reports(planned: Trainings) -> list[Path]:
             if not (weights := weights_of(study, options)):
                 note(f"{study.name}: not drawn, since there is no trained {study.spec}")
                 continue
-            study = replace(study, recipe=options.recipe or study.recipe)
             drawn = Drawn(weights, options.data, options.device)
         before = {path: path.read_bytes() for path in options.reports.glob(f"{study.name}.*")}
         made = write_report(

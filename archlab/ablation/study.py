@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.row import CountedInput, Row, input_problems, items_of, without_spec
-from archlab.ablation.systems import Discrepancies, Systems
+from archlab.ablation.systems import Discrepancies, System, Systems
 from archlab.core.errors import Problem, nearest
 from archlab.yamlio import Above, AtLeast, Item
 
@@ -68,6 +68,7 @@ class Claim:
     within: instead, the two are comparable: they differ by at most this many points of the campaign's metric. The paper
     gives no limit, so the study sets it.
     sentence: as printed. place: its section and table.
+    pckh: the printed difference, of a claim on PCKh@0.5; for a claim on AP it follows from the rows.
     """
 
     better: str
@@ -75,6 +76,19 @@ class Claim:
     sentence: str
     place: str
     within: Annotated[float | None, Above(0)] = None
+    pckh: float | None = None
+
+
+FIRST_SEEDS = 2
+"""The seeds of a campaign's own rows that are run before any further row: fewer give no error over seeds."""
+
+
+@dataclass(frozen=True)
+class Further:
+    """Rows that a campaign runs after its own ones, and claims about them."""
+
+    rows: tuple[Row, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ class Campaign:
     extends: another campaign, by its name in the same folder, whose fields this one changes; one level.
     metric: the name of the figure that is judged, as in a search's objectives.
     needs_gpu: whether its recipe is meant for a GPU. limits: what its verdicts mean, and what its data cannot show.
+    further: what is run once the campaign's own rows and controls are, from the first two seeds.
     recipe, seeds: the defaults of `archlab ablate`.
     val_people: the smallest number of people to score on for a judgement.
     reference: the spec of the row that all differences are taken from.
@@ -98,6 +113,7 @@ class Campaign:
     reference: str
     controls: tuple[Control, ...] = ()
     claims: tuple[Claim, ...] = ()
+    further: Further = Further()
     recipe: str = "quick"
     seeds: tuple[Annotated[int, AtLeast(0)], ...] = (1, 2, 3)
     val_people: Annotated[int, AtLeast(1)] = 4000
@@ -111,16 +127,30 @@ class Campaign:
 
     def problems(self, item: Item) -> Iterator[Problem]:
         """Check that every row can be counted, that no two share a spec, and that reference and claims name rows."""
-        yield from without_spec(self.rows, item)
-        specs = [row.spec or row.same_as.partition("/")[2] for row in self.rows]
+        parts: list[tuple[Campaign | Further, Item]] = [(self, item)]
+        parts += [(self.further, item.entries["further"])] if "further" in item.entries else []
+        for part, place in parts:
+            yield from without_spec(part.rows, place)
+        specs = [row.spec or row.same_as.partition("/")[2] for row in self.all_rows]
         for spec in dict.fromkeys(spec for spec in specs if spec and specs.count(spec) > 1):
             yield item.problem(f"two rows have the spec {spec!r}; a campaign's rows are named by their specs", "rows")
         named = [("reference", self.reference, item)]
-        for claim, place in zip(self.claims, items_of(item, "claims"), strict=True):
-            named += [("claims.better", claim.better, place), ("claims.worse", claim.worse, place)]
+        for part, whole in parts:
+            for claim, place in zip(part.claims, items_of(whole, "claims"), strict=True):
+                named += [("claims.better", claim.better, place), ("claims.worse", claim.worse, place)]
         for where, spec, place in named:
             if spec not in specs:
                 yield place.problem(f"no row has the spec {spec!r}{nearest(spec, specs)}", where)
+
+    @property
+    def all_rows(self) -> tuple[Row, ...]:
+        """The campaign's own rows and the further ones."""
+        return *self.rows, *self.further.rows
+
+    @property
+    def all_claims(self) -> tuple[Claim, ...]:
+        """The campaign's own claims and those about further rows."""
+        return *self.claims, *self.further.claims
 
 
 @dataclass(frozen=True)
@@ -260,9 +290,10 @@ SEARCH = "search"
 
 def networks(study: Trainable, *, heavy: bool = False) -> tuple[Row, ...]:
     """Return all networks that a study trains: its rows, then a campaign's controls. heavy: with heavy systems."""
-    if isinstance(study, Systems):
-        light = (each.row for each in study.rows if each.spec and (heavy or not each.heavy))
-        return tuple({row.network: row for row in light}.values())
     if isinstance(study, Predictions):
         return (study.row,)
-    return study.rows if isinstance(study, Ablation) else (*study.rows, *(control.row for control in study.controls))
+    if isinstance(study, Campaign):
+        return (*study.all_rows, *(each.row for each in study.controls))
+    light = [each for each in study.rows if each.spec and (heavy or not each.heavy)]
+    rows = [each.row if isinstance(each, System) else each for each in light]
+    return tuple({row.network: row for row in rows}.values())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from archlab.ablation.printed import Printed
-from archlab.ablation.row import CountedInput, Row, input_problems, items_of
+from archlab.ablation.row import FIGURES, CountedInput, Published, Row, input_problems, items_of
 from archlab.core.errors import Problem, nearest
 from archlab.yamlio import Above, AtLeast, Item
+
+DATASETS = {(256, 192): "coco", (256, 256): "mpii"}
+UNITS = {"2^20": "mflops", "2^30": "gflops"}
+"""The parts of the names of a row's printed multiply-adds, by input and by unit."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,16 @@ class System:
     def row(self) -> Row:
         """The network of the system, as other studies have it."""
         return Row(self.label, self.spec, self.fields)
+
+    @property
+    def published_row(self) -> Row:
+        """The network with the printed figures that a row of an ablation can carry: rounded, by the paper's counter."""
+        figures = {name: score for name, score in self.scores.items() if name in FIGURES}
+        for name, cost in self.costs.items():
+            figure = f"{DATASETS.get(self.input or (0, 0))}_{UNITS.get(cost.unit)}" if name == "flops" else "params_m"
+            if figure in FIGURES and cost.counter in ("params", "paper") and not cost.truncated:
+                figures[figure] = float(cost.printed)
+        return replace(self.row, published=Published(**figures))
 
     @property
     def label(self) -> str:

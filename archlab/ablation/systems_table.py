@@ -15,7 +15,6 @@ from archlab.ablation.rows import Reported, Setting, compared, runs_in
 from archlab.ablation.system_claims import claims_table
 from archlab.ablation.systems import System, Systems
 from archlab.report.tables import EMPTY, Cell, Column, Table, TableSet, number, plural, sentence_list
-from archlab.training.recipe import load_recipe
 from archlab.training.runs import Record
 
 FROM_SCRATCH = "from scratch"
@@ -29,11 +28,10 @@ def systems_tables(
 ) -> TableSet:
     """Return the tables of costs and published scores, and one of scores for each setting that compares rows.
 
-    only: leave out other settings. Scores are shown of the task of the study's recipe; without a recipe, none.
+    only: leave out other settings.
     """
-    networks = distinct_networks(rows) if study.recipe else []
-    task = load_recipe(study.recipe, plugin=plugin).task.name if study.recipe else ""
-    settings = [each for each in compared(networks) if each.task == task and (only is None or each in only)]
+    networks = distinct_networks(rows)
+    settings = [each for each in compared(networks) if only is None or each in only]
     tables = [_costs(study, rows), *([_published(study, rows)] if study.scores else [])]
     tables += [claims_table(study, rows)] if study.claims else []
     tables += [_measured(networks, setting, plugin) for setting in settings]

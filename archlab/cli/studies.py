@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PAPER = (
     "table6", "table7", "figure4", "table1", "table2", "table3", "table4", "table5", "table8", "figure1",
-    "figure2", "figure3", "figure4_all", "discrepancies",
+    "figure2", "figure3", "figure4_all", "section43", "discrepancies",
 )  # fmt: skip
 
 

@@ -2,16 +2,18 @@ import math
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from helpers.sample_records import QUICK, record, scores
+from helpers.sample_records import QUICK, record, run_of, scores
 
 import archlab
 from archlab.ablation import captions, rows
 from archlab.ablation import csv as flat
 from archlab.ablation import measured as ablation
 from archlab.ablation.load import distinct_rows, load_ablation
+from archlab.ablation.report import study_tables
 from archlab.ablation.row import PAPER_INPUTS, CountedInput, Published, Row
 from archlab.counting.rules import Count
 from archlab.report import machines as machine_notes
@@ -235,3 +237,28 @@ def test_the_caption_names_machines_that_round_differently(
     assert len(noted) == bool(machines)
     assert all(machine in line for line in noted for machine in machines)
     assert all(line in caption(*runs) for line in noted)
+
+
+def test_a_table_is_of_one_task_though_one_graph_serves_two() -> None:
+    streets = {
+        "task": "segmentation",
+        "data": {"kind": "streets", "fingerprint": "e2" * 8, "train_pictures": 600, "val_pictures": 9},
+    }
+    of_streets = [record(name, hash, samples=9000, **streets) for name, hash in HASHES.items()]
+    of_people = [record(name, hash) for name, hash in HASHES.items()]
+    found = rows.match_runs([LITE, NAIVE], [*of_streets, *of_people], counter, task="pose")
+    assert [setting.task for setting in rows.compared(found)] == ["pose"]
+    assert all(len(row.measured) == 1 for row in found)
+    found = rows.match_runs([LITE, NAIVE], of_streets, counter, task="pose")  # a study that states no recipe
+    assert [setting.task for setting in rows.settings_of(found)] == ["segmentation"]
+
+
+def test_an_ablation_shows_the_task_of_its_recipe() -> None:
+    runs = [run_of("lite_hrnet_18"), run_of("lite_hrnet_30")]
+    streets = {"kind": "streets", "fingerprint": "e2" * 8, "train_pictures": 600, "val_pictures": 9}
+    others = [
+        replace(each, task="segmentation", data=streets, samples=9000, scores={"pictures": {"miou": 1.0}})
+        for each in runs
+    ]
+    headings = [table.heading for table in study_tables(load_ablation("table6"), [*runs, *others]).tables]
+    assert headings == ["Cost", "Scores: recipe quick, synthetic quick"]

@@ -50,11 +50,9 @@ class Wanted:
 
 
 def of_its_data(study: Campaign, setting: Setting) -> bool:
-    """Return whether a setting is of the campaign's task and kind of data: synthetic, or the data set of its recipe."""
-    recipe = load_recipe(study.recipe)
-    options = recipe.options
-    of_kind = setting.data.startswith("synthetic") if options.data else setting.data == options.dataset
-    return of_kind and setting.task == recipe.task.name
+    """Return whether a setting is of the campaign's kind of data: synthetic, or the data set of its recipe."""
+    options = load_recipe(study.recipe).options
+    return setting.data.startswith("synthetic") if options.data else bool(setting.data == options.dataset)
 
 
 def wanted(study: Campaign, counter: Counter = count_network) -> Wanted:

@@ -12,6 +12,7 @@ from archlab.ablation.campaign.curves import budget_sections, curves_of, flat_bu
 from archlab.ablation.campaign.tables import budget_tables, tables
 from archlab.ablation.campaign.text import conclusions, how_to_run, status
 from archlab.ablation.campaign.verdicts import Judged, judge
+from archlab.ablation.records import of_task
 from archlab.ablation.rows import Reported, Setting, count_network, match_runs, runs_in, settings_of
 from archlab.ablation.study import Campaign, networks
 from archlab.core.files import write_text
@@ -48,7 +49,8 @@ def campaign_tables(
 
 
 def _judged(study: Campaign, records: Sequence[Record], plugin: Sequence[str]) -> tuple[list[Judged], list[Reported]]:
-    rows = match_runs(networks(study), records, partial(count_network, plugin=plugin))
+    known = of_task(records, study.recipe, plugin)
+    rows = match_runs(networks(study), known, partial(count_network, plugin=plugin))
     found = [setting for setting in settings_of(rows) if cost.of_its_data(study, setting)]
     return [judge(study, rows, setting) for setting in found], rows
 

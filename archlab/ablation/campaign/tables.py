@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from archlab.ablation.campaign.text import can_judge
 from archlab.ablation.campaign.verdicts import Judged, JudgedClaim, JudgedControl, Line
@@ -16,10 +17,18 @@ from archlab.report.tables import EMPTY, Cell, Column, Table, number, plural, si
 
 def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Table]:
     """Return the tables of scores, controls and claims in one setting; no table of controls or claims without any."""
-    where = judged.setting.heading
-    made = [_scores(study, judged, rows, where)]
-    made += [_controls(study, judged, where)] if judged.controls else []
-    return made + ([_claims(judged, where)] if judged.claims else [])
+    where, shown = judged.setting.heading, begun(study, judged)
+    made = [_scores(study, shown, rows, where)]
+    made += [_controls(study, shown, where)] if judged.controls else []
+    return made + ([_claims(study, shown, where)] if judged.claims else [])
+
+
+def begun(study: Campaign, judged: Judged) -> Judged:
+    """Return the judgement without further rows and claims that are not measured, which a sentence names."""
+    further = study.further
+    lines = tuple(line for line in judged.lines if line.by_seed or line.row not in further.rows)
+    claims = tuple(each for each in judged.claims if each.difference or each.claim not in further.claims)
+    return replace(judged, lines=lines, claims=claims)
 
 
 def _scores(study: Campaign, judged: Judged, rows: Sequence[Reported], where: str) -> Table:
@@ -48,7 +57,7 @@ def _scores(study: Campaign, judged: Judged, rows: Sequence[Reported], where: st
         if both:
             cells.insert(4, number(line.detector.mean if line.detector else None, 1))
         body.append(tuple(map(Cell, cells)))
-    caption = (*_scores_caption(judged, rows), _order_text(judged))
+    caption = (*_scores_caption(judged, rows), *_waiting(study, judged), _order_text(judged))
     return Table(f"Scores: {where}", tuple(columns), tuple(body), caption)
 
 
@@ -68,6 +77,17 @@ def _scores_caption(judged: Judged, rows: Sequence[Reported]) -> list[str]:
     if missing := [line.row.name for line in judged.lines if not line.by_seed]:
         lines.append(f"Not measured: {'; '.join(missing)}.")
     return lines + ([] if judged.ranks else [TOO_SMALL_TO_RANK])
+
+
+def _waiting(study: Campaign, judged: Judged) -> list[str]:
+    """Return the further networks and claims that are not measured, and so not in the tables, in a sentence."""
+    measured = [line.row for line in judged.lines]
+    rows = [row.name for row in study.further.rows if row not in measured]
+    claims = len(study.all_claims) - len(judged.claims)
+    if not rows and not claims:
+        return []
+    about = f", and {plural(claims, 'claim')} about further networks" if claims else ""
+    return [f"Not in these tables until measured: {'; '.join(rows) or 'no network'}{about}."]
 
 
 def _score_cells(line: Line, reference: Line) -> list[str]:
@@ -134,7 +154,7 @@ def _control_cells(each: JudgedControl) -> list[str]:
     ]
 
 
-def _claims(judged: Judged, where: str) -> Table:
+def _claims(study: Campaign, judged: Judged, where: str) -> Table:
     title = judged.metric.heading
     columns = [
         Column("Claim of the paper", align="l"),
@@ -158,7 +178,7 @@ def _claims(judged: Judged, where: str) -> Table:
         "without an error over seeds.",
     ]
     if judged.people:
-        count = plural(len(judged.claims), "claim")
+        count = plural(len(study.all_claims), "claim")
         caption.append(f"p: two-sided, corrected for {count} by Holm's method. A claim that is not measured counts.")
     near = {each.claim.within for each in judged.claims if each.claim.within is not None}
     limit = "the paper gives no limit"
@@ -177,13 +197,19 @@ def _claim_cells(each: JudgedClaim) -> list[str]:
         f"“{each.claim.sentence}”",
         each.claim.place,
         f"{each.better.name} {sign} {each.worse.name}",
-        EMPTY if each.printed is None else signed(each.printed, 1),
+        _printed(each),
         _signed(each.difference),
         _bounds(each.difference, signs=True),
         EMPTY if each.p is None else "< 0.001" if each.p < 0.001 else f"{each.p:.3f}",
         str(each.difference.n) if each.difference else EMPTY,
         each.verdict,
     ]
+
+
+def _printed(each: JudgedClaim) -> str:
+    if each.printed is None:
+        return EMPTY
+    return signed(each.printed, 1) + ("" if each.claim.pckh is None else " PCKh")
 
 
 def _signed(found: Interval | None) -> str:
@@ -204,14 +230,14 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def budget_tables(judged: Sequence[Judged]) -> list[Table]:
-    """Return the controls and the claims at each budget: the difference, its interval and the verdict.
+    """Return the measured controls and claims at each budget: the difference, its interval and the verdict.
 
     judged: one for each budget.
     """
-    found = zip(*(each.controls for each in judged), strict=True)
+    found = [each for each in zip(*(each.controls for each in judged), strict=True) if any(c.difference for c in each)]
     controls = [(each[0].control.name, [_at_budget(c.difference, c.shown) for c in each]) for each in found]
-    found_claims = zip(*(each.claims for each in judged), strict=True)
-    claims = [(_claim_cells(each[0])[2], [_at_budget(c.difference, c.verdict) for c in each]) for each in found_claims]
+    known = [each for each in zip(*(each.claims for each in judged), strict=True) if any(c.difference for c in each)]
+    claims = [(_claim_cells(each[0])[2], [_at_budget(c.difference, c.verdict) for c in each]) for each in known]
     named = {"Controls": ("Control", controls), "Claims": ("better − worse", claims)}
     return [_by_budget(judged, title, *rows) for title, rows in named.items() if rows[1]]
 

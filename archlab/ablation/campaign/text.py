@@ -9,7 +9,7 @@ from archlab.ablation.campaign.verdicts import VERDICTS, Judged
 from archlab.ablation.captions import TOO_SMALL_TO_RANK
 from archlab.ablation.estimate import Rate, rates
 from archlab.ablation.rows import Setting
-from archlab.ablation.study import Campaign, networks
+from archlab.ablation.study import FIRST_SEEDS, Campaign, networks
 from archlab.report.bootstrap import RESAMPLES
 from archlab.report.statistics import Interval
 from archlab.report.tables import escaped, plural, sentence_list
@@ -166,12 +166,26 @@ def how_to_run(study: Campaign, wanted: cost.Wanted, records: Sequence[Record]) 
         f"It first generates its data ({drawn})."
         if data
         else f"DATA is a folder of the data set `{wanted.recipe.options.dataset}`.",
-        "Runs go seed by seed, so a campaign that is cut short compares all networks over fewer seeds. Within a seed "
-        "the reference and the controls come first. The same command resumes after any stop. Each finished run leaves "
-        "a record. With `--reuse-records` a recorded run counts as done on any machine that has the same people, by "
-        "their fingerprint. `--dry-run` prints what is left, and how long it will take once one run has finished.",
+        "Runs go seed by seed, so a campaign that is cut short compares all networks over fewer seeds. "
+        f"{_first(study)}Within a seed the reference and the controls come first. The same command resumes after any "
+        "stop. Each finished run leaves a record. With `--reuse-records` a recorded run counts as done on any machine "
+        "that has the same people, by their fingerprint. `--dry-run` prints what is left, and how long it will take "
+        "once one run has finished.",
         *_estimate(study, wanted, left, records),
     ]
+
+
+def _first(study: Campaign) -> str:
+    """Return which runs come before those of further rows, empty if there are none."""
+    if not study.further.rows:
+        return ""
+    first = study.seeds[:FIRST_SEEDS]
+    own = len(networks(study)) - len(study.further.rows)
+    return (
+        f"First come the {own * len(first)} runs of {own} networks, the campaign's own rows and its controls, from "
+        f"{plural(len(first), 'seed')}, then {plural(len(study.further.rows), 'further network')} from the same, then "
+        "all from other seeds. "
+    )
 
 
 def _estimate(

@@ -51,7 +51,7 @@ class JudgedControl:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with its two rows, and better minus worse: the printed AP, and the measured score and AP.
+    """A claim with its two rows, and better minus worse: the printed AP (or PCKh), and the measured score and AP.
 
     p: corrected for the number of the campaign's claims; None unless the difference is over seeds and people.
     """
@@ -123,7 +123,7 @@ def judge(study: Campaign, rows: Sequence[Reported], setting: Setting, budget: i
         for row, runs, other in zip(rows, found, detector, strict=True)
     ]
     ranks = not too_small_to_rank(setting.data)
-    controls = zip(study.controls, lines[len(study.rows) :], strict=True)
+    controls = zip(study.controls, lines[len(study.all_rows) :], strict=True)
     return Judged(
         setting,
         budget,
@@ -198,13 +198,13 @@ def _view(rows: Sequence[Reported], views: Sequence[View], setting: Setting) -> 
 def _claims(
     study: Campaign, rows: Sequence[Reported], found: Sequence[Runs], errors: Errors, ranks: bool
 ) -> tuple[JudgedClaim, ...]:
-    named = {each.row.spec: (each.row, runs) for each, runs in zip(rows[: len(study.rows)], found, strict=False)}
-    pairs = [(claim, *named[claim.better], *named[claim.worse]) for claim in study.claims]
+    named = {each.row.spec: (each.row, runs) for each, runs in zip(rows[: len(study.all_rows)], found, strict=False)}
+    pairs = [(claim, *named[claim.better], *named[claim.worse]) for claim in study.all_claims]
     differences = [better.minus(worse, errors) for _, _, better, _, worse in pairs]
-    corrected = _corrected(study.claims, differences)
+    corrected = _corrected(study.all_claims, differences)
     return tuple(
         JudgedClaim(
-            claim, first, second, _printed(first, second), minus, mine.ap_minus(other),
+            claim, first, second, _printed(claim, first, second), minus, mine.ap_minus(other),
             verdict(claim, minus, ranks, p), p,
         )
         for (claim, first, mine, second, other), minus, p in zip(pairs, differences, corrected, strict=True)
@@ -231,7 +231,9 @@ def claim_p(claim: Claim, found: Difference) -> float:
     return min(1.0, 2 * min(found.p_beyond(claim.within), found.p_within(claim.within)))
 
 
-def _printed(better: Row, worse: Row) -> float | None:
+def _printed(claim: Claim, better: Row, worse: Row) -> float | None:
+    if claim.pckh is not None:
+        return claim.pckh
     first, second = better.published.ap, worse.published.ap
     return None if first is None or second is None else first - second
 
