@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from archlab.ablation.row import Row, input_problems
-from archlab.core.errors import Problem
+from archlab.core.errors import Problem, nearest
 from archlab.yamlio import AtLeast, Item
 
 
@@ -16,8 +16,21 @@ class DrawnPart:
     """What of a network is drawn. blocks: kinds of blocks, whose insides are shown; if empty, its block graph."""
 
     spec: str
-    blocks: tuple[str, ...] = ()
+    blocks: tuple[Item, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
+
+    def problems(self, item: Item) -> Iterator[Problem]:
+        """Check that blocks are named by text."""
+        for block in self.blocks:
+            if not isinstance(block.value, str):
+                yield block.problem(f"expected the name of a block, found {block.shown()}", "parts.blocks")
+
+    def unknown(self, known: Sequence[str]) -> Iterator[Problem]:
+        """Yield a problem for each block that the network, which has the `known` ones, does not have."""
+        for block in self.blocks:
+            if block.value not in known:
+                rule = f"{self.spec} has no block {block.value!r}{nearest(str(block.value), known)}"
+                yield block.problem(rule, "parts.blocks")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from archlab.ablation.study import (
 from archlab.ablation.systems import Discrepancies, System, Systems
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
+from archlab.network.load import find
 from archlab.yamlio import Item, extended, parse, read
 
 
@@ -34,6 +35,28 @@ def load_study(study: str | Path | Study) -> Study:
         return study
     path = builtin.find(study, "studies", "*.yaml", "study")
     loaded, item = _read(path)
+    problems = [*_unknown_networks(item, path)]
+    found = _with_paths(loaded, item, path, problems)
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _unknown_networks(item: Item, path: Path) -> Iterator[Problem]:
+    """Yield a problem for each `spec` of a study's file that names no network."""
+    inside = item.value if isinstance(item.value, tuple) else item.entries.values()
+    for each in inside:
+        yield from _unknown_networks(each, path)
+    named = item.entries.get("spec", Item(None))
+    if isinstance(named.value, str) and named.value:
+        try:
+            find(_spec_path(named.value, path))
+        except InputError as error:
+            yield from (named.problem(problem.message, "spec") for problem in error.problems)
+
+
+def _with_paths(loaded: Study, item: Item, path: Path, problems: list[Problem]) -> Study:
+    """Return a study with its paths and its `same_as` rows resolved; add what is wrong to `problems`."""
     if isinstance(loaded, UnitComplexity | Discrepancies):
         return loaded
     if isinstance(loaded, Drawing):
@@ -42,16 +65,11 @@ def load_study(study: str | Path | Study) -> Study:
         return replace(loaded, spec=_spec_path(loaded.spec, path))
     if isinstance(loaded, Systems):
         return replace(loaded, rows=tuple(replace(row, spec=_spec_path(row.spec, path)) for row in loaded.rows))
-    problems: list[Problem] = []
     rows = _resolved_rows(loaded.rows, item, path, problems)
     if not isinstance(loaded, Campaign):
-        found: Study = replace(loaded, rows=rows)
-    else:
-        further = _resolved_rows(loaded.further.rows, item.entries.get("further", Item({})), path, problems)
-        found = _resolve_campaign(replace(loaded, rows=rows, further=replace(loaded.further, rows=further)), path)
-    if problems:
-        raise InputError(problems)
-    return found
+        return replace(loaded, rows=rows)
+    further = _resolved_rows(loaded.further.rows, item.entries.get("further", Item({})), path, problems)
+    return _resolve_campaign(replace(loaded, rows=rows, further=replace(loaded.further, rows=further)), path)
 
 
 def load_ablation(study: str | Path | Study) -> Ablation:

@@ -140,11 +140,15 @@ def write_plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: 
 
 def write_drawing(study: Drawing, out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
     """Write a drawing as SVG and PNG and return the files."""
-    from archlab.report.drawing import draw_parts
+    from archlab.report.drawing import draw_parts, kinds
     from archlab.report.drawing.png import as_png
 
-    graphs = [(assemble(load(part.spec, plugin=plugin, **part.fields)), part.blocks) for part in study.parts]
-    drawn = draw_parts(graphs, study.title)
+    graphs = [assemble(load(part.spec, plugin=plugin, **part.fields)) for part in study.parts]
+    wrong = [each for part, graph in zip(study.parts, graphs, strict=True) for each in part.unknown(kinds(graph))]
+    if wrong:
+        raise InputError(wrong)
+    chosen = [[str(block.value) for block in part.blocks] for part in study.parts]
+    drawn = draw_parts([*zip(graphs, chosen, strict=True)], study.title)
     paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
     write_bytes(paths[0], as_png(drawn))
     write_text(paths[1], drawn)

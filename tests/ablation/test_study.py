@@ -2,6 +2,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from helpers.refused import refused
 
 from archlab.ablation import study
 from archlab.ablation.load import distinct_rows, load_ablation, load_study, study_names
@@ -160,8 +161,8 @@ def test_a_row_that_is_the_same_as_none_is_refused(tmp_path: Path, same_as: str,
 
 def test_a_row_is_taken_over_from_the_study_beside_it(tmp_path: Path) -> None:
     head = "kind: ablation\ntitle: T\nsource: S\nrows:\n"
-    (tmp_path / "other.yaml").write_text(head + "  - {name: A, spec: a, published: {ap: 1.0}}\n", encoding="utf-8")
-    (tmp_path / "mine.yaml").write_text(head + "  - {same_as: other/a}\n", encoding="utf-8")
+    (tmp_path / "other.yaml").write_text(head + "  - {name: A, spec: icnet, published: {ap: 1.0}}\n", encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(head + "  - {same_as: other/icnet}\n", encoding="utf-8")
     assert load_study(tmp_path / "mine.yaml").rows == load_study(tmp_path / "other.yaml").rows
 
 
@@ -215,3 +216,18 @@ def test_a_campaign_extends_one_other_in_its_folder(tmp_path: Path, text: str, l
         load_study(tmp_path / "mine.yaml")
     (problem,) = caught.value.problems
     assert (problem.file, problem.line, problem.field) == (str(tmp_path / "mine.yaml"), line, "extends")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("kind: ablation\nrows:\n- {name: A, spec: lite_hrnet_18}\n- {name: B, spec: lite_hrnet_19}\n", 6),
+        ("kind: systems\nrows:\n- {name: A, reason: why}\n- {name: B, spec: lite_hrnet_19, input: [64, 64]}\n", 6),
+        ("kind: drawing\nparts:\n- spec: lite_hrnet_19\n", 5),
+        ("kind: predictions\nspec: lite_hrnet_19\n", 4),
+    ],
+)
+def test_a_network_that_is_unknown_is_named_at_its_line(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "mine.yaml").write_text("title: t\nsource: s\n" + text)
+    with refused("lite_hrnet_19", file=tmp_path / "mine.yaml", line=line, field="spec"):
+        load_study(tmp_path / "mine.yaml")

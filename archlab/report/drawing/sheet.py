@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import TypeAlias
 
 from archlab.blocks.wiring import Wired
-from archlab.core.errors import InputError, Problem, nearest
 from archlab.counting import count as counting
 from archlab.counting.count import MEBI, Cost
 from archlab.network.graph import Graph, Node
@@ -49,10 +48,7 @@ def draw(graph: Graph) -> str:
 
 
 def draw_parts(parts: Sequence[tuple[Graph, Sequence[str]]], title: str) -> str:
-    """Return the SVG of parts of networks: the insides of the named kinds of blocks, or, without any, the block graph.
-
-    Raises InputError for a kind of block that the network does not have.
-    """
+    """Return the SVG of parts: the insides of the named `kinds` of blocks, or without any the block graph."""
     made: list[Picture] = []
     panels = [each for graph, blocks in parts for each in (_chosen_panels(graph, blocks) if blocks else ())]
     for graph, blocks in parts:
@@ -65,13 +61,15 @@ def draw_parts(parts: Sequence[tuple[Graph, Sequence[str]]], title: str) -> str:
     return to_svg(_stacked(made), title, f"{title}: parts of {names}.")
 
 
+def kinds(graph: Graph) -> list[str]:
+    """Return the kinds of blocks of a network whose insides can be drawn."""
+    return [example.block for example in _examples(graph.nodes)]
+
+
 def _chosen_panels(graph: Graph, blocks: Sequence[str]) -> list[Picture]:
-    known = list(_examples(graph.nodes))
-    kinds = [example.block for example in known]
-    for block in blocks:
-        if block not in kinds:
-            raise InputError(Problem(f"{graph.name} has no block {block!r}{nearest(block, kinds)}", "parts.blocks"))
-    return _panels(graph, [example for example in known if example.block in blocks], f"{graph.name}, ")
+    chosen = [example for example in _examples(graph.nodes) if example.block in blocks]
+    assert {example.block for example in chosen} == set(blocks), (graph.name, blocks)
+    return _panels(graph, chosen, f"{graph.name}, ")
 
 
 def draw_block(wired: Wired, title: str) -> str:

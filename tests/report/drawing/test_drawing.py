@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 from helpers.paths import REPOSITORY
+from helpers.refused import refused
 from PIL import ImageFont
 
 import archlab
@@ -18,7 +19,6 @@ from archlab.ablation.report import write_report
 from archlab.blocks import registry
 from archlab.blocks.wiring import wire
 from archlab.core import builtin
-from archlab.core.errors import InputError
 from archlab.counting import count as counting
 from archlab.report.drawing import draw, draw_block, draw_parts
 from archlab.report.drawing.across import Spacing
@@ -552,8 +552,14 @@ def test_chosen_parts_are_the_named_blocks_from_inside_or_the_block_graph():
     whole = draw_parts([(graph, ())], "A graph")
     assert "stage 4" in whole
     assert "as in" not in whole
-    with pytest.raises(InputError, match="did you mean 'fusion'"):
-        draw_parts([(graph, ["fussion"])], "A misspelling")
+
+
+def test_every_wrong_block_of_a_drawing_is_named_with_its_line(tmp_path):
+    part = "  - spec: lite_hrnet_18\n    blocks: [fusion, fussion, transition]\n"
+    (tmp_path / "parts.yaml").write_text(f"kind: drawing\ntitle: t\nsource: s\nparts:\n{part}{part}")
+    with refused("fussion", "did you mean 'fusion'", line=6, field="parts.blocks") as caught:
+        write_report(tmp_path / "parts.yaml", tmp_path, tmp_path)
+    assert [problem.line for problem in caught.value.problems] == [6, 8]
 
 
 @pytest.mark.parametrize("name", ["figure1", "figure2"])
