@@ -61,6 +61,8 @@ HEAD = "last."
 """Prefix of the keys of the last layer, whose size follows from the network's outputs."""
 RELEASED_HEAD = "keypoint_head.final_layer."
 SAFETENSORS = ".safetensors"
+DIGEST = "sha256"
+"""The entry in the metadata of a safetensors file with the hash of its tensors."""
 
 
 def load_released(network: nn.Module, state_dict: Mapping[str, Any]) -> None:
@@ -140,7 +142,7 @@ def save_weights(network: nn.Module, path: Path, *, released_keys: bool = False)
     tensors = to_released(network) if released_keys else network.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     if path.suffix == SAFETENSORS:
-        write_bytes(path, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+        write_bytes(path, safetensors.torch.save(tensors, metadata={"format": "pt", DIGEST: _digest(tensors)}))
         return
     with replacing(path) as temporary:
         torch.save(tensors, temporary)
@@ -155,10 +157,24 @@ def check_savable(network: nn.Module, path: Path, *, released_keys: bool = False
 
 
 def _load_safetensors(path: Path) -> dict[str, Any]:
+    """Return the tensors of a safetensors file; the format has no checksum, so only files of archlab are verified."""
     try:
-        return dict(safetensors.torch.load_file(path))
+        with safetensors.safe_open(path, "pt") as file:
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(Problem(f"not a safetensors file that can be read: {error}", file=str(path))) from error
+    if metadata.get(DIGEST, "") not in ("", _digest(tensors)):
+        raise InputError(Problem(f"the weights are damaged: their {DIGEST} is another", file=str(path)))
+    return tensors
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return a hash of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_weights(network: nn.Module, path: Path) -> str:
@@ -221,10 +237,16 @@ def _load(network: nn.Module, path: Path, *, new_head: bool = False) -> tuple[st
         raise InputError(Problem(p.message, p.field, str(path)) for p in error.problems) from None
     loaded = {key: taken[name] for key, name in wanted.items()}
     network.load_state_dict(ours | loaded)
-    if broken := [key for key, value in loaded.items() if value.is_floating_point() and not value.isfinite().all()]:
-        count = f"{len(broken)} of {len(loaded)} tensors hold NaN or infinite values"
-        notes.note(f"{path}: {count}, the first is {broken[0]}")
+    note_nan(loaded, path)
     return "archlab weights" if own else "released checkpoint", had
+
+
+def note_nan(weights: Mapping[str, Any], path: Path) -> None:
+    """Print a note if weights of a file hold values that are not finite."""
+    floats = {key: value for key, value in weights.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    if broken := [key for key, value in floats.items() if not value.isfinite().all()]:
+        count = f"{len(broken)} of {len(weights)} tensors hold NaN or infinite values"
+        notes.note(f"{path}: {count}, the first is {broken[0]}")
 
 
 def _unfit(

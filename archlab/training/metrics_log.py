@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from archlab.core.errors import InputError
 from archlab.core.files import write_text
 
 Row = dict[str, Any]
+NUMBERS = ("loss", "lr", "images_per_second", "data_wait", "memory_mib")
+"""What a training row measures."""
 Batch = TypeVar("Batch")
 
 
@@ -174,5 +177,27 @@ def _row(line: str) -> Row | None:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    whole = isinstance(found, dict) and isinstance(found.get("iteration"), int)
-    return found if whole and isinstance(found.get("validation", {}), dict) else None
+    return found if isinstance(found, dict) and _is_row(found) else None
+
+
+def _is_row(found: Row) -> bool:
+    """Return whether the values of a row have the types of those that `MetricsLog` writes."""
+    counts = isinstance(found.get("iteration"), int) and ("loss" in found) == ("lr" in found)
+    numbers = _is_number(found.get("epoch")) and all(_is_number(found.get(name, 0)) for name in NUMBERS)
+    budget = found.get("budget", {"budget": 0, "samples": 0, "scores": {}})
+    if not (counts and numbers and isinstance(budget, dict)):
+        return False
+    places = isinstance(budget.get("budget"), int) and isinstance(budget.get("samples"), int)
+    return places and _is_scores(budget.get("scores")) and _is_scores(found.get("validation", {}))
+
+
+def _is_scores(found: object) -> bool:
+    """Return whether a value holds figures by name by view."""
+    return isinstance(found, dict) and all(
+        isinstance(view, dict) and all(each is None or _is_number(each) for each in view.values())
+        for view in found.values()
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -42,7 +42,7 @@ from archlab.training.recipe import (
     recipe_hash,
 )
 from archlab.training.runs import AtBudget, Record, Run, State, fingerprint, record_of
-from archlab.training.state import previous
+from archlab.training.saved import previous
 
 
 def train(

@@ -15,16 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archlab.core import notes
 from archlab.core.distributed import ALONE, World
-from archlab.core.errors import InputError, Problem
 from archlab.core.files import replacing
-from archlab.network.checkpoint import load_file
 from archlab.training.divergence import TrainingError
 from archlab.training.metrics_log import MetricsLog
+from archlab.training.saved import FORMAT, newest_sound, of_another_training, previous
 from archlab.training.step import put_back
-
-FORMAT = 1
 
 
 class Average:
@@ -175,10 +171,17 @@ class State:
     def restore(self, path: Path) -> None:
         """Resume from the checkpoint, or from the previous one if it is damaged, or start if there is none."""
         with self.world.first_alone():
-            values = _newest_sound(path)
+            values = newest_sound(path)
         if values is None:
             self.log.resume(0, 0.0)
             return
+        with of_another_training(path):
+            self._take(values)
+        self.log.resume(values["iteration"], values["seconds"])
+        self.saved_at = self.log.iteration
+
+    def _take(self, values: dict[str, Any]) -> None:
+        """Take the network, the optimiser and the random numbers from a checkpoint's values."""
         device = self.device
         self.network.load_state_dict(values.get("trained") or values["state_dict"])
         if self.average:
@@ -192,21 +195,6 @@ class State:
         torch.set_rng_state(ranks[self.world.rank] if self.world.rank < len(ranks) else values["random"])
         if values["random_cuda"] and device.type == "cuda":
             torch.cuda.set_rng_state_all(values["random_cuda"])
-        self.log.resume(values["iteration"], values["seconds"])
-        self.saved_at = self.log.iteration
-
-
-def previous(path: Path) -> Path:
-    """Return the path of the checkpoint before the one at `path`."""
-    return path.with_suffix(f".previous{path.suffix}")
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's values on the CPU. Raises InputError if it is damaged or not a training checkpoint."""
-    values = load_file(path)
-    if values.get("format") != FORMAT or "optimiser" not in values:
-        raise InputError(Problem("not a training checkpoint: the file holds only weights", file=str(path)))
-    return values
 
 
 def peak_memory_mib(device: torch.device) -> float:
@@ -219,30 +207,6 @@ def peak_memory_mib(device: torch.device) -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def _newest_sound(path: Path) -> dict[str, Any] | None:
-    """Return the values of the newest readable checkpoint and move it to `path`; None if there is no checkpoint.
-
-    Raises InputError with the newer one's error if both are damaged.
-    """
-    errors = []
-    for each in (path, previous(path)):
-        if not each.is_file():
-            continue
-        try:
-            values = read_checkpoint(each)
-        except InputError as error:
-            errors.append(error)
-            continue
-        if each != path:
-            why = f"{errors[0]}; " if errors else ""
-            notes.note(f"{why}resuming from the previous checkpoint, {each}")
-            each.replace(path)  # else the next `save` would replace the sound checkpoint by the damaged one
-        return values
-    if errors:
-        raise errors[0]
-    return None
 
 
 def _load_moments(optimiser: torch.optim.Optimizer, values: dict[str, Any]) -> None:

@@ -6,12 +6,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from helpers import tiny
 from helpers.refused import refused
 
 import archlab
-from archlab.network.checkpoint import load_file, load_weights
+from archlab.network.checkpoint import load_file, load_weights, save_weights
 
 
 @pytest.fixture
@@ -56,3 +57,20 @@ def test_weights_without_numbers_are_loaded_with_a_note(network, weights: Path, 
     assert str(weights) in said[0]
     assert "quarter.conv.weight" in said[0]
     assert f"1 of {len(values)}" in said[0]
+
+
+def test_a_flipped_bit_in_a_safetensors_file_of_archlab_is_found(network, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(network, path)
+    load_weights(network, path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with refused("sha256", file=path):
+        load_weights(network, path)
+
+
+def test_a_safetensors_file_without_a_checksum_is_loaded(network, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors.torch.save(dict(network.state_dict())))
+    assert load_weights(network, path) == "archlab weights"

@@ -19,8 +19,8 @@ from archlab.training.evaluate import evaluate_run
 from archlab.training.metrics_log import read_rows
 from archlab.training.recipe import Recipe, load_recipe, recipe_hash
 from archlab.training.runs import Record, find_runs, read_record
+from archlab.training.saved import read_checkpoint
 from archlab.training.schedule import Schedule
-from archlab.training.state import read_checkpoint
 
 # Trains, and is killed by the signal that cannot be caught, right before or after a call to a method.
 KILLED = """

@@ -21,8 +21,8 @@ from archlab.network.checkpoint import load_file
 from archlab.training.evaluate import evaluate_run
 from archlab.training.metrics_log import read_rows
 from archlab.training.runs import find_runs, read_record
+from archlab.training.saved import read_checkpoint
 from archlab.training.schedule import Schedule
-from archlab.training.state import read_checkpoint
 
 # Runs archlab; the processes of a training first tell each other what they know.
 SCRIPT = """

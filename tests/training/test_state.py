@@ -16,12 +16,13 @@ from torch import nn
 
 from archlab.core.errors import InputError
 from archlab.core.signals import Stopped, StopRequest
+from archlab.tasks.metrics import Scores
 from archlab.tasks.pose.data.coco import People, load_people
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.options import Augmentation
 from archlab.training.metrics_log import read_rows
 from archlab.training.runs import find_runs
-from archlab.training.state import previous, read_checkpoint
+from archlab.training.saved import previous, read_checkpoint
 
 # Asks itself to end when it loads its so many-th sample.
 ASKS = """
@@ -88,11 +89,11 @@ def test_a_request_during_validation_ends_it_at_once_and_validation_is_made_up_f
 ) -> None:
     recipe = tiny.RECIPE.changed(validate_every=3, checkpoint_every=None)
 
-    def score(network: nn.Module) -> dict[str, float]:
+    def score(network: nn.Module) -> dict[str, Scores]:
         network.eval()
-        return {"pck": 1.0}
+        return {"ground_truth_boxes": {"pck": 1.0}}
 
-    def ask(network: nn.Module) -> dict[str, float]:
+    def ask(network: nn.Module) -> dict[str, Scores]:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("went on after the request")
 

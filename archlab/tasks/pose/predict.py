@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from archlab.core.distributed import World
 from archlab.tasks.base import Context
+from archlab.tasks.finite import check_finite
 from archlab.tasks.loading import Batch, load_batches
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import People
@@ -46,7 +47,7 @@ def predict(
     it runs in float32. With `pipeline: batched` whole batches are cropped, as in training.
 
     kept: keeps people decoded for the next call, up to `keep_gigabytes` in addition to training's.
-    Raises InputError if an image is damaged.
+    Raises InputError if an image is damaged, or if the network's output is NaN.
     """
     world = context.world
     mine = _share(people, world)
@@ -57,6 +58,7 @@ def predict(
     parts = world.gather((mine, *found))
     order = np.argsort(np.concatenate([rows for rows, _, _ in parts]))
     points, heights = (np.concatenate([part[column] for part in parts])[order] for column in (1, 2))
+    check_finite(heights)
     return Keypoints(points, heights)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archlab.tasks.base import Context
+from archlab.tasks.finite import check_finite
 from archlab.tasks.pixels import Image, normalise
 from archlab.tasks.pose.data.crops import PIXELS, Floats, crop, crop_matrix, fit_boxes
 from archlab.tasks.pose.decode import as_array, decode
@@ -145,6 +146,7 @@ def _found(
     for start in range(0, len(crops.owner), context.batch):
         rows = np.arange(start, min(start + context.batch, len(crops.owner)))
         points[rows], heights[rows] = _decoded(network, pictures, crops, rows, context, layout)
+    check_finite(heights)
     scores = rescore(crops.boxes.scores, heights)
     areas = np.prod(crops.scales.astype(np.float64) * PIXELS, axis=1)
     kept = suppress_doubles(crops.owner, points, scores, areas, layout.sigmas)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from archlab.network.resized import at_size
 from archlab.tasks.base import Context
+from archlab.tasks.finite import check_finite
 from archlab.tasks.loading import load_batches
 from archlab.tasks.segmentation.data.dataset import WholePictures
 from archlab.tasks.segmentation.data.layout import Pictures
@@ -65,12 +66,18 @@ def classes_of(sized: Sized, image: Tensor, size: Size, options: SegmentationOpt
     sides = (False, True) if options.flip_test else (False,)
     views = [(scale, flipped) for scale in options.scales for flipped in sides]
     if len(views) == 1:
-        return _logits(sized, image, views[0], size, options.stride).argmax(1)
+        return _largest(_logits(sized, image, views[0], size, options.stride))
     total = torch.zeros(())
     for number, view in enumerate(views):
         probability = _logits(sized, image, view, size, options.stride).softmax(1)
         total = probability if number == 0 else total.add_(probability)
-    return total.argmax(1)
+    return _largest(total)
+
+
+def _largest(scores: Tensor) -> Tensor:
+    """Return the class of the largest score of each pixel. Raises InputError if a picture has NaN among its scores."""
+    check_finite(scores.detach().sum((1, 2, 3)).cpu().numpy())
+    return scores.argmax(1)
 
 
 def _logits(sized: Sized, image: Tensor, view: tuple[float, bool], size: Size, stride: int) -> Tensor:
