@@ -32,8 +32,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     data = bytes_of(path)
     try:
-        found = _checked(data)
-        image = _decoded(data)
+        found = checked(data)
+        image = decoded(data)
         if _cut_off(data, found, image):
             raise FormatError("the image is truncated: its coded data end before its last pixels")
     except FormatError as error:
@@ -73,7 +73,7 @@ def check_images(paths: Sequence[Path]) -> None:
 
 def _problem_of(path: Path) -> str:
     try:
-        _checked(bytes_of(path))
+        checked(bytes_of(path))
     except InputError as error:
         return error.problems[0].message
     except FormatError as error:
@@ -91,8 +91,11 @@ def bytes_of(path: Path, what: str = "image") -> bytes:
         raise InputError(Problem(f"the {what} cannot be read: {error.strerror}", file=str(path))) from error
 
 
-def _checked(data: bytes) -> Picture:
-    """Return what the bytes say. Raises FormatError for a truncated picture, which decoders silently fill with grey."""
+def checked(data: bytes) -> Picture:
+    """Return what the bytes say.
+
+    Raises FormatError for more pixels than MOST_PIXELS, and for a truncated picture, which decoders fill with grey.
+    """
     found = image_format.whole(data)
     width, height = found.size or (0, 0)
     if width * height > MOST_PIXELS:
@@ -100,9 +103,10 @@ def _checked(data: bytes) -> Picture:
     return found
 
 
-def _decoded(data: bytes) -> NDArray[Any]:
+def decoded(data: bytes, flag: int = cv2.IMREAD_COLOR) -> NDArray[Any]:
+    """Return the pixels as OpenCV decodes them. Raises FormatError if it cannot."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     except (cv2.error, MemoryError):  # more pixels than OpenCV takes
         image = None
     if image is None:
@@ -119,7 +123,7 @@ def _cut_off(data: bytes, found: Picture, image: NDArray[Any]) -> bool:
     if not found.coded_end or found.progressive or not _grey_corner(image):
         return False
     try:
-        longer = _decoded(data[: found.coded_end].rstrip(b"\xff") + _MORE)
+        longer = decoded(data[: found.coded_end].rstrip(b"\xff") + _MORE)
     except FormatError:
         return True
     return not np.array_equal(longer, image)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +104,12 @@ def test_two_pictures_of_one_stem_are_refused(folders: tuple[Path, Path]):
     save(truth / "more" / "a.png", np.zeros((2, 3), np.uint8))
     with refused("a", truth / "a.png", file=truth / "more" / "a.png"):
         score_folders(truth, found)
+
+
+def test_a_label_whose_header_claims_absurd_sides_is_refused(folders: tuple[Path, Path]) -> None:
+    path = folders[1] / "a.png"
+    stored = path.read_bytes()
+    header = struct.pack(">II", 60000, 60000) + stored[24:29]
+    path.write_bytes(stored[:12] + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + stored[33:])
+    with refused("60000 x 60000", file=path):
+        score_folders(*folders)

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archlab.core.errors import InputError, Problem, missing_file
+from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_json, write_text
 from archlab.core.progress import progress
 from archlab.tasks.images import read_image
+from archlab.tasks.pose.data.mat import read_mat
 from archlab.tasks.pose.keypoints import COCO
 from archlab.yamlio import dump
 
@@ -110,14 +111,7 @@ def read_joints(path: Path) -> NDArray[np.float64]:
 
     Raises InputError if the file is missing, is not MATLAB's, or holds no joints of shape (14, 3, N) or (3, 14, N).
     """
-    from scipy.io import loadmat
-
-    if not path.is_file():
-        raise missing_file(path, "joints file")
-    try:
-        found = loadmat(path).get("joints")
-    except (ValueError, OSError, NotImplementedError) as error:
-        raise InputError(Problem(f"not a MATLAB file of joints: {error}", file=str(path))) from None
+    found = read_mat(path, "joints file").get("joints")
     shape = None if found is None else found.shape
     if found is None or len(found.shape) != 3 or {14, 3} != set(found.shape[:2]):
         raise InputError(Problem(f"`joints` must be 14 x 3 x N or 3 x 14 x N, found {shape}", "joints", str(path)))

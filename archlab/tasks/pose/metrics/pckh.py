@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archlab.core.errors import InputError, Problem, missing_file, nearest
+from archlab.core.errors import InputError, Problem, nearest
 from archlab.core.files import replacing
 from archlab.tasks.pose.data.crops import Floats
+from archlab.tasks.pose.data.mat import read_mat
 from archlab.tasks.pose.data.mpii import MPII
 
 HEAD = 0.6
@@ -96,7 +97,7 @@ def read_truth(path: Path) -> HeadTruth:
     Raises InputError with every variable that is missing or has a wrong shape.
     """
     names = ("dataset_joints", "jnt_missing", "pos_gt_src", "headboxes_src")
-    held = _read_mat(path, names)
+    held = _variables(path, names)
     found = tuple(str(np.asarray(cell).flat[0]) for cell in held["dataset_joints"].flat)
     problems = (
         [] if found == MAT_JOINTS else [f"dataset_joints must be {', '.join(MAT_JOINTS)}, not {', '.join(found)}"]
@@ -120,7 +121,7 @@ def read_predictions(path: Path, people: int) -> Floats:
 
     Raises InputError if it is missing or has a wrong shape.
     """
-    points = _read_mat(path, ("preds",))["preds"]
+    points = _variables(path, ("preds",))["preds"]
     if points.ndim == 3 and points.shape[1:] == (16, 2) and len(points) != people:
         _refuse([f"preds has {len(points)} people, but the ground truth has {people}"], path)
     _refuse([text for text in [_wrong("preds", points, (people, 16, 2))] if text], path)
@@ -135,20 +136,10 @@ def write_predictions(path: Path, keypoints: Floats) -> None:
         savemat(temporary, {"preds": np.asarray(keypoints) + 1.0}, do_compression=True)
 
 
-def _read_mat(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _variables(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return these variables of a MATLAB file (versions 5 to 7.2). Raises InputError for any other file."""
-    from scipy.io import loadmat
-
-    if not path.is_file():
-        raise missing_file(path, "file")
-    try:
-        held = loadmat(path)
-    except NotImplementedError:
-        _refuse(["a MATLAB 7.3 file; write it again with save(..., '-v7')"], path)
-    except Exception as error:  # scipy raises many kinds of errors for damaged files, none of its own type
-        _refuse([f"not a readable MATLAB file: {error}"], path)
-    there = [name for name in held if not name.startswith("__")]
-    _refuse([f"no variable `{name}`{nearest(name, there)}" for name in names if name not in held], path)
+    held = read_mat(path)
+    _refuse([f"no variable `{name}`{nearest(name, held)}" for name in names if name not in held], path)
     return {name: np.asarray(held[name]) for name in names}
 
 

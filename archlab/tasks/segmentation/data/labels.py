@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archlab.core.errors import InputError, Problem
-from archlab.tasks import image_format
 from archlab.tasks.image_format import FormatError
-from archlab.tasks.images import bytes_of
+from archlab.tasks.images import bytes_of, checked, decoded
 from archlab.tasks.segmentation.classes import IGNORE, UNKNOWN, Classes
 
 Label = NDArray[np.uint8]
@@ -21,16 +20,14 @@ Label = NDArray[np.uint8]
 def read_values(path: Path) -> Label:
     """Return the values of a label picture, (H, W).
 
-    Raises InputError if the file is missing, truncated or no picture of one channel of 8 bits.
+    Raises InputError if the file is missing, truncated, of absurd size or no picture of one channel of 8 bits.
     """
     data = bytes_of(path, "label")
     try:
-        image_format.whole(data)
-        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        checked(data)
+        values = decoded(data, cv2.IMREAD_UNCHANGED)
     except FormatError as error:
         raise InputError(Problem(str(error), file=str(path))) from error
-    if values is None:
-        raise InputError(Problem("OpenCV cannot decode the label", file=str(path)))
     if values.ndim != 2 or values.dtype != np.uint8:
         channels = 1 if values.ndim == 2 else values.shape[2]
         rule = f"a label has one channel of 8 bits, but this has {channels} of {8 * values.dtype.itemsize}"
