@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from archlab.counting.count import Cost
     from archlab.deploy.folded import fold
     from archlab.deploy.predictor import Predictor
+    from archlab.network.features import features
     from archlab.network.graph import Graph, assemble
     from archlab.network.load import load
     from archlab.network.module import Network
@@ -49,6 +50,7 @@ __all__ = [
     "build",
     "cost",
     "evaluate",
+    "features",
     "fold",
     "list_networks",
     "load",
@@ -74,6 +76,7 @@ _FROM = {
     "Run": "archlab.training.runs.Run",
     "Spec": "archlab.network.spec.Spec",
     "assemble": "archlab.network.graph.assemble",
+    "features": "archlab.network.features.features",
     "fold": "archlab.deploy.folded.fold",
     "load": "archlab.network.load.load",
     "load_recipe": "archlab.training.recipe.load_recipe",

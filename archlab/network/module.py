@@ -14,12 +14,11 @@ from torch.nn import functional as F
 
 from archlab.blocks.wiring import Leaf
 from archlab.network import layers
-from archlab.network.graph import Graph, Node, Value, assemble, origin, output_values
+from archlab.network.graph import Graph, Node, assemble, output_values
 from archlab.network.layers import HalfHardSigmoid, HardSwish6, PooledTo
 from archlab.network.pointwise import Pointwise
 from archlab.network.spec import Initialisation
-
-Operator = Callable[..., Any]
+from archlab.network.steps import Laid, Operator, lay_steps, operators_of, run_steps, steps_of
 
 
 class Network(nn.Module):
@@ -29,33 +28,24 @@ class Network(nn.Module):
     state and every activation is a submodule under `node.scope`. A value is dropped after its last reader has run.
     graph: the graph that it was built from.
     join: run a concatenation and the shuffle after it as one operator.
+    leaves: returns what runs of a node.
     """
 
     def __init__(self, graph: Graph, *, join: bool = True) -> None:
         super().__init__()
         self.graph = graph
-        self._join = join
-        self._steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]] = []
-        self._slots, self._outputs = self._schedule(graph)
+        self.leaves = joined if join else leaves_of
+        laid, slots = lay_steps(graph, self.leaves)
+        self._slots, self._outputs = len(slots), [slots[value] for value in output_values(graph)]
+        named = [attached(self, each, lambda name, leaf: MODULES[leaf.kind](leaf)) for each in laid]
+        self._steps = steps_of(named, laid, self._outputs)
         self._operators: list[Operator] | None = None
         initialise(self, graph.initialisation)
 
     def forward(self, image: Tensor) -> Any:
-        values: list[Any] = [None] * self._slots
-        values[0] = image
         if self._operators is None:
-            self._operators = [self.get_submodule(what) if isinstance(what, str) else what for what, *_ in self._steps]
-        for operator, (_, sources, targets, finished, main) in zip(self._operators, self._steps, strict=True):
-            if not (main or self.training):
-                continue
-            made = operator(*[values[s] for s in sources])
-            if len(targets) == 1:
-                values[targets[0]] = made
-            else:
-                for target, value in zip(targets, made, strict=True):
-                    values[target] = value
-            for slot in finished:
-                values[slot] = None
+            self._operators = operators_of(self, self._steps)
+        values = run_steps(self._operators, self._steps, self._slots, image, every=self.training)
         if self.training and len(self._outputs) > 1:
             return [values[slot] for slot in self._outputs]
         result = values[self._outputs[0]]
@@ -65,46 +55,27 @@ class Network(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_operators": None}
 
-    def _schedule(self, graph: Graph) -> tuple[int, list[int]]:
-        """Fill `_steps`, giving each value a slot (the image slot 0); return the number of slots and the outputs'."""
-        slots: dict[Value, int] = {(-1, 0): 0}
-        steps: list[tuple[str | Operator, tuple[int, ...], tuple[int, ...]]] = []
-        for index, node in enumerate(graph.nodes):
-            for leaf in joined(node) if self._join else node.leaves:
-                sources = tuple(slots[origin(graph, (index, number))] for number in leaf.inputs)
-                targets = tuple(slots.setdefault((index, number), len(slots)) for number in leaf.outputs)
-                steps.append((self._operator(node.name, leaf), sources, targets))
-        outputs = [slots[value] for value in output_values(graph)]
-        last_read = {slot: i for i, (_, sources, targets) in enumerate(steps) for slot in (*targets, *sources)}
-        for i, ((what, sources, targets), main) in enumerate(zip(steps, _needed(steps, outputs[0]), strict=True)):
-            finished = tuple(s for s in {*sources, *targets} if last_read[s] == i and s not in outputs)
-            self._steps.append((what, sources, targets, finished, main))
-        return len(slots), outputs
 
-    def _operator(self, node: str, leaf: Leaf) -> str | Operator:
-        """Return a submodule's name, adding the submodule if it is new, or a function without state."""
-        if leaf.kind == INTERLEAVE:
-            return interleave
-        if leaf.kind in FUNCTIONS:
-            return FUNCTIONS[leaf.kind](leaf)
-        *parents, name = parts = layer_name(node, leaf).split(".")
-        parent: nn.Module = self
-        for part in parents:
-            if part not in parent._modules:
-                parent.add_module(part, nn.Module())
-            parent = parent.get_submodule(part)
-        if name not in parent._modules:
-            parent.add_module(name, MODULES[leaf.kind](leaf))
-        return ".".join(parts)
+def attached(root: nn.Module, step: Laid, make: Callable[[str, Leaf], nn.Module]) -> str | Operator:
+    """Return the name of a step's submodule, or a function without state.
 
-
-def _needed(steps: Sequence[tuple[Any, tuple[int, ...], tuple[int, ...]]], slot: int) -> list[bool]:
-    """Return for each step whether the value in a slot needs it."""
-    slots, found = {slot}, []
-    for _, sources, targets in reversed(steps):
-        found.append(not slots.isdisjoint(targets))
-        slots |= {*sources} if found[-1] else set()
-    return found[::-1]
+    make: returns the submodule of a name, which is added to `root` if it is new.
+    """
+    leaf = step.leaf
+    if leaf.kind == INTERLEAVE:
+        return interleave
+    if leaf.kind in FUNCTIONS:
+        return FUNCTIONS[leaf.kind](leaf)
+    whole = layer_name(step.node, leaf)
+    *parents, name = whole.split(".")
+    parent = root
+    for part in parents:
+        if part not in parent._modules:
+            parent.add_module(part, nn.Module())
+        parent = parent.get_submodule(part)
+    if name not in parent._modules:
+        parent.add_module(name, make(whole, leaf))
+    return whole
 
 
 def free_name(name: str) -> str:
@@ -148,6 +119,10 @@ def initialise(network: nn.Module, how: Initialisation) -> None:
 
 
 INTERLEAVE = "interleave"
+
+
+def leaves_of(node: Node) -> Sequence[Leaf]:
+    return node.leaves
 
 
 def joined(node: Node) -> list[Leaf]:
