@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 XY = tuple[float, float]
 DIRECTIONS = tuple((math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16))
@@ -12,6 +15,14 @@ LEADER = 16.0
 """Distance in pixels between a point and its label from which a line should join them."""
 CLEAR = 6.0
 """The distance in pixels by which a label should be nearer to its own point than to any other."""
+CROSSED = 400.0
+"""The penalty of a label that a line passes through."""
+ORDERS, MORE_ORDERS = 5, 20
+"""The orders in which labels are placed, and how many more are tried while a line passes through a label."""
+PASSES = 5
+"""How often each label is placed, at most."""
+NO_ROOM = 1e6
+"""The penalty of a label that is left out."""
 RINGS = (0.0, 6.0, 14.0, 24.0, 36.0, 50.0, 68.0, 90.0, 116.0, 150.0, 200.0, 260.0, 340.0)
 
 
@@ -60,6 +71,38 @@ class Box:
         return low < high
 
 
+@dataclass(frozen=True)
+class _Plot:
+    """What is placed: labels of some sizes near points with markers, within bounds and clear of lines."""
+
+    sizes: Sequence[XY]
+    points: Sequence[XY]
+    bounds: Box
+    lines: Sequence[tuple[XY, XY]]
+    marker: float
+
+    @cached_property
+    def markers(self) -> list[Box]:
+        return [Box(x, y, x, y).grown(self.marker / 2) for x, y in self.points]
+
+    def best(self, index: int, boxes: Sequence[Box | None]) -> tuple[float, Box | None]:
+        """Return the penalty and the box of one label's best position, given the boxes of the others; None without."""
+        point = self.points[index]
+        placed = {i: box for i, box in enumerate(boxes) if box and i != index}
+        leaders = [(self.points[i], box.nearest(self.points[i])) for i, box in placed.items()]
+        near = [other for i, other in enumerate(self.points) if i != index]
+        touched = [*(box for i, box in enumerate(self.markers) if i != index), *placed.values()]
+        taken = [*self.markers, *placed.values()]
+        least: tuple[float, Box | None] = NO_ROOM, None
+        for ring, cost, box in _candidates(point, self.sizes[index], self.marker):
+            if ring >= least[0]:
+                break  # no penalty is below its ring's
+            if box.within(self.bounds) and not any(box.meets(other) for other in taken):
+                cost += _crossings(box, point, touched, [*self.lines, *leaders]) + _ambiguity(box, point, near)
+                least = min(least, (cost, box), key=lambda pair: pair[0])
+        return least
+
+
 def place(
     sizes: Sequence[XY],
     points: Sequence[XY],
@@ -72,79 +115,61 @@ def place(
 
     A box never overlaps another box, a marker or the outside of `bounds`. Among the free positions it prefers near
     ones, those that no line crosses, and those nearer to their own point than to any other. Labels are placed one by
-    one in several orders; the order with the lowest total penalty is used.
+    one in several orders, then each again among the others; the order with the lowest total penalty is used.
     sizes: (width, height) of each label. lines: segments to avoid. marker: the diameter of a point, in pixels.
     """
-    markers = [Box(x, y, x, y).grown(marker / 2) for x, y in points]
-    best: tuple[float, list[Box | None]] | None = None
-    for order in _orders(points):
-        found = _in_order(order, sizes, points, bounds, markers, lines, marker)
-        if best is None or found[0] < best[0]:
-            best = found
-    return best[1] if best else []
+    plot = _Plot(sizes, points, bounds, lines, marker)
+    least = _Placed(math.inf, math.inf, [])
+    for number, order in enumerate(_orders(points)):
+        if number >= ORDERS and least.worst < CROSSED:
+            break
+        least = min(least, _in_order(order, plot), key=lambda each: each.total)
+    return least.boxes
 
 
 def _orders(points: Sequence[XY]) -> Iterable[list[int]]:
+    """Yield the order of the crowd, those from each side, and then shuffled ones, always the same."""
     indices = range(len(points))
     crowd = [sum(1 / (1 + math.dist(a, b)) for b in points) for a in points]
     yield sorted(indices, key=lambda i: -crowd[i])
     for axis in (0, 1):
         for sign in (1, -1):
             yield sorted(indices, key=lambda i, axis=axis, sign=sign: sign * points[i][axis])  # type: ignore[misc]
+    shuffled = random.Random(0)
+    for _ in range(MORE_ORDERS):
+        yield shuffled.sample(indices, len(points))
 
 
-def _in_order(
-    order: Sequence[int],
-    sizes: Sequence[XY],
-    points: Sequence[XY],
-    bounds: Box,
-    markers: Sequence[Box],
-    lines: Sequence[tuple[XY, XY]],
-    marker: float,
-) -> tuple[float, list[Box | None]]:
-    boxes: list[Box | None] = [None] * len(points)
-    taken, leaders, total = list(markers), list(lines), 0.0
-    for index in order:
-        scored = [
-            (cost, box)
-            for cost, box in _candidates(points[index], sizes[index], marker)
-            if box.within(bounds) and not any(box.meets(other) for other in taken)
-        ]
-        if not scored:
-            total += 1e6
-            continue
-        point = points[index]
-        others = [other for i, other in enumerate(points) if i != index]
-        priced = [
-            (
-                cost
-                + _crossings(box, point, [b for b in taken if b is not markers[index]], leaders)
-                + _ambiguity(box, point, others),
-                box,
-            )
-            for cost, box in scored
-        ]
-        cost, box = min(priced, key=_first)
-        total += cost
-        boxes[index] = box
-        taken.append(box)
-        leaders.append((point, box.nearest(point)))
-    return total, boxes
+class _Placed(NamedTuple):
+    """Labels with the sum of their penalties and the largest one."""
+
+    total: float
+    worst: float
+    boxes: list[Box | None]
 
 
-def _first(pair: tuple[float, Box]) -> float:
-    return pair[0]
+def _in_order(order: Sequence[int], plot: _Plot) -> _Placed:
+    """Place labels in an order, and then again among the others until nothing changes."""
+    boxes: list[Box | None] = [None] * len(order)
+    costs, before = [0.0] * len(order), [math.inf]
+    for _ in range(PASSES):
+        for index in order:
+            costs[index], boxes[index] = plot.best(index, boxes)
+        if costs == before:
+            break
+        before = [*costs]
+    return _Placed(sum(costs), max(costs, default=0.0), boxes)
 
 
-def _candidates(point: XY, size: XY, marker: float) -> Iterable[tuple[float, Box]]:
-    """Yield (penalty, box) around a point, ring by ring. Right is preferred to left, left to above and below."""
+def _candidates(point: XY, size: XY, marker: float) -> Iterable[tuple[float, float, Box]]:
+    """Yield (ring, penalty, box) around a point, ring by ring. Right is preferred to left, left to above and below."""
     for ring in RINGS:
         for dx, dy in DIRECTIONS:
             reach = marker / 2 + 3 + ring
             x = point[0] + dx * reach + (dx - 1) * size[0] / 2
             y = point[1] + dy * reach + (dy - 1) * size[1] / 2
             slant = 2.0 * (1 - max(abs(dx), abs(dy))) + (1.0 if dx < 0 else 0.0)
-            yield ring + slant, Box(x, y, x + size[0], y + size[1])
+            yield ring, ring + slant, Box(x, y, x + size[0], y + size[1])
 
 
 def _crossings(box: Box, point: XY, others: Sequence[Box], lines: Sequence[tuple[XY, XY]]) -> float:
@@ -152,7 +177,7 @@ def _crossings(box: Box, point: XY, others: Sequence[Box], lines: Sequence[tuple
     target = box.nearest(point)
     through = sum(box.cut_by(*line) for line in lines)
     over = sum(other.grown(-3.0).cut_by(point, target) for other in others)
-    return 400.0 * through + 120.0 * over
+    return CROSSED * (through + over)
 
 
 def _ambiguity(box: Box, point: XY, others: Sequence[XY]) -> float:

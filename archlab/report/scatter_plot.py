@@ -22,7 +22,7 @@ from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
 MARKER, LABEL_SIZE = 7.0, 8.0
 CROWD = 16
 """The largest number of points for panels two in a row."""
-WIDE = 20.0
+WIDE = 8.0
 """The ratio of multiply-adds from which on their axis is logarithmic."""
 REMARK_WIDTH, REMARK_LEADING = 72, 11.5  # characters, points
 
