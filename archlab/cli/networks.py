@@ -56,6 +56,7 @@ _FOLDED = (
 def _fold(graph: Graph, weights: Path | None) -> dict[str, float]:
     """Return what folding makes of a network, and how far the two differ on random images."""
     from archlab.deploy import folded, program
+    from archlab.deploy.simplify import simplify
     from archlab.network import checkpoint, module
 
     network = module.build(graph).eval()
@@ -63,7 +64,7 @@ def _fold(graph: Graph, weights: Path | None) -> dict[str, float]:
         checkpoint.load_weights(network, weights)
     before = program.lower(network)
     return {
-        "operators": len(program.simplify(before).ops),
+        "operators": len(simplify(before).ops),
         "operators_before": len(before.ops),
         "difference": folded.check(network, folded.fold(network)),
     }

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from archlab.core.device import channels_last
 from archlab.core.errors import InputError
 from archlab.deploy import operators
-from archlab.deploy.operators import WHOLE, Run, factor_of, repeats
-from archlab.deploy.program import FRESH, IMAGE, Op, Program, lower, simplify
+from archlab.deploy.operators import WHOLE, Run
+from archlab.deploy.program import FRESH, IMAGE, Op, Program, lower
+from archlab.deploy.simplify import simplify
+from archlab.deploy.sums import factor_of, repeats
 from archlab.network.module import MODULES, Network
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from archlab.deploy.program import RESIZING, Op
+from archlab.deploy.program import Op
+from archlab.deploy.sums import Factor
 from archlab.network.module import FUNCTIONS, interleave
 
 Run = Callable[..., Any]
-Factor = tuple[int, int]
 WHOLE: Factor = (1, 1)
 IN_PLACE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "": lambda x: x,
@@ -118,19 +117,16 @@ def interleaved(*xs: Tensor) -> Tensor:
 def total(op: Op, factors: Sequence[Factor], owned: Sequence[bool]) -> Run:
     """Return a sum of scaled terms, each repeated `factors` times along the height and the width.
 
-    owned: whether a term may be overwritten. A coarse term is added to the next finer one before that is repeated, so
-    that one map of full size is made and not one for each term: up4(x) + up2(y) = up2(up2(x) + y).
+    owned: whether a term may be overwritten.
     """
     scales = op["scales"]
-    steps, terms = _cascade(factors, owned, scales)
+    terms = range(len(factors))
     fits = [k for k in terms if factors[k] == WHOLE and op.in_shapes[k] == op.out_shapes[0]]
     ours = [k for k in fits if owned[k]]
     first = (ours or fits or terms)[0]
     rest = sorted((k for k in terms if k != first), key=lambda k: factors[k] != WHOLE)
 
     def run(*xs: Tensor) -> Tensor:
-        for coarse, fine, ratio in steps:
-            xs[fine].add_(repeated(xs[coarse], ratio))
         made, fresh = xs[first], bool(ours)
         if scales[first] != 1:
             made, fresh = made * scales[first], True
@@ -143,34 +139,6 @@ def total(op: Op, factors: Sequence[Factor], owned: Sequence[bool]) -> Run:
     return run
 
 
-def _cascade(
-    factors: Sequence[Factor], owned: Sequence[bool], scales: Sequence[int]
-) -> tuple[list[tuple[int, int, Factor]], list[int]]:
-    """Return the additions (from, to, by which factor) of coarse terms to finer ones, and the terms that are left."""
-    coarse_first = sorted((k for k, factor in enumerate(factors) if factor != WHOLE), key=lambda k: factors[k])[::-1]
-    steps: list[tuple[int, int, Factor]] = []
-    for coarse, fine in pairwise(coarse_first):
-        (high, wide), (h, w) = factors[coarse], factors[fine]
-        if owned[fine] and scales[coarse] == scales[fine] and high % h == wide % w == 0:
-            steps.append((coarse, fine, (high // h, wide // w)))
-    added = {coarse for coarse, *_ in steps}
-    return steps, [k for k in range(len(factors)) if k not in added]
-
-
 def repeated(x: Tensor, factor: Factor) -> Tensor:
     """Return a map with each pixel repeated along the height and the width."""
     return x if factor == WHOLE else F.interpolate(x, scale_factor=factor)
-
-
-def factor_of(op: Op) -> Factor:
-    """Return by how much a nearest resizing enlarges height and width."""
-    (_, h, w), (_, height, width) = op.in_shapes[0], op.out_shapes[0]
-    return height // h, width // w
-
-
-def repeats(op: Op) -> bool:
-    """Return whether an operator repeats every pixel a whole number of times."""
-    if op.kind not in RESIZING or op.act or op.arguments.get("mode", "nearest") != "nearest":
-        return False
-    (_, h, w), (_, height, width) = op.in_shapes[0], op.out_shapes[0]
-    return height % h == 0 and width % w == 0

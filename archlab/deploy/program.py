@@ -79,10 +79,10 @@ def lower(network: Network) -> Program:
             inputs = tuple(numbers[origin(graph, (index, value))] for value in leaf.inputs)
             outputs = tuple(numbers.setdefault((index, value), len(numbers)) for value in leaf.outputs)
             ops.append(_op(network, node.name, leaf, inputs, outputs))
-    return _needed(Program(tuple(ops), numbers[output_values(graph)[0]]))
+    return needed(Program(tuple(ops), numbers[output_values(graph)[0]]))
 
 
-def _needed(program: Program) -> Program:
+def needed(program: Program) -> Program:
     """Return the program without the operators whose values nothing reads."""
     read, kept = {program.output}, []
     for op in reversed(program.ops):
@@ -114,13 +114,6 @@ def _op(network: Network, node: str, leaf: Leaf, inputs: tuple[int, ...], output
         {key: value.detach() for key, value in weights.items()},
         module=module if leaf.scope and leaf.kind not in (*CONVOLUTIONS, "norm", *ACTIVATIONS) else None,
     )
-
-
-def simplify(program: Program) -> Program:
-    """Return the shorter program: norms and scales in the convolutions before them, activations on what they follow."""
-    for step in (fold_norms, fold_scales, attach_activations):
-        program = step(program)
-    return program
 
 
 def fold_norms(program: Program) -> Program:
@@ -172,36 +165,3 @@ def _normed(conv: Op, norm: Op) -> Op:
 def _by_output(gain: Tensor, conv: Op) -> Tensor:
     """Return a factor per output channel in the shape of a convolution's weights; a transposed one has it second."""
     return gain[None, :, None, None] if conv.kind == "deconv" else gain[:, None, None, None]
-
-
-def fold_scales(program: Program) -> Program:
-    """Return the program with the scales of sums in the convolutions that make their terms."""
-    ops = list(program.ops)
-    makers, readers = program.makers(), program.readers()
-    for i, op in enumerate(ops):
-        if op.kind == "add":
-            scales = list(op["scales"])
-            for k, value in enumerate(op.inputs):
-                at = _source(ops, makers, readers, value) if scales[k] != 1 else None
-                if at is not None:
-                    ops[at] = _scaled(ops[at], scales[k])
-                    scales[k] = 1
-            ops[i] = replace(op, arguments={**op.arguments, "scales": tuple(scales)})
-    return Program(tuple(ops), program.output)
-
-
-def _source(ops: list[Op], makers: Mapping[int, int], readers: Counter[int], value: int) -> int | None:
-    """Return the position of the convolution that makes a value, also through resizing, if nothing else reads it."""
-    at = makers.get(value)
-    while at is not None and readers[value] == 1:
-        if ops[at].kind in CONVOLUTIONS:
-            return at
-        if ops[at].kind not in RESIZING:
-            return None
-        value = ops[at].inputs[0]
-        at = makers.get(value)
-    return None
-
-
-def _scaled(conv: Op, scale: int) -> Op:
-    return replace(conv, weights={name: value * scale for name, value in conv.weights.items()})

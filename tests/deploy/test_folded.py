@@ -13,7 +13,8 @@ from archlab.cli import main
 from archlab.core.device import placed
 from archlab.deploy.bench.settle import settle
 from archlab.deploy.operators import interleaved
-from archlab.deploy.program import IMAGE, lower, simplify
+from archlab.deploy.program import IMAGE, lower
+from archlab.deploy.simplify import simplify
 from archlab.network.module import Network, interleave
 
 CPU, LAST = torch.device("cpu"), torch.channels_last
@@ -66,7 +67,7 @@ def test_norms_behind_convolutions_scales_and_activations_are_gone() -> None:
     makers = short.makers()
     scaled = [(op, k) for op in short.ops if op.kind == "add" for k, scale in enumerate(op["scales"]) if scale != 1]
     assert {short.ops[makers[op.inputs[k]]].kind for op, k in scaled} == {
-        "interleave"
+        "multiply"
     }  # 2 x_0; f_i0 has its 2 in its weights
 
 

@@ -10,10 +10,13 @@ from onnx import TensorProto, helper
 import archlab
 from archlab.deploy.onnx.builder import IMAGE, OUTPUT, Builder
 from archlab.deploy.onnx.operators import nodes_of
-from archlab.deploy.program import Program, lower, simplify
+from archlab.deploy.program import Program, lower
+from archlab.deploy.simplify import simplify
 from archlab.network.module import Network
 
 IR_VERSION = 8
+LANES = 16
+"""The channels that ONNX Runtime packs together at most; of a map with another multiple it does less so."""
 
 
 def model_of(network: Network, *, dynamic_batch: bool, opset: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -21,7 +24,7 @@ def model_of(network: Network, *, dynamic_batch: bool, opset: int, metadata: Map
 
     dynamic_batch: N is free, else 1. Raises InputError if a user's module cannot be exported.
     """
-    program = simplify(lower(network))
+    program = simplify(lower(network), lanes=LANES)
     b = Builder(opset)
     output = _add_all(b, program)
     batch = "batch" if dynamic_batch else 1

@@ -171,12 +171,13 @@ def _shuffled(b: Builder, x: str, groups: int, op: Op) -> str:
 
 
 def _add(b: Builder, op: Op, xs: Names) -> str:
+    """A sum; a term with a small scale is added as often, since the product with a number unpacks channels."""
     scaled = zip(xs, op["scales"], strict=True)
-    terms = [x if scale == 1 else b.add("Mul", x, b.constant(float(scale))) for x, scale in scaled]
-    total = terms[0]
-    for term in terms[1:]:
-        total = b.add("Add", total, term)
-    return total
+    terms = [[x] * scale if 0 < scale < 4 else [b.add("Mul", x, b.constant(float(scale)))] for x, scale in scaled]
+    first, *rest = [each for term in terms for each in term]
+    for term in rest:
+        first = b.add("Add", first, term)
+    return first
 
 
 def _multiply(b: Builder, op: Op, xs: Names) -> str:

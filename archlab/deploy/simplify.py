@@ -1,0 +1,16 @@
+"""A program made as short as it can be, by exact rewritings one after the other."""
+
+from __future__ import annotations
+
+from archlab.deploy.program import Program, attach_activations, fold_norms
+from archlab.deploy.sums import add_before_enlarging, convolutions_last, fold_scales
+from archlab.deploy.whole import fill_up, keep_whole
+
+
+def simplify(program: Program, *, lanes: int = 1) -> Program:
+    """Return the same function in fewer operators.
+
+    lanes: the number of channels that a runtime packs together. Zeros fill up maps to a multiple of it.
+    """
+    program = add_before_enlarging(fold_scales(fold_norms(program)))
+    return convolutions_last(fill_up(keep_whole(attach_activations(program), lanes), lanes))
