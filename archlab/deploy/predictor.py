@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archlab.core.device import pick_device, placed
 from archlab.core.errors import InputError, Problem
 from archlab.deploy.boxes import BoxFile
+from archlab.deploy.onnx.predict import is_onnx, open_onnx
 from archlab.deploy.sources import Frame
 from archlab.tasks.images import read_image
 from archlab.tasks.pixels import Image
 from archlab.tasks.prediction import Boxes, Picture, Prediction
-from archlab.training.evaluate import context_of
-from archlab.training.trained import Trained, open_network
+
+if TYPE_CHECKING:
+    from archlab.training.trained import Trained
 
 
 class Predictor:
     """A network that takes pictures: `Predictor("runs/FINGERPRINT")(image)`.
 
-    network: a run's folder, a network's name or file, or what `open_network` returned.
-    weights: a file of weights, ours or released. recipe: gives task, input and options (default: the run's own).
-    device: cuda, mps or cpu. batch: crops or pictures at a time.
+    network: a run's folder, a network's name or file, an exported ONNX file, or what `open_network` returned.
+    weights: a file of weights, ours or released. recipe: gives task, input and options (default: the run's or the
+    ONNX file's own). device: cuda, mps or cpu. batch: crops or pictures at a time.
     Raises InputError if the weights do not fit, if the device is missing or if the task predicts no pictures.
+    An ONNX file needs ONNX Runtime and no PyTorch.
     """
 
     def __init__(
@@ -40,17 +42,22 @@ class Predictor:
         fields: Mapping[str, Any] | None = None,
         plugin: Sequence[str] = (),
     ) -> None:
-        file = Path(weights) if weights else None
-        where = pick_device(device)
-        if not isinstance(network, Trained):
+        if is_onnx(network):
+            if weights or fields:
+                rule = "an ONNX file has its weights inside, and its network is as it was exported"
+                raise InputError(Problem(rule, "--weights" if weights else "--set", str(network)))
+            self.task, self._predict = open_onnx(
+                Path(str(network)), recipe=recipe, device=device, batch=batch, plugin=plugin
+            )
+            return
+        from archlab.deploy.trained import open_trained
+
+        if isinstance(network, str | Path):
+            from archlab.training.trained import open_network
+
+            file = Path(weights) if weights else None
             network = open_network(network, file, recipe=recipe, fields=fields, plugin=plugin)
-        self.task = network.recipe.task
-        if not hasattr(self.task, "predict"):
-            raise InputError(Problem(f"the task {self.task.name!r} predicts no pictures"))
-        recipe_ = network.recipe if batch is None else network.recipe.changed(eval_batch=batch)
-        self._context = context_of(recipe_, where)
-        self._names, self._outputs = network.names, network.graph.outputs
-        self._network = placed(network.network, where)
+        self.task, self._predict = open_trained(network, device, batch)
 
     def __call__(self, picture: str | Path | Image, boxes: NDArray[Any] | Sequence[Any] | None = None) -> Prediction:
         """Return the prediction for one picture, a file or RGB pixels (H, W, 3) uint8.
@@ -64,9 +71,7 @@ class Predictor:
 
     def predict(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
         """Yield the prediction for each picture, in order; crops of several pictures share a batch."""
-        found: Iterator[Prediction] = self.task.predict(
-            self._network, pictures, self._context, self._names, self._outputs
-        )
+        found: Iterator[Prediction] = self._predict(pictures)
         return found
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 O = TypeVar("O")  # noqa: E741  the options of a task
 Floats = NDArray[np.floating[Any]]
+Maps = Callable[[Floats], Floats]
+"""A network as a function of arrays: normalised images (N, 3, H, W) float32 to its output (N, outputs, h, w)."""
+
+
+@dataclass(frozen=True)
+class Looks(Generic[O]):
+    """How pictures are looked at: a task's options, the network's input (H, W), and images at a time."""
+
+    options: O
+    input: tuple[int, int]
+    batch: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +125,16 @@ class Predicts(Protocol[O, V_contra]):
 
     def pictures(self, validation: V_contra, count: int) -> list[Picture]:
         """Return `count` pictures with their labelled boxes, evenly spaced through the validation data."""
+
+    def predict_by(
+        self,
+        maps: Maps,
+        pictures: Iterable[Picture],
+        looks: Looks[O],
+        names: Sequence[str] | None,
+        outputs: int,
+    ) -> Iterator[Prediction]:
+        """Yield predictions as `predict` does, by a network of one input size as a function of arrays."""
 
     def predicted_names(self, names: Sequence[str] | None, outputs: int, options: O) -> tuple[str, ...]:
         """Return the names that predictions give to the outputs; `names` and `outputs` as in `predict`."""

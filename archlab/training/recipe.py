@@ -251,11 +251,27 @@ def load_recipe(
         name, item = path.stem, _with_base(yamlio.read(path), path)
     for place, value in items.items():
         item = yamlio.set_path(item, place, value)
-    task = _task_of(item, plugin)
-    form: Any = yamlio.parse(item, form_of(cast(Any, task)))
-    recipe = _recipe_of(form, task)
+    recipe = _parsed(item, plugin)
     changed = ", ".join(f"{place}={value.plain()}" for place, value in items.items())
     return replace(recipe, name=(recipe.name or name) + (f" ({changed})" if changed else ""))
+
+
+def recipe_of_text(text: str, file: str, *, plugin: Iterable[str] = ()) -> Recipe:
+    """Return the recipe that a file holds as text; one that only looks at pictures states no length of training.
+
+    Raises InputError with every problem of it.
+    """
+    item = yamlio.read_text(text, file)
+    stated = {name for name, entry in item.entries.items() if entry.value}
+    if not stated & {"epochs", "iterations", "budgets"}:
+        item = yamlio.set_path(item, "epochs", yamlio.item_of(1, file))
+    return _parsed(item, plugin)
+
+
+def _parsed(item: Item, plugin: Iterable[str]) -> Recipe:
+    task = _task_of(item, plugin)
+    form: Any = yamlio.parse(item, form_of(cast(Any, task)))
+    return _recipe_of(form, task)
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -36,18 +36,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, root):
     folder = tmp_path_factory.mktemp("run")
-    return train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", weights=lively(folder))
-
-
-def lively(folder: Path) -> Path:
-    """Return a file of weights whose heat-maps have high peaks, so that people are found."""
-    torch.manual_seed(0)
-    network = archlab.build(tiny.make_spec(folder))
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            torch.nn.init.kaiming_normal_(parameter)
-    torch.save(network.state_dict(), folder / "lively.pt")
-    return folder / "lively.pt"
+    return train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", weights=tiny.lively_weights(folder))
 
 
 def pictures(root: Path) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 import archlab
 from archlab.tasks.pose.synthetic import generate
 from archlab.training.recipe import Recipe
@@ -36,3 +38,14 @@ def make_spec(folder: Path, *, size: int | tuple[int, int] = 64, outputs: int = 
 
 def make_data(folder: Path) -> Path:
     return generate(folder / "people", level="quick", train=PEOPLE, val=6, seed=3)
+
+
+def lively_weights(folder: Path) -> Path:
+    """Return a file of weights whose heat-maps have high peaks, so that people are found."""
+    torch.manual_seed(0)
+    network = archlab.build(make_spec(folder))
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            torch.nn.init.kaiming_normal_(parameter)
+    torch.save(network.state_dict(), folder / "lively.pt")
+    return folder / "lively.pt"

@@ -23,7 +23,7 @@ from archlab.core import builtin
 from archlab.tasks.pose.data import coco, mpii
 from archlab.tasks.pose.data.dataset import PoseDataset
 from archlab.tasks.pose.data.lsp import write_lspet
-from archlab.tasks.pose.decode import flip_back
+from archlab.tasks.pose.decode_gpu import flip_back
 from archlab.tasks.pose.metrics.coco import score_coco, truth_of
 from archlab.tasks.pose.metrics.pckh import GROUPS, pckh_figures, read_predictions, read_truth
 from archlab.tasks.pose.score import score_mean_pose

@@ -98,15 +98,12 @@ def _onnx_runtime(network: Network, images: Tensor, setting: Setting) -> Prepare
     if setting.device.type != "cpu" or setting.dtype != torch.float32:
         raise Skipped("ONNX Runtime is measured on the CPU in float32")
     check_installed("--runtime")
-    import onnxruntime
-
     from archlab.deploy.onnx.file import DEFAULT
     from archlab.deploy.onnx.model import model_of
+    from archlab.deploy.onnx.session import session_of
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = setting.threads, 1, 3
     model = model_of(network, dynamic_batch=setting.batch > 1, opset=DEFAULT, metadata={})
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = session_of(model.SerializeToString(), setting.threads)
     feed = {session.get_inputs()[0].name: images.numpy()}
     return Prepared(lambda: session.run(None, feed))
 

@@ -17,6 +17,7 @@ from archlab.blocks.wiring import Shape
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_bytes
 from archlab.deploy.onnx.metadata import PREFIX, check_installed
+from archlab.deploy.onnx.session import session_of
 from archlab.network.module import Network
 from archlab.tasks.pixels import MEAN, STD
 from archlab.training.evaluate import context_of
@@ -116,11 +117,7 @@ def _random(network: Network, dynamic_batch: bool) -> Iterator[Tensor]:
 
 def _differences(network: Network, content: bytes, batches: Iterable[Tensor], most: int) -> Iterator[float]:
     """Yield the difference in each batch. most: the largest batch that the model takes, 0 if any."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # a warning for each constant that it folds
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = session_of(content)
     for batch in batches:
         for part in torch.split(batch, most or len(batch)):
             with torch.inference_mode():

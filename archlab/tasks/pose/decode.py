@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from archlab.tasks.pose.data.crops import PIXELS, Floats
 from archlab.tasks.pose.options import Crops, Decoding
+
+if TYPE_CHECKING:
+    import torch
 
 
 def decode(
@@ -191,17 +193,16 @@ def to_image(
     return moved.astype(np.float32)
 
 
-def flip_back(heatmaps: torch.Tensor, flip_order: Sequence[int] | torch.Tensor, *, shift: bool = True) -> torch.Tensor:
+def flip_back(heatmaps: Floats, flip_order: Sequence[int], *, shift: bool = True) -> Floats:
     """Return heat-maps (N, K, h, w) of the mirrored input in the input's frame, to average with the input's own.
 
     Mirror the maps, swap left and right keypoints by `flip_order`, and shift them one pixel right
     ([..., 1:] = [..., :-1], the first column kept). The shift compensates the mirroring at a quarter of the input size.
-    flip_order: as a tensor on the maps' device it is not copied, which would make a GPU wait.
     """
-    back = heatmaps.flip(-1).index_select(1, torch.as_tensor(flip_order, device=heatmaps.device))
-    return torch.cat((back[..., :1], back[..., :-1]), dim=-1) if shift else back
+    back = heatmaps[:, np.asarray(flip_order), :, ::-1]
+    return np.concatenate((back[..., :1], back[..., :-1]), axis=-1) if shift else back
 
 
 def as_array(heatmaps: torch.Tensor) -> NDArray[Any]:
     """Return heat-maps as a float32 array on the host, as `decode` needs them."""
-    return heatmaps.detach().to("cpu", torch.float32).numpy()
+    return heatmaps.detach().float().cpu().numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -158,3 +158,12 @@ def _mirrored(side: int, half: int, device: torch.device) -> Tensor:
     period = max(2 * side - 2, 1)
     places = torch.arange(-half, side + half, device=device).remainder(period)
     return torch.minimum(places, period - places)
+
+
+def flip_back(heatmaps: Tensor, flip_order: Sequence[int] | Tensor, *, shift: bool = True) -> Tensor:
+    """Return heat-maps (N, K, h, w) as `decode.flip_back` does.
+
+    flip_order: as a tensor on the maps' device it is not copied, which would make a GPU wait.
+    """
+    back = heatmaps.flip(-1).index_select(1, torch.as_tensor(flip_order, device=heatmaps.device))
+    return torch.cat((back[..., :1], back[..., :-1]), dim=-1) if shift else back

@@ -18,8 +18,8 @@ from archlab.tasks.loading import Batch, load_batches
 from archlab.tasks.pose.data.batched import BatchedPipeline
 from archlab.tasks.pose.data.coco import People
 from archlab.tasks.pose.data.dataset import PoseDataset
-from archlab.tasks.pose.decode import as_array, decode, flip_back
-from archlab.tasks.pose.decode_gpu import decode_batch
+from archlab.tasks.pose.decode import as_array, decode
+from archlab.tasks.pose.decode_gpu import decode_batch, flip_back
 from archlab.tasks.pose.options import PoseOptions
 
 Kept = dict[Hashable, BatchedPipeline]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archlab.tasks.pose.samples import PoseSamples
     from archlab.tasks.pose.score import Validation
     from archlab.tasks.pose.unlabelled import Poses
-    from archlab.tasks.prediction import Picture
+    from archlab.tasks.prediction import Looks, Maps, Picture
 
 GROUND_TRUTH, DETECTOR = "ground_truth_boxes", "detector_boxes"
 _WEIGHTED = "without pelvis and thorax, each joint weighted by how often it is labelled"
@@ -201,10 +201,24 @@ class Pose:
         names: Sequence[str] | None,
         outputs: int,
     ) -> Iterator[Poses]:
+        from archlab.tasks.network_maps import maps_of
+        from archlab.tasks.prediction import Looks
+
+        looks = Looks(context.options, context.input, context.batch)
+        return self.predict_by(maps_of(network, context.device), pictures, looks, names, outputs)
+
+    def predict_by(
+        self,
+        maps: Maps,
+        pictures: Iterable[Picture],
+        looks: Looks[PoseOptions],
+        names: Sequence[str] | None,
+        outputs: int,
+    ) -> Iterator[Poses]:
         from archlab.tasks.pose.layouts import layout_of
         from archlab.tasks.pose.unlabelled import predict_pictures
 
-        return predict_pictures(network, pictures, context, layout_of(names, outputs))
+        return predict_pictures(maps, pictures, looks, layout_of(names, outputs))
 
     def pictures(self, validation: Validation, count: int) -> list[Picture]:
         from archlab.tasks.pose.pictures import pictures_of

@@ -7,22 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from archlab.tasks.base import Context
 from archlab.tasks.finite import check_finite
 from archlab.tasks.pixels import Image, normalise
 from archlab.tasks.pose.data.crops import PIXELS, Floats, crop, crop_matrix, fit_boxes
-from archlab.tasks.pose.decode import as_array, decode
+from archlab.tasks.pose.decode import decode, flip_back
 from archlab.tasks.pose.keypoints import KeypointLayout
 from archlab.tasks.pose.metrics.nms import suppress_doubles
 from archlab.tasks.pose.metrics.oks import rescore
 from archlab.tasks.pose.options import PoseOptions
-from archlab.tasks.pose.predict import flip_averaged
 from archlab.tasks.pose.skeleton import draw_skeleton
-from archlab.tasks.prediction import Boxes, Picture
+from archlab.tasks.prediction import Boxes, Looks, Maps, Picture
 
 PERSON = 1
 
@@ -96,22 +92,21 @@ class Poses:
 
 
 def predict_pictures(
-    network: nn.Module, pictures: Iterable[Picture], context: Context[PoseOptions], layout: KeypointLayout
+    maps: Maps, pictures: Iterable[Picture], looks: Looks[PoseOptions], layout: KeypointLayout
 ) -> Iterator[Poses]:
     """Yield the poses of each picture, in order, from crops of its boxes; without boxes the whole picture is one.
 
     Crops of several pictures share a batch. Doubles are removed by OKS, as in scoring.
     """
-    network.eval()
     waiting: list[Picture] = []
     people = 0
     for picture in pictures:
         waiting.append(picture)
         people += len(_boxes(picture).scores)
-        if people >= context.batch:
-            yield from _found(network, waiting, context, layout)
+        if people >= looks.batch:
+            yield from _found(maps, waiting, looks, layout)
             waiting, people = [], 0
-    yield from _found(network, waiting, context, layout)
+    yield from _found(maps, waiting, looks, layout)
 
 
 def _boxes(picture: Picture) -> Boxes:
@@ -136,16 +131,16 @@ def _crops(pictures: Sequence[Picture], aspect: float) -> _Crops:
 
 
 def _found(
-    network: nn.Module, pictures: Sequence[Picture], context: Context[PoseOptions], layout: KeypointLayout
+    maps: Maps, pictures: Sequence[Picture], looks: Looks[PoseOptions], layout: KeypointLayout
 ) -> Iterator[Poses]:
     if not pictures:
         return
-    crops = _crops(pictures, context.input[1] / context.input[0])
+    crops = _crops(pictures, looks.input[1] / looks.input[0])
     points = np.zeros((len(crops.owner), layout.count, 2), np.float32)
     heights = np.zeros((len(crops.owner), layout.count), np.float32)
-    for start in range(0, len(crops.owner), context.batch):
-        rows = np.arange(start, min(start + context.batch, len(crops.owner)))
-        points[rows], heights[rows] = _decoded(network, pictures, crops, rows, context, layout)
+    for start in range(0, len(crops.owner), looks.batch):
+        rows = np.arange(start, min(start + looks.batch, len(crops.owner)))
+        points[rows], heights[rows] = _decoded(maps, pictures, crops, rows, looks, layout)
     check_finite(heights)
     scores = rescore(crops.boxes.scores, heights)
     areas = np.prod(crops.scales.astype(np.float64) * PIXELS, axis=1)
@@ -156,20 +151,19 @@ def _found(
 
 
 def _decoded(
-    network: nn.Module,
+    maps: Maps,
     pictures: Sequence[Picture],
     crops: _Crops,
     rows: NDArray[np.int64],
-    context: Context[PoseOptions],
+    looks: Looks[PoseOptions],
     layout: KeypointLayout,
 ) -> tuple[Floats, Floats]:
     """Return the keypoints (n, K, 2) and peak heights (n, K) of some people."""
-    options = context.options
-    size_wh = (context.input[1], context.input[0])
+    options = looks.options
+    size_wh = (looks.input[1], looks.input[0])
     inputs = np.stack([_input(pictures[crops.owner[row]].image, crops, row, size_wh, options) for row in rows])
-    maps = _heatmaps(network, torch.from_numpy(inputs).to(context.device), options, layout)
     return decode(
-        as_array(maps),
+        _heatmaps(maps, inputs, options, layout),
         crops.centers[rows],
         crops.scales[rows],
         form=options.decoding,
@@ -184,9 +178,9 @@ def _input(image: Image, crops: _Crops, row: int, size_wh: tuple[int, int], opti
     return normalise(crop(image, matrix, size_wh))
 
 
-def _heatmaps(network: nn.Module, images: Tensor, options: PoseOptions, layout: KeypointLayout) -> Tensor:
-    with torch.inference_mode():
-        if options.flip_test:
-            return flip_averaged(network, images, layout.flip_order, shift=options.crops == "released")
-        maps: Tensor = network(images)
-        return maps
+def _heatmaps(maps: Maps, images: Floats, options: PoseOptions, layout: KeypointLayout) -> Floats:
+    """Return heat-maps, with a flip test the mean of those of the images and of their mirror images."""
+    if not options.flip_test:
+        return maps(images)
+    back = flip_back(maps(images[..., ::-1].copy()), layout.flip_order, shift=options.crops == "released")
+    return (maps(images) + back) / np.float32(2)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from archlab.blocks.wiring import Shape
     from archlab.tasks.base import Batch
-    from archlab.tasks.prediction import Picture
+    from archlab.tasks.prediction import Looks, Maps, Picture
     from archlab.tasks.segmentation.classes import Classes
     from archlab.tasks.segmentation.data.layout import Pictures
     from archlab.tasks.segmentation.samples import PictureSamples
@@ -163,6 +163,19 @@ class Segmentation:
         from archlab.tasks.segmentation.unlabelled import predict_pictures
 
         return predict_pictures(network, pictures, context, classes_for(names, outputs, context.options.dataset))
+
+    def predict_by(
+        self,
+        maps: Maps,
+        pictures: Iterable[Picture],
+        looks: Looks[SegmentationOptions],
+        names: Sequence[str] | None,
+        outputs: int,
+    ) -> Iterator[LabelMap]:
+        from archlab.tasks.segmentation.classes import classes_for
+        from archlab.tasks.segmentation.unlabelled import predict_by
+
+        return predict_by(maps, pictures, looks, classes_for(names, outputs, looks.options.dataset))
 
     def pictures(self, validation: Pictures, count: int) -> list[Picture]:
         from archlab.tasks.segmentation.pictures import pictures_of

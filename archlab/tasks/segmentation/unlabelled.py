@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from archlab.network.resized import at_size
-from archlab.tasks.base import Context
+from archlab.core.errors import InputError, Problem
+from archlab.tasks.finite import check_finite
 from archlab.tasks.pixels import Image, normalise
-from archlab.tasks.prediction import Picture
+from archlab.tasks.prediction import Floats, Looks, Maps, Picture
 from archlab.tasks.segmentation.classes import Classes
-from archlab.tasks.segmentation.loss import resized
 from archlab.tasks.segmentation.options import SegmentationOptions
-from archlab.tasks.segmentation.predict import classes_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archlab.tasks.base import Context
 
 _OPACITY = 0.6
 """Of the classes' colours over the picture."""
@@ -72,6 +73,12 @@ def predict_pictures(
     network: nn.Module, pictures: Iterable[Picture], context: Context[SegmentationOptions], classes: Classes
 ) -> Iterator[LabelMap]:
     """Yield the classes of each picture, in order, one picture at a time since sizes differ."""
+    import torch
+
+    from archlab.network.resized import at_size
+    from archlab.tasks.segmentation.loss import resized
+    from archlab.tasks.segmentation.predict import classes_of
+
     options = context.options
     network.eval()
     sized = lru_cache(maxsize=_SIZES)(partial(at_size, network))
@@ -82,6 +89,40 @@ def predict_pictures(
         with torch.inference_mode():
             found = classes_of(sized, image, (picture.size[1], picture.size[0]), options)
         yield LabelMap(picture, classes, found[0].cpu().numpy().astype(np.uint8))
+
+
+def predict_by(
+    maps: Maps, pictures: Iterable[Picture], looks: Looks[SegmentationOptions], classes: Classes
+) -> Iterator[LabelMap]:
+    """Yield the classes of each picture, in order, from logits of the picture at the network's input size.
+
+    Raises InputError if the options ask for other scales.
+    """
+    if looks.options.scales != (1.0,):
+        raise InputError(Problem("has one input size; the recipe averages several scales", "--recipe"))
+    for picture in pictures:
+        image = _sized(normalise(picture.image), looks.input)
+        whole = _sized(_sized(maps(image[None])[0], looks.input), picture.image.shape[:2])
+        if looks.options.flip_test:
+            mirrored = _sized(maps(image[None, ..., ::-1].copy())[0], looks.input)[..., ::-1]
+            whole = _softmax(whole) + _softmax(_sized(mirrored, picture.image.shape[:2]))
+        check_finite(whole[None])
+        yield LabelMap(picture, classes, whole.argmax(0).astype(np.uint8))
+
+
+def _sized(maps: Floats, size: Sequence[int]) -> Floats:
+    """Return maps (C, h, w) at another size, bilinear, with pixels as areas (corners not aligned)."""
+    if maps.shape[1:] == tuple(size):
+        return maps
+    channels_last = np.ascontiguousarray(maps.transpose(1, 2, 0))
+    made: Floats = cv2.resize(channels_last, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    return made.reshape(*size, -1).transpose(2, 0, 1)
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=0))
+    made: Floats = powers / powers.sum(axis=0)
+    return made
 
 
 def _legend(classes: Classes, shown: NDArray[np.uint8], width: int) -> Image:

@@ -6,8 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archlab.tasks.pose import decode as decoding
 from archlab.tasks.pose.data.crops import affine, map_joints
-from archlab.tasks.pose.decode import as_array, decode, flip_back, peak, quarter_offset
+from archlab.tasks.pose.decode import as_array, decode, peak, quarter_offset
+from archlab.tasks.pose.decode_gpu import flip_back
 from archlab.tasks.pose.keypoints import COCO
 from archlab.tasks.pose.targets import gaussian_targets
 
@@ -97,6 +99,9 @@ def test_a_mirrored_map_comes_back_with_sides_swapped_and_one_pixel_right():
     assert unshifted[0, left, 0].tolist() == [100 * right + value for value in (4, 3, 2, 1, 0)]
     assert torch.equal(flip_back(unshifted, COCO.flip_order, shift=False), maps)
     assert torch.equal(flip_back(maps, torch.tensor(COCO.flip_order)), back)
+    for shift in (True, False):
+        expected = flip_back(maps, COCO.flip_order, shift=shift).numpy()
+        assert np.array_equal(decoding.flip_back(maps.numpy(), COCO.flip_order, shift=shift), expected)
 
 
 def test_maps_of_any_precision_become_float32_on_the_host():
