@@ -84,6 +84,45 @@ def test_the_parameters_of_training_are_those_of_public_code(name, params, never
     assert found.params + found.auxiliary_params == params - never_run
 
 
+def test_cpn_with_all_its_outputs_counts_as_public_code():
+    """The public code resizes the finest auxiliary output to its own size too: 4 a position, by fvcore 4 an element."""
+    training = archlab.assemble(archlab.load("cpn_r50")).training
+    assert training
+    found = archlab.cost(training).total
+    assert (found.params, found.summary) == (27_010_538, 7_230_615_552)
+    assert (found.paper + 4 * 64 * 48, found.fvcore + 4 * 17 * 64 * 48) == (7_276_398_528, 7_282_747_392)
+
+
+def test_mobilenet_v3_without_the_activations_of_its_projections_counts_as_mmpose_s_later_form():
+    """Both round to the printed 8.7M and 1.82 G, so that print cannot tell them apart."""
+    nodes = ("s2", "s4", "s4b", "s8", "s16", "s16b", "s32")
+    linear = archlab.load("mobilenet_v3_large", **{f"nodes.{node}.project": "none" for node in nodes})
+    found = archlab.cost(linear).total
+    assert (found.params, found.paper, found.fvcore) == (8_669_486, 1_955_077_932, 1_948_043_872)
+    assert found.summary == 6_713_385_568
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "params", "paper", "fvcore", "summary"),
+    [
+        ("mobilenet_v2_seg", 80, 280_950, 1_078_650_880, 1_047_275_520, 962_504_704),
+        ("mobilenet_v3_small_seg", 288, 467_486, 714_833_808, 714_428_160, 672_468_736),
+    ],
+)
+def test_the_mobilenets_for_segmentation_are_a_quarter_as_costly_at_the_input_that_table_8_prints(
+    name, channels, params, paper, fvcore, summary
+):
+    """On the map of 32x64 our gate has one window of 32x49 positions, of which the reference counts none."""
+    found = archlab.cost(archlab.load(name, input=(3, 512, 1024), outputs=19)).total
+    assert (found.params, found.fvcore, found.summary) == (params, fvcore, summary)
+    assert found.paper - channels * 32 * 49 == paper
+
+
+def test_the_head_of_small_hrnet_for_segmentation_has_the_convolutions_of_the_print():
+    """7.774 G by HRNet's summary, printed 7.8; by the paper's counter it would be 7.876."""
+    assert archlab.cost(archlab.load("small_hrnet_w16_seg")).total.summary == 8_347_713_536
+
+
 def test_mobilenext_has_the_parameters_of_its_public_code():
     """The features and the linear layer of 1000 classes, 3.5M in its table."""
     assert archlab.cost(archlab.load("mobilenext", outputs=1000)).params == 3_535_416
@@ -113,7 +152,7 @@ def test_our_reading_of_the_head_of_the_dynamic_mobilenets_is_near_their_print_a
 
 
 # Network, (height, width), outputs, parameters, the paper's counter, fvcore's and HRNet's summary of the released code,
-# which evaluates f_i0 twice.
+# which evaluates f_i0 twice. Lite-HRNet for segmentation is the released pose network with logits for Cityscapes.
 DESCENDANTS = [
     ("dite_hrnet_18", (256, 192), 17, 1_186_933, 219_991_891, 272_851_618, 243_161_720),
     ("dite_hrnet_18", (384, 288), 17, 1_186_933, 494_784_883, 613_725_058, 547_013_240),
@@ -125,6 +164,10 @@ DESCENDANTS = [
     ("sx_hrnet_18", (384, 288), 17, 1_342_049, 454_203_552, 571_210_752, 521_954_688),
     ("sx_hrnet_30", (256, 192), 17, 2_117_657, 314_796_736, 406_350_592, 371_085_568),
     ("sx_hrnet_30", (384, 288), 17, 2_117_657, 700_477_296, 906_050_112, 827_409_408),
+    ("sx_hrnet_18", (256, 256), 16, 1_342_008, 270_528_000, 339_951_616, 310_626_304),
+    ("sx_hrnet_30", (256, 256), 16, 2_117_616, 417_576_192, 539_544_576, 492_703_744),
+    ("px_hrnet_18", (256, 256), 16, 1_138_872, 267_251_200, 336_674_816, 307_349_504),
+    ("px_hrnet_30", (256, 256), 16, 1_781_328, 411_944_192, 533_912_576, 487_071_744),
     ("px_hrnet_18", (256, 192), 17, 1_138_913, 201_020_032, 253_130_752, 231_059_968),
     ("px_hrnet_18", (384, 288), 17, 1_138_913, 449_902_752, 566_909_952, 517_653_888),
     ("px_hrnet_30", (256, 192), 17, 1_781_369, 309_868_736, 401_422_592, 366_157_568),
@@ -135,10 +178,12 @@ DESCENDANTS = [
     ("hf_hrnet_30", (256, 192), 17, 7_426_657, 1_047_981_120, 1_152_339_072, 1_063_646_208),
     ("hf_hrnet_30", (384, 288), 17, 7_426_657, 2_311_429_248, 2_546_756_640, 2_347_197_696),
     ("hf_hrnet_30", (256, 256), 16, 7_426_608, 1_397_107_456, 1_536_255_488, 1_417_998_336),
+    ("lite_hrnet_18_seg", (512, 1024), 19, 1_130_851, 2_296_315_264, 2_842_291_328, 2_586_614_912),
+    ("lite_hrnet_30_seg", (512, 1024), 19, 1_763_799, 3_569_699_672, 4_530_979_936, 4_119_366_752),
 ]
 NEVER_RUN = {"dite_hrnet_18": 1_456, "dite_hrnet_30": 2_508}
 """Parameters of the released Dite-HRNet that no output depends on."""
-WEIGHTED = {"dite": 20, "hf": 48}
+WEIGHTED = {"dite": 20, "hf": 48, "lite": 20}
 """Channels of the finest branch that are weighted across resolutions."""
 
 
@@ -146,7 +191,7 @@ WEIGHTED = {"dite": 20, "hf": 48}
 def test_a_descendants_counts_are_those_of_its_released_code(name, size, outputs, params, paper, fvcore, summary):
     """fvcore also counts that the released code resizes the coarsest weights to their own size, in two units a module."""
     found = archlab.cost(archlab.load(name, input=(3, *size), outputs=outputs, doubled="twice")).total
-    weighted, modules = WEIGHTED.get(name.split("_")[0], 0), (2, 4, 2) if name.endswith("18") else (3, 8, 3)
+    weighted, modules = WEIGHTED.get(name.split("_")[0], 0), (2, 4, 2) if "_18" in name else (3, 8, 3)
     positions = size[0] * size[1] // 16
     own_size = sum(2 * n * weighted * 2**s * positions // 4**s for s, n in enumerate(modules, start=1))
     assert found.params == params - NEVER_RUN.get(name, 0)
