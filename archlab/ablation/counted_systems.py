@@ -23,6 +23,11 @@ class CountedSystem:
     auxiliary_params: int = 0
     reported: Reported | None = None
 
+    @property
+    def hash(self) -> str:
+        """Return the canonical hash at the input of the count, empty for a system that is only quoted."""
+        return next(iter(self.reported.counted.values())).hash if self.reported else ""
+
     def value(self, printed: Printed) -> float | None:
         """Return the count in the unit of a printed cost."""
         return printed.value(self.count, self.auxiliary_params) if self.count else None

@@ -18,6 +18,8 @@ from archlab.ablation.records import check_records, of_task, read_records, task_
 from archlab.ablation.study import Ablation, Campaign, Scatter, Structure, Study, UnitComplexity
 from archlab.ablation.systems import Discrepancies, Systems
 from archlab.ablation.systems_table import systems_tables
+from archlab.ablation.timed import Timing
+from archlab.ablation.timed_tables import timed_ablation, timed_systems
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_bytes, write_text
 from archlab.network.graph import assemble
@@ -34,6 +36,7 @@ def write_report(
     plugin: Sequence[str] = (),
     allow_dirty: bool = False,
     drawn: Drawn | None = None,
+    timing: Timing | None = None,
 ) -> list[Path]:
     """Write a study's report to the folder `out` and return the files.
 
@@ -43,13 +46,16 @@ def write_report(
     plugin: modules with blocks or tasks that the study's networks use.
     allow_dirty: accept records of uncommitted changes even if `out` is under version control.
     drawn: the weights and the pictures of a study of predictions.
+    timing: measured time, in columns of tables of costs and as the axis of plots; the files are `NAME_latency`.
     """
     study = load_study(study)
+    if timing and not isinstance(study, Ablation | Scatter | Systems):
+        raise InputError(Problem(f"{study.name} is of kind {study.kind}, which shows no costs by time", "--cost"))
     known = read_records(records)
     if not allow_dirty and isinstance(study, Ablation | Campaign | Scatter | Systems):
         check_records(known, out)
     if isinstance(study, Scatter):
-        return write_plot(study, known, out, plugin=plugin)
+        return write_plot(study, known, out, plugin=plugin, timing=timing)
     if isinstance(study, Drawing):
         return write_drawing(study, out, plugin=plugin)
     if isinstance(study, Predictions):
@@ -57,7 +63,7 @@ def write_report(
     if isinstance(study, Campaign):
         return page.write_page(study, known, out, plugin=plugin)
     forms = (".md", ".csv") if isinstance(study, Discrepancies) else tuple(FORMS)
-    return write_tables(study_tables(study, known, plugin=plugin), out, forms)
+    return write_tables(study_tables(study, known, plugin=plugin, timing=timing), out, forms)
 
 
 def study_tables(
@@ -65,8 +71,9 @@ def study_tables(
     records: Sequence[Record],
     *,
     plugin: Sequence[str] = (),
+    timing: Timing | None = None,
 ) -> tables.TableSet:
-    """Return the tables of a study."""
+    """Return the tables of a study. timing: as in `write_report`."""
     if isinstance(study, Structure):
         return structure.structure_tables(study, plugin)
     if isinstance(study, Campaign):
@@ -76,8 +83,12 @@ def study_tables(
     if isinstance(study, Discrepancies):
         return discrepancies.discrepancy_tables(study, plugin)
     if isinstance(study, Systems):
-        return systems_tables(study, counted_systems(study, records, plugin), plugin)
-    return ablation_tables(study, reported_rows(study, records, plugin), plugin)
+        systems = counted_systems(study, records, plugin)
+        made = systems_tables(study, systems, plugin)
+        return timed_systems(study, systems, made, timing) if timing else made
+    found = reported_rows(study, records, plugin)
+    made = ablation_tables(study, found, plugin)
+    return timed_ablation(found, made, timing) if timing else made
 
 
 def reported_rows(study: Ablation, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[rows.Reported]:
@@ -98,7 +109,9 @@ def write_tables(made: tables.TableSet, out: Path, forms: Sequence[str] = tuple(
     return paths
 
 
-def study_panels(study: Scatter, records: Sequence[Record], plugin: Sequence[str] = ()) -> list[Panel]:
+def study_panels(
+    study: Scatter, records: Sequence[Record], plugin: Sequence[str] = (), timing: Timing | None = None
+) -> list[Panel]:
     """Return the panels of a scatter, with the measured points of the studies that it names."""
     counter = partial(rows.count_network, plugin=plugin)
     found: dict[tuple[str, str], rows.Reported] = {}
@@ -111,7 +124,7 @@ def study_panels(study: Scatter, records: Sequence[Record], plugin: Sequence[str
     for panel in study.panels:
         systems = [each for name in panel.systems for each in counted_systems(_systems(name), (), plugin)]
         quoted.append(scatter.published_panel(panel, systems))
-    return scatter.panels(study, [*found.values()], plugin, quoted)
+    return scatter.panels(study, [*found.values()], plugin, quoted, timing)
 
 
 def _systems(name: str) -> Systems:
@@ -126,14 +139,22 @@ def ablation_panels(study: Ablation, records: Sequence[Record], plugin: Sequence
     return scatter.panels(study, reported_rows(study, records, plugin), plugin)
 
 
-def write_plot(study: Scatter, records: Sequence[Record], out: Path, *, plugin: Sequence[str] = ()) -> list[Path]:
+def write_plot(
+    study: Scatter,
+    records: Sequence[Record],
+    out: Path,
+    *,
+    plugin: Sequence[str] = (),
+    timing: Timing | None = None,
+) -> list[Path]:
     """Write the figure of a scatter as PNG and SVG and return the files. Raises InputError if it has no point."""
     from archlab.report import scatter_plot, style
 
-    panels = study_panels(study, records, plugin)
+    panels = study_panels(study, records, plugin, timing)
     if not panels:
         raise InputError(Problem("has no point to draw: no row is published or measured", "rows", study.name))
-    paths = [out / f"{study.name}.png", out / f"{study.name}.svg"]
+    name = f"{study.name}_latency" if timing else study.name
+    paths = [out / f"{name}.png", out / f"{name}.svg"]
     style.save(scatter_plot.figure(panels), paths)
     return paths
 

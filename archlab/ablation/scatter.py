@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from archlab.ablation.captions import TOO_SMALL, too_small_to_rank
 from archlab.ablation.counted_systems import CountedSystem
-from archlab.ablation.row import Published
-from archlab.ablation.rows import Reported, Setting, compares, runs_in, settings_of
+from archlab.ablation.row import PAPER_INPUTS, Published
+from archlab.ablation.rows import Reported, Setting, compares, count_network, runs_in, settings_of
 from archlab.ablation.study import Ablation, PublishedPanel, Scatter
+from archlab.ablation.timed import Timing, timed_panel
+from archlab.core.notes import note
 from archlab.counting.count import MEBI
 from archlab.report.pareto import Panel, Point
 from archlab.report.tables import letters
@@ -23,22 +25,44 @@ QUOTED = "Scores as published, each after its own training. Multiply-adds as cou
 
 
 def panels(
-    study: Scatter | Ablation, rows: Sequence[Reported], plugin: Sequence[str] = (), quoted: Sequence[Panel] = ()
+    study: Scatter | Ablation,
+    rows: Sequence[Reported],
+    plugin: Sequence[str] = (),
+    quoted: Sequence[Panel] = (),
+    timing: Timing | None = None,
 ) -> list[Panel]:
     """Return the published panels that have points, then those of each setting in which any row was measured.
 
-    quoted: further published panels. A scatter compares, so a setting with one measured row has no panel in it.
+    quoted: further published panels. timing: the axis is time; a panel without any is left out, with a note.
+    A scatter compares, so a setting with one measured row has no panel in it.
     """
     shown: list[Panel] = []
     for title, dataset, score, y_label in PUBLISHED:
-        if points := _published(study, dataset, score):
+        hashes = _hashes(study, dataset, plugin) if timing else {}
+        if points := _published(study, dataset, score, hashes):
             source = study.source if isinstance(study, Ablation) else f"{study.source}, ({letters(len(shown))})"
             shown.append(Panel(f"Published: {title}", source, y_label, points, measured=False))
     shown += quoted
     for setting in settings_of(rows):
         if compares(rows, setting) or not isinstance(study, Scatter):
             shown += _measured(rows, setting, plugin)
+    if timing:
+        shown = [*_timed(shown, timing)]
     return [replace(panel, title=f"({letters(i)}) {panel.title}") for i, panel in enumerate(shown)]
+
+
+def _timed(panels: Sequence[Panel], timing: Timing) -> Iterator[Panel]:
+    timed = [timed_panel(panel, timing) for panel in panels]
+    yield from (panel for panel in timed if panel.points)
+    for title in dict.fromkeys(panel.title for panel in timed if not panel.points):
+        note(f"left out, since no network in it has a record of time: {title}")
+
+
+def _hashes(study: Scatter | Ablation, dataset: str, plugin: Sequence[str]) -> dict[str, str]:
+    """Return the canonical hashes of rows with a network, by name, at the input of the paper's costs."""
+    at = next(each for each in PAPER_INPUTS if each.key == dataset)
+    named = [row for row in study.rows if row.spec]
+    return {row.name: count_network(row.spec, row.fields, at.input, at.outputs, plugin=plugin).hash for row in named}
 
 
 def published_panel(panel: PublishedPanel, systems: Sequence[CountedSystem]) -> Panel:
@@ -53,7 +77,8 @@ def published_panel(panel: PublishedPanel, systems: Sequence[CountedSystem]) -> 
     for each, label in zip(shown, labels, strict=True):
         assert each.count
         size = f" ({each.system.size[0]}×{each.system.size[1]})" if labels.count(label) > 1 else ""
-        points.append(Point(label + size, each.count.paper, each.system.scores[panel.score]))
+        score, key = each.system.scores[panel.score], each.hash
+        points.append(Point(label + size, each.count.paper, score, hash=key))
     return Panel(f"Published: {panel.title}", QUOTED, panel.y_label, tuple(points), measured=False)
 
 
@@ -65,12 +90,12 @@ def published_flops(figures: Published, dataset: str) -> float | None:
     return None if giga is None else float(giga) * MEBI * 1024
 
 
-def _published(study: Scatter | Ablation, dataset: str, score: str) -> tuple[Point, ...]:
+def _published(study: Scatter | Ablation, dataset: str, score: str, hashes: Mapping[str, str]) -> tuple[Point, ...]:
     found = []
     for row in study.rows:
         flops, value = published_flops(row.published, dataset), getattr(row.published, score)
         if flops is not None and value is not None:
-            found.append(Point(row.name, flops, value))
+            found.append(Point(row.name, flops, value, hash=hashes.get(row.name, "")))
     return tuple(found)
 
 
@@ -88,7 +113,7 @@ def _measured(rows: Sequence[Reported], setting: Setting, plugin: Sequence[str])
     for metric in metrics:
         spreads = {label: (runs, runs.score(view, metric.key)) for label, runs in measured.items()}
         points = [
-            Point(label, runs.count.paper, spread.mean, spread.deviation)
+            Point(label, runs.count.paper, spread.mean, spread.deviation, runs.runs[0].spec_hash)
             for label, (runs, spread) in spreads.items()
             if spread
         ]

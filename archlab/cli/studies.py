@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from archlab.ablation.predictions import Drawn
     from archlab.ablation.run import AblationResult
     from archlab.ablation.study import Study
+    from archlab.ablation.timed import Timing
 
 PAPER = (
     "table6", "table7", "figure4", "table1", "table2", "table3", "table4", "table5", "table8", "figure1",
@@ -104,18 +105,34 @@ def report(o: argparse.Namespace) -> None:
     records = o.records or o.reports / "records"
     asked = [Path(name) if is_result(name) else load_study(name) for name in o.studies]
     check_weights(o.weights, asked)
+    timing = _timing(o)
+    if timing and (search := next((each for each in asked if isinstance(each, Path)), None)):
+        rule = "a search shows latency if it is an objective or a limit of it; its page has it among the axes"
+        raise InputError(Problem(rule, "--cost", str(search)))
     written: list[Path] = []
     for study in asked:
         if isinstance(study, Path):
             written += rewrite_search(study, plugin=o.plugin)
         else:
             written += write_report(study, records, o.reports, plugin=o.plugin, allow_dirty=o.allow_dirty,
-                                    drawn=_drawn(study, o))  # fmt: skip
+                                    drawn=_drawn(study, o), timing=timing)  # fmt: skip
     if o.json:
         print_json([str(path) for path in written])
         return
     for path in written:
         print(path)
+
+
+def _timing(o: argparse.Namespace) -> Timing | None:
+    """Return the measured times that the tables and plots show; None for multiply-adds alone."""
+    if o.cost != "latency":
+        named = {"--latency": o.latency, "--runtime": o.runtime, "--threads": o.threads}
+        if wrong := [option for option, value in named.items() if value is not None]:
+            raise InputError(Problem("says which time is shown: ask for it by --cost latency", wrong[0]))
+        return None
+    from archlab.ablation.timed import read_timing
+
+    return read_timing(o.latency or o.reports / "latency", runtime=o.runtime or "eager", threads=o.threads)
 
 
 def _drawn(study: Study, o: argparse.Namespace) -> Drawn | None:
@@ -135,6 +152,12 @@ def report_arguments(p: Parser) -> None:
     p.add_argument("studies", nargs="+", metavar="STUDY", help="names or files, or a search's result.json or folder")
     p.add_argument("--records", type=Path, metavar="DIR", help="run records (default: records/ in the report folder)")
     options.folder(p, "reports", old="--out", default="results")
+    p.add_argument("--cost", choices=("flops", "latency"), default="flops", metavar="COST",
+                   help="flops (default), or latency: measured milliseconds, in files NAME_latency")  # fmt: skip
+    p.add_argument("--latency", type=Path, metavar="PATH",
+                   help="record of bench --save, or its folder (default: latency/ in the report folder)")  # fmt: skip
+    p.add_argument("--runtime", metavar="NAME", help="of the record (default: eager)")
+    p.add_argument("--threads", type=options.threads, metavar="N", help="of the record (default: its fewest)")
     _weights(p)
     options.data(p)
     options.folder(p, "runs")

@@ -16,19 +16,23 @@ Losses = Sequence[Sequence[float]]
 
 @dataclass(frozen=True)
 class Point:
-    """One network: multiply-adds by the paper's counter, and a score of 0 to 100 with its deviation over seeds."""
+    """One network: its cost, and a score of 0 to 100 with its deviation over seeds.
+
+    cost: multiply-adds by the paper's counter, or milliseconds. hash: canonical; empty for a network that is quoted.
+    """
 
     label: str
-    flops: float
+    cost: float
     score: float
     deviation: float | None = None
+    hash: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
     """One pair of axes with its points. Published and measured points never share a panel.
 
-    direction: whether higher or lower scores are better.
+    direction: whether higher or lower scores are better. x_label: of costs that are not multiply-adds.
     """
 
     title: str
@@ -37,6 +41,7 @@ class Panel:
     points: tuple[Point, ...]
     measured: bool
     direction: Direction = "maximize"
+    x_label: str = ""
 
     @property
     def front(self) -> list[Point]:
@@ -72,9 +77,9 @@ def pareto(points: Sequence[Point], direction: Direction = "maximize") -> list[P
     Of several equal points only the first is returned.
     """
     sign = -1.0 if direction == "maximize" else 1.0
-    best = non_dominated([(point.flops, sign * point.score) for point in points])
+    best = non_dominated([(point.cost, sign * point.score) for point in points])
     first: dict[tuple[float, float], Point] = {}
     for point, on_front in zip(points, best, strict=True):
         if on_front:
-            first.setdefault((point.flops, point.score), point)
+            first.setdefault((point.cost, point.score), point)
     return [first[place] for place in sorted(first)]

@@ -23,12 +23,12 @@ MARKER, LABEL_SIZE = 7.0, 8.0
 CROWD = 16
 """The largest number of points for panels two in a row."""
 WIDE = 8.0
-"""The ratio of multiply-adds from which on their axis is logarithmic."""
+"""The ratio of costs from which on their axis is logarithmic."""
 REMARK_WIDTH, REMARK_LEADING = 72, 11.5  # characters, points
 
 
 def figure(panels: Sequence[Panel]) -> Figure:
-    """Return the plot of some panels and one legend for all: two in a row, or one if any has many points.
+    """Return the plot of some panels and one legend for all: two in a row; one if it is alone or one has many points.
 
     `archlab.report.style.save` writes it.
     """
@@ -37,7 +37,7 @@ def figure(panels: Sequence[Panel]) -> Figure:
 
 
 def _draw(panels: Sequence[Panel]) -> Figure:
-    crowded = any(len(panel.points) > CROWD for panel in panels)
+    crowded = len(panels) == 1 or any(len(panel.points) > CROWD for panel in panels)
     columns, height = (1, 6.0) if crowded else (2, 4.5)
     rows = -(-len(panels) // columns)
     made = Figure(figsize=(10.5, height * rows + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
@@ -57,35 +57,37 @@ def _draw(panels: Sequence[Panel]) -> Figure:
 
 def _draw_panel(ax: Axes, panel: Panel) -> None:
     colour, marker = (MEASURED, "D") if panel.measured else (PUBLISHED, "o")
-    scale, unit = _unit(panel.points)
+    scale, unit = _unit(panel)
     front = panel.front
     _limits(ax, panel.points, scale)
     remark = "\n".join(line for each in panel.remark.splitlines() for line in wrap(each, REMARK_WIDTH))
     pad = 20 + REMARK_LEADING * remark.count("\n")
     ax.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", pad=pad)
     ax.text(0, 1.02, remark, transform=ax.transAxes, color=GREY, fontsize=8.5, gid="remark")
-    ax.set_xlabel(f"{unit} by the paper's counter")
+    ax.set_xlabel(unit)
     ax.set_ylabel(panel.y_label)
     ax.grid(color=LINES, linewidth=0.7)
-    steps = [(point.flops / scale, point.score) for point in front]
+    steps = [(point.cost / scale, point.score) for point in front]
     ax.step([*(x for x, _ in steps), ax.get_xlim()[1]], [*(y for _, y in steps), steps[-1][1]], where="post",
             color=colour, linewidth=1.3, alpha=0.55, zorder=2)  # fmt: skip
     for point in panel.points:
-        ax.errorbar(point.flops / scale, point.score, yerr=point.deviation, fmt=marker, color=colour, markersize=MARKER,
+        ax.errorbar(point.cost / scale, point.score, yerr=point.deviation, fmt=marker, color=colour, markersize=MARKER,
                     markerfacecolor=colour if point in front else "white", markeredgewidth=1.4,
                     ecolor=(colour, 0.45), capsize=2.5, elinewidth=1.0, zorder=4)  # fmt: skip
 
 
-def _unit(points: Sequence[Point]) -> tuple[float, str]:
-    """Return what to divide multiply-adds by, and the name of that unit."""
-    if max(point.flops for point in points) < 512 * MEBI:
-        return MEBI, "MFLOPs (2²⁰)"
-    return MEBI * 1024, "GFLOPs (2³⁰)"
+def _unit(panel: Panel) -> tuple[float, str]:
+    """Return what to divide costs by, and the axis's title."""
+    if panel.x_label:
+        return 1.0, panel.x_label
+    if max(point.cost for point in panel.points) < 512 * MEBI:
+        return MEBI, "MFLOPs (2²⁰) by the paper's counter"
+    return MEBI * 1024, "GFLOPs (2³⁰) by the paper's counter"
 
 
 def _limits(ax: Axes, points: Sequence[Point], scale: float) -> None:
     """Leave room around the points for their names."""
-    xs = [point.flops / scale for point in points]
+    xs = [point.cost / scale for point in points]
     lows = [point.score - (point.deviation or 0) for point in points]
     highs = [point.score + (point.deviation or 0) for point in points]
     room = max(0.16 * (max(highs) - min(lows)), 0.5)
@@ -116,8 +118,8 @@ def _legend(panels: Sequence[Panel]) -> list[Line2D]:
 
 def _draw_labels(ax: Axes, panel: Panel) -> None:
     """Write each point's name next to it, joined by a thin line where the name is not close."""
-    scale, _ = _unit(panel.points)
-    pixels: list[XY] = [tuple(ax.transData.transform((p.flops / scale, p.score))) for p in panel.points]
+    scale, _ = _unit(panel)
+    pixels: list[XY] = [tuple(ax.transData.transform((p.cost / scale, p.score))) for p in panel.points]
     names = [point.label.replace(" (", "\n(") for point in panel.points]
     boxes = place(
         [text_size(ax, name) for name in names],
@@ -163,7 +165,7 @@ def _whiskers(ax: Axes, points: Sequence[Point], pixels: Sequence[XY]) -> list[t
 
 def _front_lines(ax: Axes, front_points: Sequence[Point], scale: float) -> list[tuple[XY, XY]]:
     """Return the segments of the front's step line in pixels."""
-    front = [(point.flops / scale, point.score) for point in front_points]
+    front = [(point.cost / scale, point.score) for point in front_points]
     corners = [front[0]]
     for x, y in front[1:]:
         corners += [(x, corners[-1][1]), (x, y)]

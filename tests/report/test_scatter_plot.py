@@ -181,7 +181,7 @@ def test_no_line_passes_through_a_label_of_many_systems() -> None:
     assert crossed(figure) == [0, 0]
     assert figure.axes[0].get_xscale() == "log"
     moved = figure.axes[0].texts[-1]
-    moved.set_position((points[-1].flops / 2**30, points[-1].score))  # the test must see a label that is on a line
+    moved.set_position((points[-1].cost / 2**30, points[-1].score))  # the test must see a label that is on a line
     assert crossed(figure)[0] > 0
 
 
@@ -210,8 +210,9 @@ def test_a_setting_in_which_one_network_was_measured_has_no_panel() -> None:
 
 
 def test_the_empty_place_of_an_odd_number_of_panels_is_blank() -> None:
-    figure = plots.figure([Panel("t", "r", "AP", (Point("a", 1e9, 1.0),), measured=True)])
-    assert [ax.axison for ax in figure.axes] == [True, False]
+    panel = Panel("t", "r", "AP", (Point("a", 1e9, 1.0),), measured=True)
+    assert [ax.axison for ax in plots.figure([panel] * 3).axes] == [True, True, True, False]
+    assert [ax.axison for ax in plots.figure([panel]).axes] == [True]
 
 
 def test_the_plot_is_written_at_200_dpi_and_as_svg_with_the_same_bytes_each_time(tmp_path: Path) -> None:
