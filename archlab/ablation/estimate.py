@@ -71,7 +71,8 @@ def estimate(size: TrainingSize, records: Sequence[Record]) -> Estimate:
     From finished runs of the same network on this device, else of other networks by the same recipe, else from a
     known rate of CPUs.
     """
-    known = [r for r in records if r.state == "done" and r.device == size.device and r.recipe_hash == size.recipe_hash]
+    done = [r for r in records if r.state == "done" and r.seconds > 0]
+    known = [r for r in done if r.device == size.device and r.recipe_hash == size.recipe_hash]
     known = [r for r in known if r.threads == size.threads] or known
     same = [record.seconds for record in known if record.spec_hash == size.spec_hash]
     if same:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archlab.network.graph import Graph
 
 RUNTIMES = ("eager", "folded", "compile", "cudagraph", "onnxruntime")
+MOST_IMAGES = 2**16
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
@@ -99,21 +100,25 @@ def _runtimes(text: str) -> tuple[str, ...]:
     return names
 
 
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(options.positive(each) for each in text.split(","))
+def _batches(text: str) -> tuple[int, ...]:
+    return tuple(options.at_most(MOST_IMAGES, each) for each in text.split(","))
+
+
+def _threads(text: str) -> tuple[int, ...]:
+    return tuple(options.threads(each) for each in text.split(","))
 
 
 def bench_arguments(p: Parser) -> None:
     p.add_argument("specs", nargs="+", metavar="SPEC", help="networks: built-in names or YAML files")
     p.add_argument("--input", type=options.size, metavar="HxW", help="input size (default: each network's)")
-    p.add_argument("--batch", type=_counts, default=(1,), metavar="N[,N]", help="images a pass (default: 1)")
-    p.add_argument("--threads", type=_counts, metavar="N[,N]", help="CPU threads; each is a session (default: all)")
+    p.add_argument("--batch", type=_batches, default=(1,), metavar="N[,N]", help="images a pass (default: 1)")
+    p.add_argument("--threads", type=_threads, metavar="N[,N]", help="CPU threads; each is a session (default: all)")
     p.add_argument("--runtime", type=_runtimes, default=("eager", "folded"), metavar="NAME[,NAME]",
                    help=f"of {', '.join(RUNTIMES)} (default: eager,folded)")  # fmt: skip
     p.add_argument("--dtype", choices=DTYPES, default="float32", metavar="TYPE", help="float32, bfloat16, ...")
     p.add_argument("--rounds", type=options.positive, default=20, metavar="N", help="turns of each (default: 20)")
     p.add_argument("--profile", action="store_true", help="show where the time goes, by block and by operator")
-    p.add_argument("--draw", type=Path, metavar="FILE", help="draw the profile as bars, as .png or .svg")
+    p.add_argument("--draw", type=options.picture, metavar="FILE", help="draw the profile as bars, as .png or .svg")
     p.add_argument("--save", type=Path, metavar="PATH", help="add to a machine's record: a .json file, or its folder")
     options.device(p)
     options.plugin(p)

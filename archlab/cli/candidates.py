@@ -51,13 +51,15 @@ def show(o: argparse.Namespace) -> None:
 def compare(o: argparse.Namespace) -> None:
     """Compare two networks field by field, with costs and scores.
 
-    Each is a trial's number, or a network's name or file.
+    Each is a trial's number, or a network's name or file. Two names without a
+    search before them are compared without scores.
     """
     from archlab.network.differences import differences
     from archlab.search import candidates, tables
 
-    result = _result(o)
-    a, b = (candidates.side(result, name, o.plugin) for name in (o.a, o.b))
+    names = (o.a, o.b) if o.b else (o.study, o.a)
+    result = _result(o) if o.b else None
+    a, b = (candidates.side(result, name, o.plugin) for name in names)
     found = differences(a.spec, b.spec, o.plugin)
     if o.json:
         sides = {key: each.as_json(result) for key, each in {"a": a, "b": b}.items()}
@@ -67,8 +69,9 @@ def compare(o: argparse.Namespace) -> None:
 
 
 def compare_arguments(p: Parser) -> None:
-    for name in ("a", "b"):
-        p.add_argument(name, metavar=name.upper(), help="a trial's number, best, or a network's name or file")
+    text = "a trial's number, `best`, or a network's name or file"
+    p.add_argument("a", metavar="A", help=text)
+    p.add_argument("b", nargs="?", metavar="B", help=f"{text}; without B, the networks STUDY and A are compared")
 
 
 def _number(p: Parser) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import archlab
-from archlab.core.errors import InputError, Problem, in_words, shortened
+from archlab.core.errors import InputError, Problem, in_words, is_shortage, shortened
 from archlab.core.plugins import place_in
 
 SHOW = "--traceback"
@@ -32,7 +32,7 @@ def report(error: Exception, arguments: Sequence[str], plugin: Iterable[str] = (
     """
     if SHOW in arguments:
         traceback.print_exception(error)
-    if isinstance(error, (OSError, MemoryError)):
+    if isinstance(error, OSError) or is_shortage(error):
         print(f"error: {in_words(error)}", file=sys.stderr)
         return InputError.exit_code if getattr(error, "errno", None) in WRONG_PATH else FAILED
     place, what = place_in(plugin, error), f"{type(error).__name__}: {_first_line(error)}"

@@ -87,20 +87,13 @@ def _draw(graph: Graph, path: Path) -> None:
     notes.note(f"wrote {path}")
 
 
-def _picture(text: str) -> Path:
-    """Return the path of a drawing. Raises ArgumentTypeError unless it ends in .svg or .png."""
-    if Path(text).suffix not in {".svg", ".png"}:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in .svg or .png")
-    return Path(text)
-
-
 def build_arguments(p: Parser) -> None:
     options.network(p)
     p.add_argument("--input", type=options.size, metavar="HxW", help="input size (default: from the network)")
     p.add_argument("--outputs", type=options.whole, metavar="K", help="number of heat-maps (default: from the network)")
     p.add_argument("--weights", type=Path, metavar="FILE", help="check that a checkpoint (ours or released) fits")
     p.add_argument("--fold", action="store_true", help="fold it for inference and check that it computes the same")
-    p.add_argument("--draw", type=_picture, metavar="FILE", help="draw the block graph, as .svg or .png")
+    p.add_argument("--draw", type=options.picture, metavar="FILE", help="draw the block graph, as .svg or .png")
     options.plugin(p)
     options.json_output(p)
 

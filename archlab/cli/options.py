@@ -178,10 +178,21 @@ def positive(text: str) -> int:
 
 
 def threads(text: str) -> int:
+    return at_most(MOST_THREADS, text)
+
+
+def at_most(most: int, text: str) -> int:
     value = positive(text)
-    if value > MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"expected at most {MOST_THREADS}, found {text!r}")
+    if value > most:
+        raise argparse.ArgumentTypeError(f"expected at most {most}, found {text!r}")
     return value
+
+
+def picture(text: str) -> Path:
+    """Return the path of a drawing. Raises ArgumentTypeError unless it ends in .svg or .png."""
+    if Path(text).suffix not in {".svg", ".png"}:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .svg or .png")
+    return Path(text)
 
 
 def share(text: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def print_plan(plan: Mapping[str, Any], as_json: bool) -> None:
 
 
 def console() -> Console:
-    """Return the console that tables are printed on."""
+    """Return the console that tables are printed on; what looks like markup in a name is text."""
     from rich.console import Console
 
-    made = Console()
-    return made if made.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else Console(width=PIPED)
+    make = partial(Console, markup=False, emoji=False)
+    made = make()
+    return made if made.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else make(width=PIPED)
 
 
 def print_table(table: Table, *below: str) -> None:
@@ -49,7 +51,7 @@ def print_table(table: Table, *below: str) -> None:
     shown.print(table)
     notes = [f"left out at {shown.width} columns: {', '.join(left_out)}"] if left_out else []
     for line in (*notes, *below):
-        shown.print(line, style="dim", markup=False, highlight=False)
+        shown.print(line, style="dim", highlight=False)
 
 
 def fit(table: Table, shown: Console) -> list[str]:

@@ -67,15 +67,25 @@ def close(name: str, known: Iterable[str]) -> str | None:
 
 
 def missing_file(path: Path, what: str) -> InputError:
-    """Return the error for a path that does not exist, with the nearest file name in its folder."""
+    """Return the error for a path that is no file, with the nearest file name in its folder."""
+    if path.is_dir():
+        return InputError(Problem(f"is a folder, not a {what}", file=str(path)))
     there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     hint = nearest(path.name, there) if len(there) > FEW or close(path.name, there) else ""
     return InputError(Problem(f"no such {what}{hint}", file=str(path)))
 
 
-def in_words(error: OSError | MemoryError) -> str:
+def is_shortage(error: BaseException) -> bool:
+    """Return whether an error says that memory is exhausted, also PyTorch's, which are RuntimeErrors."""
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    )
+
+
+def in_words(error: Exception) -> str:
     """Return an error of the system in its own words, after the file that it is about: `out/a.json: Disk full`."""
-    if isinstance(error, MemoryError):
+    if is_shortage(error) or not isinstance(error, OSError):
         return "the memory is exhausted"
     return ": ".join(shortened(str(part)) for part in (error.filename, error.strerror or error) if part)
 

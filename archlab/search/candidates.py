@@ -49,8 +49,8 @@ class Side:
     def hash(self) -> str:
         return self.candidate.hash if self.candidate else archlab.spec_hash(self.spec)
 
-    def as_json(self, result: Result) -> dict[str, Any]:
-        trained = as_json(result, self.candidate) if self.candidate else {}
+    def as_json(self, result: Result | None) -> dict[str, Any]:
+        trained = as_json(result, self.candidate) if result and self.candidate else {}
         return {
             "name": self.spec.name,
             "hash": self.hash,
@@ -156,17 +156,20 @@ def spec_of(candidate: Candidate, plugin: Iterable[str] = ()) -> Spec:
     return load_text(candidate.spec, candidate.name, plugin=plugin)
 
 
-def side(result: Result, name: str, plugin: Sequence[str] = ()) -> Side:
+def side(result: Result | None, name: str, plugin: Sequence[str] = ()) -> Side:
     """Return what a user names for a comparison: a trial by its number, or a network at the study's input.
 
     A network that is a reference of the study or one of its trials, by its hash, has their scores.
+    result: None for a comparison without a search, of networks at their own inputs.
     """
     if name.isdigit() or name == HEADLINE:
+        if result is None:
+            raise InputError(Problem(f"name a search before the trial {name}", "STUDY"))
         candidate = candidate_of(result, name)
         return Side(f"trial {candidate.number}", spec_of(candidate, plugin), dict(candidate.cost), candidate)
-    trained = (*result.references, *result.candidates)
+    trained = (*result.references, *result.candidates) if result else ()
     outputs = spec_of(trained[0], plugin).outputs if trained else None
-    spec = load_at(name, result.rungs[-1].input, outputs=outputs, plugin=plugin)
+    spec = load_at(name, result.rungs[-1].input if result else None, outputs=outputs, plugin=plugin)
     graph = archlab.assemble(spec)
     total, key = archlab.cost(graph).total, graph.hash
     cost = {metric: value(total) for metric, value in METRICS.items()}

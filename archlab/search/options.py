@@ -54,7 +54,9 @@ class SearchOptions:
         return load_search(self.study, data=self.data, plugin=self.plugin)
 
     def study_storage(self, name: str) -> StudyStorage:
-        """Return where the study of this name is stored."""
+        """Return where the study of this name is stored. Raises InputError unless `storage` is a URL."""
+        if self.storage and "://" not in self.storage:  # not repeated: it may hold a password
+            raise InputError(Problem("expected the URL of a database, as postgresql://host/database", "--storage"))
         folder = self.out / name
         return StudyStorage(self.storage or str(folder / "study.journal"), folder, self.grace)
 

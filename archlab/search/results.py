@@ -170,4 +170,7 @@ def read_result(path: Path) -> Result:
     values = read_json(path, "search result")
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(Problem(f"not a search result of format {FORMAT}", file=str(path)))
+    for name in ("objectives", "rungs"):
+        if not values.get(name):
+            raise InputError(Problem("missing: a list of at least one is needed", name, str(path)))
     return yamlio.parse(yamlio.item_of(values, file=str(path)), Result)

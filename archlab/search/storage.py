@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +39,17 @@ class StudyStorage:
 
     @property
     def shown(self) -> str:
-        """Return the URL without its password."""
-        return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.url)
+        """Return the URL without passwords: behind the user, or in the query; only its kind if it cannot be parsed."""
+        if not self.is_database:
+            return self.url
+        from sqlalchemy.engine import make_url
+
+        try:
+            url = make_url(self.url)
+        except Exception:  # ArgumentError, and ValueError for a port that is no number
+            return f"{self.url.partition('://')[0]}://***"
+        query = {key: "***" if _is_secret(key) else value for key, value in url.query.items()}
+        return url.set(query=query).render_as_string(hide_password=True)
 
     @property
     def is_database(self) -> bool:
@@ -60,7 +69,10 @@ class StudyStorage:
         if not self.is_database:
             return self._journal(Path(self.url), create)
         with self._usable():
-            return self._database(_with_driver(self.url))
+            found = self._database(_with_driver(self.url)) if create else self._tables()
+        if found is None:
+            raise InputError(Problem("no study is stored here", "--storage", self.shown))
+        return found
 
     def peek(self, name: str) -> optuna.Study | None:
         """Return the study of this name to read, None if there is none; nothing is written.
@@ -106,7 +118,7 @@ class StudyStorage:
         except InputError:
             raise
         except Exception as error:
-            reason = _database_words(error)
+            reason = _database_words(error).replace(self.url, self.shown)
             raise InputError(Problem(f"the database cannot be used: {reason}", "--storage", self.shown)) from None
 
     def _journal(self, path: Path, create: bool) -> BaseStorage:
@@ -121,7 +133,9 @@ class StudyStorage:
     def _reading(self, path: Path, lock: JournalFileOpenLock) -> BaseStorage:
         """Open a journal whose writers hold `lock`."""
         try:
-            return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+            _check_end(path)
+            return storage
         except OSError as error:
             rule = f"{NOT_HERE}: {error.strerror}"
         except Exception as error:  # Optuna raises anything for a file that is no journal
@@ -163,6 +177,11 @@ def _advisory_lock(storage: RDBStorage, name: str) -> Iterator[None]:
             yield
         finally:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+
+def _is_secret(key: str) -> bool:
+    """Return whether a key of a URL's query may name a password, as libpq's `password` and `sslpassword` do."""
+    return any(word in key.lower() for word in ("pass", "pwd", "secret", "token"))
 
 
 def _with_driver(url: str) -> str:
@@ -231,6 +250,13 @@ class FileLock(JournalFileOpenLock):
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _check_end(path: Path) -> None:
+    """Raise ValueError if the last whole line is no JSON; Optuna fails at such a line only when another follows it."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    if lines:
+        json.loads(lines[-1])
 
 
 def _mend(path: Path) -> None:

@@ -104,20 +104,21 @@ def _scores(result: Result, candidate: Candidate) -> Iterator[Table]:
     yield Table("Scores", columns, tuple(cells), ("±: half the 95 % t-interval.",) if len(candidate.seeds) > 1 else ())
 
 
-def compared(result: Result, a: Side, b: Side, found: Sequence[Difference]) -> list[Table]:
-    """Return the costs and scores of two networks, and the fields in which they differ."""
+def compared(result: Result | None, a: Side, b: Side, found: Sequence[Difference]) -> list[Table]:
+    """Return the costs of two networks, their scores in a search, if any, and the fields in which they differ."""
     heads = Column("", align="l"), Column(a.label), Column(b.label)
     rows = [
         (Cell(COSTS[n].title), Cell(COSTS[n].text(a.cost[n])), Cell(COSTS[n].text(b.cost[n])),
          Cell(f"{signed(100 * (b.cost[n] / a.cost[n] - 1), 1)} %" if a.cost[n] else EMPTY))
         for n in COSTS if n in a.cost and n in b.cost
     ]  # fmt: skip
-    mine, its = (_by_rung(result, each) for each in (a, b))
+    mine, its = (_by_rung(result, each) if result else {} for each in (a, b))
     for key in dict.fromkeys([*mine, *its]):
         one, other = mine.get(key), its.get(key)
         change = Cell(signed(other[0] - one[0], 1) if one and other else EMPTY)
         rows.append((Cell(key), Cell(one[1] if one else EMPTY), Cell(other[1] if other else EMPTY), change))
-    sizes = Table(f"{a.label} and {b.label}, {result.study}", (*heads, Column("difference")), tuple(rows), ())
+    where = f", {result.study}" if result else ""
+    sizes = Table(f"{a.label} and {b.label}{where}", (*heads, Column("difference")), tuple(rows), ())
     same = "the same network" if a.hash == b.hash else "both files have the same fields"
     columns = Column("Field", align="l"), Column(a.label, align="l"), Column(b.label, align="l")
     lines = tuple((Cell(each.field), Cell(_shown(each.a)), Cell(_shown(each.b))) for each in found)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, is_shortage
 
 
 def within_memory(work: Callable[..., Tensor], parts: Sequence[dict[str, Tensor]], *, trial: bool = True) -> Tensor:
@@ -18,7 +18,7 @@ def within_memory(work: Callable[..., Tensor], parts: Sequence[dict[str, Tensor]
     try:
         return work(*parts)
     except (RuntimeError, MemoryError) as error:
-        if not _is_shortage(error):
+        if not is_shortage(error):
             raise
         reason = (str(error).splitlines() or ["out of memory"])[0][:200]
     # Outside the handler: the error holds the tensors of the failed step.
@@ -39,7 +39,7 @@ def _that_fits(work: Callable[..., Tensor], part: dict[str, Tensor], size: int) 
         except ValueError:  # a batch norm of one value
             return 0
         except (RuntimeError, MemoryError) as error:
-            if not _is_shortage(error):
+            if not is_shortage(error):
                 raise
     return 0
 
@@ -52,7 +52,3 @@ def _advice(size: int, parts: int, fits: int, trial: bool) -> str:
         return f"{problem}; a single sample does not fit either: use a smaller network or input"
     several = -(-size // fits) * parts
     return f"{problem}; {fits} fit: use `batch: {fits}`, or `accumulate: {several}` to keep steps of {size * parts}"
-
-
-def _is_shortage(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

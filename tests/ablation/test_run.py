@@ -188,6 +188,11 @@ def test_runs_elsewhere_or_by_other_recipes_foretell_nothing() -> None:
     assert estimate.estimate(size(device="cuda: another"), others).seconds is None
 
 
+def test_runs_of_no_time_tell_nothing_of_the_speed() -> None:
+    others = [record("x", "b", seconds=0.0), record("x", "a", seconds=0.0)]
+    assert estimate.estimate(size(), others) == estimate.estimate(size(), [])
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "unknown"), (42.4, "42 s"), (600.0, "10 min"), (36000.0, "10.0 h")]
 )

@@ -63,8 +63,9 @@ def test_a_report_that_cannot_be_saved_is_no_second_error(failing, capsys, monke
         (OSError(errno.EMFILE, "Too many open files"), 1, "error: Too many open files"),
         (OSError(errno.EACCES, "Permission denied", "out"), 2, "error: out: Permission denied"),
         (MemoryError(), 1, "error: the memory is exhausted"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "error: the memory is exhausted"),
     ],
-    ids=["disk full", "descriptors", "permission", "memory"],
+    ids=["disk full", "descriptors", "permission", "memory", "memory of PyTorch"],
 )
 def test_an_error_of_the_system_takes_one_line(failing, capsys, error, code, shown):
     assert failing(error) == code
@@ -77,6 +78,13 @@ def test_a_name_that_is_too_long_for_a_file_is_one_line(capsys, tmp_path):
     assert main(["build", str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert len(line) < 500
+
+
+def test_markup_in_a_name_is_text(capsys, tmp_path):
+    path = tmp_path / "[red]a[_] :smile:.yaml"
+    path.write_text("version: 1\nextends: skip_pose_net\n")
+    assert main(["build", str(path)]) == 0
+    assert "[red]a[_] :smile:" in capsys.readouterr().out
 
 
 def test_a_lone_surrogate_is_printed_and_written_in_escaped_form(capsys, tmp_path):
@@ -118,6 +126,20 @@ def _write(path: Path, writer: str) -> None:
             torch.save({"a": torch.ones(3000)}, temporary)
     else:
         save_figure(new_figure(4, 4), path, 200)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--threads", "1,99999999"), ("--batch", "9999999999"), ("--draw", "x"), ("--draw", "profile.pdf")],
+)
+def test_bench_refuses_counts_and_endings_before_it_measures(option, value, capsys):
+    assert main(["bench", "skip_pose_net", option, value]) == 2
+    assert f"error: archlab bench: {option}: " in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_as_one(capsys, tmp_path):
+    assert main(["score", "coco", str(tmp_path), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == f"error: {tmp_path}: is a folder, not a file"
 
 
 def test_a_drawing_ends_in_svg_or_png(capsys, tmp_path):

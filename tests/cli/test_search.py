@@ -341,6 +341,15 @@ def test_compare_takes_a_network_by_name_or_file_and_knows_a_reference_by_its_ha
     assert "the same network" in out
 
 
+def test_compare_needs_no_search_for_two_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = json.loads(said(capsys, "compare", "lite_hrnet_18", "lite_hrnet_30", "--searches", tmp_path, "--json"))
+    assert [made[side]["cost"]["params"] for side in "ab"] == [1_130_769, 1_763_717]
+    assert len(made["fields"]) == 3
+    assert "1.131" in said(capsys, "compare", "lite_hrnet_18", "lite_hrnet_30")
+    assert main(["compare", "lite_hrnet_18", "7"]) == 2
+    assert "STUDY: name a search before the trial 7" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.refused import refused
 from helpers.search_results import make_result
 
 from archlab.search.report import estimates
@@ -84,3 +85,12 @@ def test_a_report_names_the_machines_that_round_differently_and_a_file_holds_the
         text = {name: (tmp_path / name / file).read_text() for name in ("alike", "mixed")}
         assert [text["alike"].count(machine) for machine in machines] == [0, 0]
         assert [text["mixed"].count(machine) for machine in machines] == [2, 2]  # among the facts and the limits
+
+
+@pytest.mark.parametrize("name", ["objectives", "rungs"])
+def test_a_result_without_objectives_or_rungs_is_refused(name: str, result: Result, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(result, path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: []}))
+    with refused("missing", file=path, field=name):
+        read_result(path)

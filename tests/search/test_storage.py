@@ -9,12 +9,14 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from archlab.core.errors import InputError
+from archlab.search.options import SearchOptions
 from archlab.search.recovery import MOST_DEATHS, counts, history, lives, outcome, sweep, worker_name
 from archlab.search.storage import FileLock, StudyStorage
 
@@ -124,8 +126,49 @@ def test_a_study_that_is_only_looked_for_makes_no_file(place: StudyStorage) -> N
     assert not Path(place.url).parent.exists()
 
 
-def test_a_password_is_not_shown() -> None:
-    assert StudyStorage("postgresql://me:secret@host/db", Path()).shown == "postgresql://me:***@host/db"
+def test_a_database_that_is_only_looked_for_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no study is stored here"):
+        StudyStorage(f"sqlite:///{tmp_path}/study.db", tmp_path).open(create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b"\xff\xfe\x00\n", b"[\n"])
+def test_a_journal_that_ends_in_another_line_is_refused_before_it_is_written(
+    line: bytes, place: StudyStorage, study: optuna.Study
+) -> None:
+    path = Path(place.url)
+    for content in (line, path.read_bytes() + line):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="not an Optuna journal"):
+            place.open()
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql+psycopg://:secret@host:1/db", "postgresql+psycopg://:***@host:1/db"),
+        ("postgresql://me:secret@more@host/db", "postgresql://me:***@more@host/db"),
+        ("postgresql://me:sec%40ret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:secret/x?y@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=secret", "postgresql://host/db?password=***&user=me"),
+        ("postgresql://me@host/db?sslpassword=secret", "postgresql://me@host/db?sslpassword=***"),
+        ("postgresql://me:secret@host:port/db", "postgresql://***"),
+        ("postgresql://me:secret@[::1/db", "postgresql://***"),
+        ("sqlite:////tmp/a b.db", "sqlite:////tmp/a b.db"),
+        ("searches/s/study.journal", "searches/s/study.journal"),
+    ],
+)
+def test_no_form_of_a_password_is_shown(url: str, shown: str) -> None:
+    assert unquote(StudyStorage(url, Path()).shown) == shown
+
+
+@pytest.mark.parametrize("url", ["postgresql:me:secret@host", "me:secret@host", "study.db"])
+def test_a_storage_that_is_no_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(InputError, match="expected the URL of a database") as caught:
+        SearchOptions("s", storage=url).study_storage("s")
+    assert url not in str(caught.value)
 
 
 # Workers
