@@ -1,4 +1,4 @@
-"""Time of all networks of Tables 3 and 6 in every runtime, on one and two threads, and where it goes.
+"""Time of the networks of Tables 3 and 6 and of the descendants in every runtime, on one and two threads, by block.
 
     python benchmarks/networks.py
 
@@ -28,7 +28,7 @@ from archlab.deploy.bench.session import Session
 from archlab.network.graph import Graph
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDIES = ("table3", "table6")
+STUDIES = ("table3", "table6", "descendants")
 AIMS = {"folded": 1.5, "onnxruntime": 3.2}
 PROFILED = ("lite_hrnet_18", "naive_lite_hrnet_18", "mobilenet_v2", "hrnet_w32")
 

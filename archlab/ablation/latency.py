@@ -44,7 +44,10 @@ def networks_of(name: str) -> tuple[str, list[Network]]:
     study = load_study(name)
     if isinstance(study, Systems):
         systems = [each for each in study.rows if each.spec]
-        specs = [load(each.spec, input=(3, *each.size), **each.fields) for each in systems]
+        specs = [
+            load(each.spec, input=(3, *each.size), outputs=each.outputs or study.outputs, **each.fields)
+            for each in systems
+        ]
         found = [
             Network(each.label, assemble(spec), each.scores.get("ap"))
             for each, spec in zip(systems, specs, strict=True)

@@ -109,7 +109,7 @@ def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter("{x:g}")
     ax.grid(color=LINES, which="major")
-    ax.legend(frameon=False, loc="lower right", fontsize=8)
+    ax.legend(frameon=False, loc="best", fontsize=8)
 
 
 def _label(ax: Axes, labels: Sequence[str], points: Sequence[XY]) -> None:
