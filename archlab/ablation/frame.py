@@ -39,7 +39,7 @@ def table(
     """
     from pandas import DataFrame
 
-    loaded, known = load_study(study), _records(records)
+    loaded, known = load_study(study, plugin), _records(records)
     if isinstance(loaded, Scatter | Drawing | Predictions):
         hint = ": use complexity_accuracy" if isinstance(loaded, Scatter) else ""
         raise InputError(Problem(f"{loaded.name} is a picture{hint}", field="study"))
@@ -64,7 +64,7 @@ def complexity_accuracy(
     """
     from archlab.report.scatter_plot import figure
 
-    loaded, known = load_study(study), _records(records)
+    loaded, known = load_study(study, plugin), _records(records)
     if isinstance(loaded, Scatter):
         panels = study_panels(loaded, known, plugin)
     elif isinstance(loaded, Ablation):

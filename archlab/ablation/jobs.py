@@ -108,15 +108,15 @@ class TrainingJob:
         return recipe.samples(count)
 
 
-def trainable_studies(studies: Iterable[Study]) -> list[Trainable]:
-    """Return the ablations and campaigns among some studies, and the studies whose runs a scatter shows."""
+def trainable_studies(studies: Iterable[Study], plugin: Sequence[str] = ()) -> list[Trainable]:
+    """Return the studies among some that are trained, and the studies whose runs a scatter shows."""
     found: dict[str, Trainable] = {}
     for study in studies:
         if isinstance(study, Trainable):
             found.setdefault(study.name, study)
         elif isinstance(study, Scatter):
             for name in study.measured:
-                found.setdefault(name, load_trainable(name))
+                found.setdefault(name, load_trainable(name, plugin))
     return list(found.values())
 
 

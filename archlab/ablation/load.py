@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from archlab.ablation.drawings import Drawing, Predictions
 from archlab.ablation.row import Row, items_of
@@ -22,37 +23,45 @@ from archlab.ablation.study import (
 from archlab.ablation.systems import Discrepancies, System, Systems
 from archlab.core import builtin
 from archlab.core.errors import InputError, Problem, nearest
-from archlab.network.load import find
+from archlab.network.load import find, load
 from archlab.yamlio import Item, extended, parse, read
 
 
-def load_study(study: str | Path | Study) -> Study:
+def load_study(study: str | Path | Study, plugin: Sequence[str] = ()) -> Study:
     """Return a study by its name (`table6`) or path, its `same_as` rows filled in. A loaded study is returned as it is.
 
+    plugin: modules with blocks that changed fields of its networks may name.
     Raises InputError with every problem found.
     """
     if not isinstance(study, str | Path):
         return study
     path = builtin.find(study, "studies", "*.yaml", "study")
     loaded, item = _read(path)
-    problems = [*_unknown_networks(item, path)]
+    problems = [*_wrong_networks(item, path, plugin)]
     found = _with_paths(loaded, item, path, problems)
     if problems:
         raise InputError(problems)
     return found
 
 
-def _unknown_networks(item: Item, path: Path) -> Iterator[Problem]:
-    """Yield a problem for each `spec` of a study's file that names no network."""
+def _wrong_networks(item: Item, path: Path, plugin: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for each `spec` of a study's file that names no network, and for each wrong field of `fields`."""
     inside = item.value if isinstance(item.value, tuple) else item.entries.values()
     for each in inside:
-        yield from _unknown_networks(each, path)
-    named = item.entries.get("spec", Item(None))
-    if isinstance(named.value, str) and named.value:
-        try:
-            find(_spec_path(named.value, path))
-        except InputError as error:
-            yield from (named.problem(problem.message, "spec") for problem in error.problems)
+        yield from _wrong_networks(each, path, plugin)
+    named, fields = (item.entries.get(name, Item(None)) for name in ("spec", "fields"))
+    if not isinstance(named.value, str) or not named.value:
+        return
+    try:
+        network = find(_spec_path(named.value, path))
+    except InputError as error:
+        yield from (named.problem(problem.message, "spec") for problem in error.problems)
+        return
+    changed: dict[str, Any] = fields.entries
+    try:
+        load(network, plugin=plugin, **changed)
+    except InputError as error:  # what is wrong in the network's own file is named when it is counted
+        yield from (problem for problem in error.problems if problem.file == item.file)
 
 
 def _with_paths(loaded: Study, item: Item, path: Path, problems: list[Problem]) -> Study:
@@ -72,17 +81,17 @@ def _with_paths(loaded: Study, item: Item, path: Path, problems: list[Problem]) 
     return _resolve_campaign(replace(loaded, rows=rows, further=replace(loaded.further, rows=further)), path)
 
 
-def load_ablation(study: str | Path | Study) -> Ablation:
-    """Return a study of kind `ablation`. Raises InputError for one of another kind."""
-    loaded = load_study(study)
+def load_ablation(study: str | Path | Study, plugin: Sequence[str] = ()) -> Ablation:
+    """Return a study of kind `ablation`. plugin: as in `load_study`. Raises InputError for one of another kind."""
+    loaded = load_study(study, plugin)
     if not isinstance(loaded, Ablation):
         raise InputError(Problem(f"{loaded.name} is of kind {loaded.kind}; expected an ablation", field="study"))
     return loaded
 
 
-def load_trainable(study: str | Path | Study) -> Ablation | Systems:
-    """Return an ablation or a study of systems. Raises InputError for a study of another kind."""
-    loaded = load_study(study)
+def load_trainable(study: str | Path | Study, plugin: Sequence[str] = ()) -> Ablation | Systems:
+    """Return an ablation or a study of systems, else raise InputError. plugin: as in `load_study`."""
+    loaded = load_study(study, plugin)
     return loaded if isinstance(loaded, Systems) else load_ablation(loaded)
 
 

@@ -178,14 +178,15 @@ def plan_ablation(studies: Sequence[str | Path | Study], options: AblationOption
     if not options.allow_dirty:
         check_checkout(options.reports)
         check_records(read_records(options.records), options.reports)
-    loaded = [load_study(study) for study in studies]
+    loaded = [load_study(study, options.plugin) for study in studies]
     check_weights(options.weights, loaded)
     return _plan(loaded, options, make_data=False)
 
 
 def _plan(studies: Sequence[Study], options: AblationOptions, *, make_data: bool) -> Trainings:
     given = [study for study in studies if isinstance(study, Predictions) and options.weights]
-    chosen = _recipes(trainable_studies(study for study in studies if study not in given), options)
+    trained = trainable_studies((study for study in studies if study not in given), options.plugin)
+    chosen = _recipes(trained, options)
     names = [recipe for _, recipe in chosen]
     how: dict[str, Any] = {"make_data": make_data, "plugin": options.plugin, "changes": options.recipe_changes}
     setups = make_setups(names, options.data, **how)

@@ -48,7 +48,7 @@ def write_report(
     drawn: the weights and the pictures of a study of predictions.
     timing: measured time, in columns of tables of costs and as the axis of plots; the files are `NAME_latency`.
     """
-    study = load_study(study)
+    study = load_study(study, plugin)
     if timing and not isinstance(study, Ablation | Scatter | Systems):
         raise InputError(Problem(f"{study.name} is of kind {study.kind}, which shows no costs by time", "--cost"))
     known = read_records(records)
@@ -115,20 +115,20 @@ def study_panels(
     """Return the panels of a scatter, with the measured points of the studies that it names."""
     counter = partial(rows.count_network, plugin=plugin)
     found: dict[tuple[str, str], rows.Reported] = {}
-    for each in map(load_trainable, study.measured):
+    for each in (load_trainable(name, plugin) for name in study.measured):
         known = of_task(records, each.recipe, plugin) if isinstance(each, Systems) else records
         new = [row for row in distinct_rows([each]) if row.network not in found]
         made = rows.of_one_task(rows.measured_rows(new, known, counter), task_of(each.recipe, plugin))
         found |= {row.row.network: row for row in made}
     quoted = []
     for panel in study.panels:
-        systems = [each for name in panel.systems for each in counted_systems(_systems(name), (), plugin)]
+        systems = [each for name in panel.systems for each in counted_systems(_systems(name, plugin), (), plugin)]
         quoted.append(scatter.published_panel(panel, systems))
     return scatter.panels(study, [*found.values()], plugin, quoted, timing)
 
 
-def _systems(name: str) -> Systems:
-    loaded = load_study(name)
+def _systems(name: str, plugin: Sequence[str]) -> Systems:
+    loaded = load_study(name, plugin)
     if not isinstance(loaded, Systems):
         raise InputError(Problem(f"{name} is of kind {loaded.kind}; expected systems", field="panels.systems"))
     return loaded

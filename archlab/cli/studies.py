@@ -103,7 +103,7 @@ def report(o: argparse.Namespace) -> None:
     if o.records and not o.records.is_dir():
         raise InputError(Problem("no such folder of run records", "--records", str(o.records)))
     records = o.records or o.reports / "records"
-    asked = [Path(name) if is_result(name) else load_study(name) for name in o.studies]
+    asked = [Path(name) if is_result(name) else load_study(name, o.plugin) for name in o.studies]
     check_weights(o.weights, asked)
     timing = _timing(o)
     if timing and (search := next((each for each in asked if isinstance(each, Path)), None)):

@@ -163,7 +163,7 @@ def resolve(
     problems: list[Problem] = []
     for key, value in overrides.items():
         try:
-            document = yamlio.set_path(document, full_path(document, key, blocks), value)
+            document = yamlio.set_path(document, full_path(document, key, blocks, value), value)
         except InputError as error:
             problems += error.problems
     form = yamlio.parse_partly(document, SpecForm)
@@ -214,10 +214,10 @@ def _named(item: Item, path: str, block: str) -> Iterator[str]:
         yield path
 
 
-def full_path(document: Item, name: str, blocks: registry.Table) -> str:
+def full_path(document: Item, name: str, blocks: registry.Table, value: Item) -> str:
     """Return the dotted path that a field name stands for: itself, or the only path that ends in it.
 
-    Raises InputError if no path or several paths end in it.
+    Raises InputError, at the place of the field's `value`, if no path or several paths end in it.
     """
     if "." in name or name in SpecForm.__dataclass_fields__:
         return name
@@ -225,9 +225,9 @@ def full_path(document: Item, name: str, blocks: registry.Table) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"field {name!r} is ambiguous: {', '.join(found[:8])}")
+        raise InputError(value.problem(f"field {name!r} is ambiguous: {', '.join(found[:8])}", name))
     known = {path.rsplit(".", 1)[-1] for path in _paths(document, blocks)} | set(SpecForm.__dataclass_fields__)
-    raise InputError(f"this network has no field {name!r}{nearest(name, sorted(known))}")
+    raise InputError(value.problem(f"this network has no field {name!r}{nearest(name, sorted(known))}", name))
 
 
 def _paths(item: Item, blocks: registry.Table, prefix: str = "") -> Iterator[str]:

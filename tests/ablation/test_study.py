@@ -45,6 +45,36 @@ def test_the_figure_carries_the_points_that_the_paper_draws(shared: Path) -> Non
             assert getattr(rows[point["model"]], score) == float(point["score"])
 
 
+COVERED = {
+    "table1_structure.csv", "table2_unit_complexity.csv", "table3_coco_val.csv", "table4_coco_testdev.csv",
+    "table5_mpii_val.csv", "table6_ccw_vs_1x1.csv", "table7_spatial_vs_multires.csv", "table8_cityscapes.csv",
+    "figure4_points.csv", "section43_text.csv",
+}  # fmt: skip
+"""The printed tables that a test of this folder compares row by row with a study."""
+
+
+def test_no_printed_table_is_left_out(shared: Path) -> None:
+    assert {path.name for path in (shared / "paper" / "tables").glob("*.csv")} == COVERED
+
+
+def test_the_sentences_of_section_43_are_claims_of_the_campaign(shared: Path) -> None:
+    order, alike = [line["value"] for line in printed(shared, "section43_text.csv")]
+    assert (order, alike) == ("similar accuracy", "about 0.3 AP lower")
+    campaign = load_study("campaign_lsp")
+    assert isinstance(campaign, study.Campaign)
+    found = [
+        (each.better, each.worse, each.within is None)
+        for each in campaign.further.claims
+        if each.place == "section 4.3"
+    ]
+    assert found == [
+        ("lite_hrnet_18", "lite_hrnet_18_spatial_first", False),
+        ("lite_hrnet_18", "lite_hrnet_18_two_spatial", True),
+        ("lite_hrnet_18", "lite_hrnet_18_two_cross", True),
+    ]
+    assert [row.spec for row in load_study("section43").rows] == ["lite_hrnet_18", *(worse for _, worse, _ in found)]
+
+
 def test_the_structure_study_carries_the_printed_lines(shared: Path) -> None:
     lines = printed(shared, "table1_structure.csv")
     loaded = load_study("table1")
