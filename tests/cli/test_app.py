@@ -136,7 +136,7 @@ WRONG_CALLS = [
     (["search", "lite_hrnet_quick", "--engine", "rey"], "archlab search: --engine: ", "(did you mean 'ray'?)"),
     (["ablate", "--seeds", "a"], "archlab ablate: --seeds: ", "'a'"),
     (["sample", "lite_hrnet", "-n", "0"], "archlab sample: -n/--count: ", "'0'"),
-    (["compare", "lite_hrnet_quick", "1"], "archlab compare: ", "B"),
+    (["compare", "lite_hrnet_quick"], "archlab compare: ", "A"),
     (["list", "-v", "-q"], "archlab list: -q/--quiet: ", "-v/--verbose"),
 ]
 
