@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from archlab.core import notes
 from archlab.core.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from archlab.deploy.onnx.file import Exported
     from archlab.network.graph import Graph
     from archlab.network.module import Network
     from archlab.training.recipe import Recipe
@@ -104,6 +105,10 @@ def _check(o: argparse.Namespace) -> None:
         problems.append(Problem("says how weights are saved: name their file by --save-weights", "--released-keys"))
     if (o.dynamic_batch or o.opset) and not o.onnx:
         problems.append(Problem("is for ONNX: name its file by --onnx", "--opset" if o.opset else "--dynamic-batch"))
+    if o.quantize and not (o.onnx and o.calibrate):
+        problems.append(Problem("needs --onnx FILE, and pictures by --calibrate FOLDER", "--quantize"))
+    if (o.calibrate or o.images) and not o.quantize:
+        problems.append(Problem("is for --quantize int8", "--calibrate" if o.calibrate else "--images"))
     if problems:
         raise InputError(problems)
 
@@ -127,9 +132,24 @@ def _onnx(o: argparse.Namespace, source: Source) -> Form:
     recipe, names = source.looks(o)
     images = real_images(recipe, o.data, source.graph.input) if o.data and not o.number else ()
     made = export_onnx(source.network(), recipe, names, dynamic_batch=o.dynamic_batch, opset=o.opset or DEFAULT,
-                       images=images)  # fmt: skip
+                       images=images, whole=not o.quantize)  # fmt: skip
     report = {"operators": made.operators, "difference": made.difference, "images": made.images}
-    return Form("onnx", o.onnx, partial(made.write, o.onnx), report)
+    if not o.quantize:
+        return Form("onnx", o.onnx, partial(made.write, o.onnx), report)
+    small, about = _quantized(o, made, recipe)
+    return Form("onnx", o.onnx, partial(small.write, o.onnx), {**report, "operators": small.operators, "int8": about})
+
+
+def _quantized(o: argparse.Namespace, made: Exported, recipe: Recipe) -> tuple[Exported, dict[str, Any]]:
+    """Return a model in int8, and what it loses: against the float model, and with data in score."""
+    from archlab.deploy.onnx.quantize import PICTURES, quantize, score
+
+    found = quantize(made, recipe, o.calibrate, o.images or PICTURES)
+    about: dict[str, Any] = {"pictures": found.pictures, "difference": found.difference, "score": None}
+    if o.data:
+        metric, before = score(made, recipe, o.data)
+        about["score"] = {"metric": metric.title, "float": before, "int8": score(found.model, recipe, o.data)[1]}
+    return found.model, about
 
 
 def _weights(o: argparse.Namespace, source: Source) -> Form:
@@ -163,6 +183,25 @@ def _print_operators(forms: list[Form]) -> None:
             print_table(table)
             images, difference = form.report["images"], form.report["difference"]
             notes.note(f"ONNX Runtime's output on {images} images: {difference:.1e} of its scale from PyTorch's")
+            for line in _loss(form.report.get("int8")):
+                notes.note(line)
+
+
+def _loss(about: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what is known of the loss by int8."""
+    if about:
+        pictures = f"{about['pictures']} calibration pictures"
+        yield f"int8: output differs by {about['difference']:.1%} of its root mean square on {pictures}"
+        scores = about["score"]
+        yield (
+            f"int8: {scores['metric']} {_figure(scores['int8'])}, {_figure(scores['float'])} in float32"
+            if scores
+            else "int8: no score was measured; name labelled data by --data"
+        )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _trial(o: argparse.Namespace) -> Source:
@@ -204,6 +243,9 @@ def export_arguments(p: Parser) -> None:
     p.add_argument("--onnx", type=Path, metavar="FILE.onnx", help="write it as ONNX, checked against PyTorch first")
     p.add_argument("--dynamic-batch", action="store_true", help="ONNX for any number of images at a time (default: 1)")
     p.add_argument("--opset", type=options.positive, metavar="N", help="version of ONNX's operators (default: 17)")
+    p.add_argument("--quantize", choices=["int8"], help="ONNX with convolutions in int8; needs --calibrate")
+    p.add_argument("--calibrate", type=Path, metavar="FOLDER", help="pictures from which int8 has its ranges")
+    p.add_argument("--images", type=options.positive, metavar="N", help="calibration pictures at most (default: 100)")
     p.add_argument(
         "--recipe", metavar="RECIPE", help="task, input and decoding for ONNX (default: the run's; else pose)"
     )

@@ -58,11 +58,13 @@ def export_onnx(
     dynamic_batch: bool = False,
     opset: int = DEFAULT,
     images: Iterable[Tensor] = (),
+    whole: bool = True,
 ) -> Exported:
     """Return a network in evaluation mode as a checked ONNX model: `image` (N, 3, H, W) to `output`.
 
     recipe: gives task and decoding, which the file states. names: of the outputs.
     dynamic_batch: N is free, else 1. images: batches of real inputs to check it on, besides random ones.
+    whole: keep maps whole, which is faster in float32 and less exact in int8.
     Raises InputError if an extra is missing, if a user's module cannot be exported, and if the outputs differ.
     """
     check_installed("--onnx")
@@ -71,7 +73,7 @@ def export_onnx(
     from archlab.deploy.onnx.model import model_of
 
     about = _about(network, recipe, names)
-    model = model_of(network, dynamic_batch=dynamic_batch, opset=opset, metadata=about)
+    model = model_of(network, dynamic_batch=dynamic_batch, opset=opset, metadata=about, whole=whole)
     content = model.SerializeToString()
     batches = [*_random(network, dynamic_batch), *images]
     difference = max(_differences(network, content, batches, 0 if dynamic_batch else 1))

@@ -19,12 +19,15 @@ LANES = 16
 """The channels that ONNX Runtime packs together at most; of a map with another multiple it does less so."""
 
 
-def model_of(network: Network, *, dynamic_batch: bool, opset: int, metadata: Mapping[str, str]) -> onnx.ModelProto:
+def model_of(
+    network: Network, *, dynamic_batch: bool, opset: int, metadata: Mapping[str, str], whole: bool = True
+) -> onnx.ModelProto:
     """Return a network in evaluation mode as an ONNX model: `image` (N, C, H, W) to `output`.
 
-    dynamic_batch: N is free, else 1. Raises InputError if a user's module cannot be exported.
+    dynamic_batch: N is free, else 1. whole: keep maps whole, as `simplify` does.
+    Raises InputError if a user's module cannot be exported.
     """
-    program = simplify(lower(network), lanes=LANES)
+    program = simplify(lower(network), lanes=LANES, whole=whole)
     b = Builder(opset)
     output = _add_all(b, program)
     batch = "batch" if dynamic_batch else 1
