@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archlab.cli import options
+from archlab.cli.clean import clean, clean_arguments
 from archlab.cli.output import print_json, print_plan, print_scores, print_table
 from archlab.cli.parser import Command, Group, Parser
 from archlab.core.errors import InputError, Problem
@@ -136,6 +137,7 @@ GROUP = Group(
     (
         Command("train", train, train_arguments, "train lite_hrnet_18 --recipe quick"),
         Command("runs", show_runs, runs_arguments, "runs"),
+        Command("clean", clean, clean_arguments, "clean --dry-run"),
         Command("eval", evaluate, evaluate_arguments, "eval runs/FINGERPRINT --boxes detector"),
     ),
 )

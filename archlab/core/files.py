@@ -106,6 +106,15 @@ def _lock(handle: int) -> bool | None:
     return True
 
 
+def is_claimed(path: Path) -> bool:
+    """Return whether a living process writes a temporary file, or whether that is not known."""
+    try:
+        with path.open("rb") as file:
+            return _lock(file.fileno()) is not True
+    except OSError:
+        return True
+
+
 def _is_at(handle: int, path: Path) -> bool:
     """Return whether an open file is still at its path, and not already put in its place by the process before."""
     try:

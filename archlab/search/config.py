@@ -111,6 +111,7 @@ class SearchForm:
         field(default_factory=dict)
     )
     latency: LatencyForm = LatencyForm()
+    keep_stopped: Annotated[bool, "Keep the weights of candidates that a rung stopped, some 10 MB each."] = False
 
 
 def problems_of(item: Item) -> Iterator[Problem]:

@@ -224,6 +224,7 @@ class Evaluation:
             threads=bench.threads,
             rungs=tuple(rungs),
             judge=judge,
+            keep_stopped=bench.search.form.keep_stopped,
             pictures=False,
         )
         return train(spec, recipe, bench.data, options).record

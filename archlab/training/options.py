@@ -24,6 +24,7 @@ class RunOptions:
     pictures: draw the learning curves and a sheet of predictions.
     rungs, judge: after each rung, in iterations, `judge` decides by the scores whether the run continues (see `Exam`);
         a run that it ends has the state `stopped`, and the same call without rungs completes it.
+    keep_stopped: keep the weights of a run that a judge ends; else it would start over.
     plugin: modules or files with blocks and tasks.
     """
 
@@ -38,4 +39,5 @@ class RunOptions:
     pictures: bool = True
     rungs: tuple[int, ...] = ()
     judge: Judge | None = None
+    keep_stopped: bool = True
     plugin: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from archlab.network.checkpoint import load_for_finetuning, weights_digest
 from archlab.network.graph import Graph
 from archlab.network.spec import Spec
 from archlab.tasks.damaged_images import SKIPPED, skipped_images
+from archlab.training.cleaning import drop_weights
 from archlab.training.divergence import NAN_BATCH
 from archlab.training.evaluate import context_of
 from archlab.training.lock import locked
@@ -159,6 +160,8 @@ def _run(run: Prepared, stop: StopRequest) -> None:
         network, log, scored = _trained_and_scored(run, stop)
     except Halted as halted:
         write("stopped", str(halted))
+        if run.world.first and not run.options.keep_stopped:
+            drop_weights(folder)
         return
     except Stopped as stopped:
         write("stopped", f"{stopped}; run the same command to resume")

@@ -157,6 +157,9 @@ def test_killed_workers_and_coordinators_leave_totals_exact(
     records = find_runs(tiny.out / "tiny" / "runs")
     assert len(records) == wanted
     assert {(r.state, r.samples) for r in records} <= {("done", 400), ("stopped", 0)}
+    for record in records:
+        kept = (tiny.out / "tiny" / "runs" / record.fingerprint / "checkpoint.pt").is_file()
+        assert kept == (record.state == "done")
 
     before = {path: path.stat().st_mtime_ns for path in tiny.out.rglob("record.json")}
     (tiny.out / "tiny" / "search.html").unlink()

@@ -147,6 +147,18 @@ def test_a_run_killed_while_it_is_judged_is_judged_again_by_the_same_scores_and_
     assert read_record(again).scores == read_record(whole).scores
 
 
+def test_a_run_that_a_judge_ends_keeps_no_weights_unless_asked_and_starts_over(root: Path, tmp_path: Path) -> None:
+    spec, ends = tiny.make_spec(tmp_path), {"rungs": (3,), "judge": lambda rung, scores: False}
+    kept = train(spec, tiny.RECIPE, root, out=tmp_path / "kept", **ends)
+    dropped = train(spec, tiny.RECIPE, root, out=tmp_path / "dropped", keep_stopped=False, **ends)
+    assert [(each / "checkpoint.pt").is_file() for each in (kept, dropped)] == [True, False]
+    assert read_record(kept).reason == read_record(dropped).reason == "stopped at rung 1 of 1, iteration 3"
+    for out in ("kept", "dropped"):
+        train(spec, tiny.RECIPE, root, out=tmp_path / out)
+    one, other = weights(kept), weights(dropped)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(3))
 def test_a_run_killed_from_outside_again_and_again_ends_with_the_same_bits(
