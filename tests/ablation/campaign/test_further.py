@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 from helpers.paths import REPOSITORY
 from helpers.refused import refused
+from helpers.sample_records import record, write_records
+from helpers.tables import pipe_rows
 
+import archlab
 from archlab.ablation.campaign import cost
 from archlab.ablation.load import load_ablation, load_study
 from archlab.ablation.plan import AblationOptions, plan_ablation
 from archlab.ablation.records import read_records
+from archlab.ablation.report import write_report
 from archlab.ablation.row import Published, Row
 from archlab.ablation.study import Campaign, networks
 
@@ -73,6 +77,26 @@ def test_further_rows_are_run_after_two_seeds_of_the_campaigns_own(mine: Path, m
 def test_a_row_of_systems_brings_the_figures_that_an_ablation_can_carry(mine: Path) -> None:
     (row,) = campaign(mine).further.rows
     assert row == Row("Lite-HRNet-18", "lite_hrnet_18", published=Published(params_m=1.1, coco_gflops=0.20, ap=64.8))
+
+
+def test_further_rows_and_claims_join_the_tables_when_they_are_measured(mine: Path) -> None:
+    def first_cells(*specs: str) -> tuple[set[str], str]:
+        runs = [
+            record(each, archlab.spec_hash(archlab.load(each, input=(3, 64, 64))), input=(3, 64, 64)) for each in specs
+        ]
+        page = write_report(mine, write_records(mine.parent / "records", *runs), mine.parent)[0].read_text(
+            encoding="utf-8"
+        )
+        return {row[0] for row in pipe_rows(page)}, page
+
+    cells, page = first_cells("skip_pose_net")
+    assert "Skips" in cells
+    assert not {"Lite-HRNet-18", "“s”"} & cells
+    assert "until measured: Lite-HRNet-18, and 1 claim" in page
+    assert "the 4 runs of 2 networks" in page
+    cells, page = first_cells("skip_pose_net", "lite_hrnet_18")
+    assert {"Skips", "Lite-HRNet-18", "“s”"} <= cells
+    assert "until measured" not in page
 
 
 def test_what_is_wrong_in_further_rows_and_claims_is_named_with_its_line(mine: Path) -> None:
