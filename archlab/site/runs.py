@@ -22,7 +22,7 @@ from archlab.tasks.base import Task
 from archlab.tasks.metrics import Metric, Scores, first_view, headline, used
 from archlab.training.listing import state_of
 from archlab.training.metrics_log import Row, read_rows
-from archlab.training.runs import Record, runs_in
+from archlab.training.runs import Record, runs_of_tasks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +72,8 @@ def write_runs(root: Path, path: Path, *, plugin: Sequence[str] = ()) -> Path:
     """
     if not root.is_dir():
         raise InputError(Problem("no such folder of runs", file=str(root)))
-    found = [Compared(record, file.parent, read_rows(file.parent / "metrics.jsonl")) for record, file in runs_in(root)]
+    known = runs_of_tasks(root, plugin)
+    found = [Compared(record, file.parent, read_rows(file.parent / "metrics.jsonl")) for record, file in known]
     if not found:
         raise InputError(Problem("holds no run", file=str(root)))
     write_text(path, runs_page(found, plugin=plugin))

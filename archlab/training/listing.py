@@ -12,7 +12,7 @@ from archlab.core.errors import InputError, Problem
 from archlab.tasks import find_task
 from archlab.tasks.metrics import headline
 from archlab.training.lock import held
-from archlab.training.runs import Record, runs_in
+from archlab.training.runs import Record, runs_of_tasks
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def list_runs(root: Path, *, plugin: Iterable[str] = ()) -> list[RunRow]:
     """Return a row for each run in the folder `root`, oldest first. Raises InputError if the folder does not exist."""
     if not root.is_dir():
         raise InputError(Problem("no such folder of runs", file=str(root)))
-    return [_row(record, path.parent, plugin) for record, path in runs_in(root)]
+    return [_row(record, path.parent, plugin) for record, path in runs_of_tasks(root, plugin)]
 
 
 def runs_table(rows: Sequence[RunRow]) -> Table:

@@ -147,6 +147,7 @@ def _run(run: Prepared, stop: StopRequest) -> None:
     folder, world, record = run.folder, run.world, run.record
     before = record_of(folder)
     extended = world.any(before is not None and before.is_done())
+    network = _initialised(run)  # before the record, so that a wrong file of weights leaves no run
 
     def write(state: State, reason: str = "") -> None:
         if not extended:
@@ -157,7 +158,7 @@ def _run(run: Prepared, stop: StopRequest) -> None:
         write_text(folder / "spec.yaml", run.spec.to_yaml())
         write_text(folder / "recipe.yaml", run.recipe.to_yaml())
     try:
-        network, log, scored = _trained_and_scored(run, stop)
+        log, scored = _trained_and_scored(run, network, stop)
     except Halted as halted:
         write("stopped", str(halted))
         if run.world.first and not run.options.keep_stopped:
@@ -197,21 +198,20 @@ def _finish(run: Prepared, network: nn.Module, log: MetricsLog, scored: Row) -> 
     run.write(done)
 
 
-def _trained_and_scored(run: Prepared, stop: StopRequest) -> tuple[nn.Module, MetricsLog, Row]:
-    """Return the trained network, its metrics log, and its `scores` and `terms`."""
+def _trained_and_scored(run: Prepared, network: nn.Module, stop: StopRequest) -> tuple[MetricsLog, Row]:
+    """Train the network in place; return its metrics log, and its `scores` and `terms`."""
     recipe, context, world, options = run.recipe, run.context, run.world, run.options
-    network = _initialised(run)
     loss = loss_of(recipe, run.graph)
     exam = Exam(partial(run.score, first_view=True), run.score, tuple(options.rungs), options.judge)
     training = Training(network, run.samples, loss, recipe, run.record.seed, run.folder, context.device, world)
     log = fit(training, exam, stop=stop, board=options.tensorboard)
     if recipe.budgets:
-        return network, log, log.budgets[max(log.budgets)]
+        return log, log.budgets[max(log.budgets)]
     if log.validated < training.plan.total:  # else it was killed after this row and before its record
         scored = run.score(network)
         log.append({"validation": scored.figures, **scored.with_terms()})
         log.close()
-    return network, log, {"scores": log.scores, "terms": log.terms}
+    return log, {"scores": log.scores, "terms": log.terms}
 
 
 def _initialised(run: Prepared) -> nn.Module:

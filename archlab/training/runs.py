@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archlab import yamlio
 from archlab.core import notes
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, nearest
 from archlab.core.files import read_json, write_json
-from archlab.tasks import find_task
+from archlab.tasks import find_task, tasks
 from archlab.tasks.metrics import Scores
 from archlab.tasks.terms import Terms, terms_of
 from archlab.yamlio import Item
@@ -126,8 +126,14 @@ class Record:
         """Yield the rules that a damaged or foreign record breaks; its fingerprint names a file, and is no path."""
         if not re.fullmatch(r"[\w-]*", self.fingerprint, re.ASCII):
             yield item.problem(f"must be letters, digits, - and _, not {self.fingerprint!r}", "fingerprint")
-        if not any(name.startswith("train_") for name in self.data):
+        if not any(name.startswith("train_") and isinstance(value, int) for name, value in self.data.items()):
             yield item.problem("lacks the number of training samples, `train_...`", "data")
+        if not all(isinstance(self.data.get(name), str) for name in ("root", "kind", "fingerprint")):
+            yield item.problem("lacks a text `root`, `kind` or `fingerprint`", "data")
+        flops = self.cost.get("flops")
+        counts = [self.cost.get("params"), self.cost.get("activations"), *(flops.values() if flops else [])]
+        if not flops or not all(isinstance(each, int) for each in counts):
+            yield item.problem("lacks a whole number of `params`, `activations` or `flops`", "cost")
 
     def terms_of(self, view: str, budget: int | None = None) -> Terms | None:
         """Return what each validation sample adds to a view's figures, at a budget or at the end; None if not recorded.
@@ -218,6 +224,17 @@ def find_runs(root: Path) -> list[Record]:
 def runs_in(root: Path) -> list[tuple[Record, Path]]:
     """Return the record and its file of all runs in the folder `root`, oldest first."""
     return sound_records(root.glob("*/record.json"))
+
+
+def runs_of_tasks(root: Path, plugin: Iterable[str] = ()) -> list[tuple[Record, Path]]:
+    """Return what `runs_in` does, without runs of tasks that neither archlab nor a plug-in has; note each of them."""
+    known, found = tasks(plugin), []
+    for record, path in runs_in(root):
+        if record.task in known:
+            found.append((record, path))
+        else:
+            notes.note(f"left out: {path}: task: no task is called {record.task!r}{nearest(record.task, known)}")
+    return found
 
 
 def sound_records(files: Iterable[Path]) -> list[tuple[Record, Path]]:

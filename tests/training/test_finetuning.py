@@ -105,3 +105,11 @@ def test_a_run_that_begins_with_weights_is_another_run_and_says_what_it_began_wi
     assert first != second
     with pytest.raises(InputError, match="no such checkpoint"):
         train(spec, recipe, root, out=out, weights=tmp_path / "nothing.pt")
+
+
+def test_a_wrong_file_of_weights_leaves_no_run(tmp_path: Path) -> None:
+    root = tiny.make_data(tmp_path)
+    (tmp_path / "wrong.pt").write_bytes(b"wrong")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        train(tiny.make_spec(tmp_path), tiny.RECIPE, root, out=tmp_path / "runs", weights=tmp_path / "wrong.pt")
+    assert list((tmp_path / "runs").iterdir()) == []

@@ -11,6 +11,7 @@ import pytest
 from helpers.refused import refused
 from rich.console import Console
 
+from archlab.site.runs import write_runs
 from archlab.training.circumstances import circumstances
 from archlab.training.listing import list_runs, runs_table
 from archlab.training.lock import locked
@@ -235,3 +236,28 @@ def test_a_commit_is_dirty_where_files_differ_but_for_the_reports_that_runs_writ
     assert commit() == clean
     (tmp_path / "code.py").write_text("2")
     assert commit() == f"{clean}-dirty"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cost", {}),
+        ("cost", {"params": "x", "activations": 1, "flops": {"fvcore": 1}}),
+        ("data", {"root": "a", "kind": "b", "fingerprint": "c"}),
+        ("data", {"root": "a", "kind": 5, "fingerprint": "c", "train_people": 3}),
+        ("fingerprint", "../elsewhere"),
+        ("task", "nothing"),
+    ],
+)
+def test_one_damaged_record_is_named_and_the_others_are_listed(
+    field: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("sound", "damaged"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        replace(RECORD, fingerprint=name).write(tmp_path / "runs" / name)
+    path = tmp_path / "runs" / "damaged" / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    assert [row.folder for row in list_runs(tmp_path / "runs")] == ["sound"]
+    assert f"left out: {path}: {field}: " in capsys.readouterr().err
+    write_runs(tmp_path / "runs", tmp_path / "runs.html")
+    assert f"left out: {path}: {field}: " in capsys.readouterr().err

@@ -138,11 +138,13 @@ def _score(
     if options.dataset == "mpii":
         if file is not None:
             write_predictions(file, keypoints.points)
+            notes.note(f"wrote {file}")
         return _mpii_figures(validation, keypoints.points)
     people = validation.boxes[kind]
     found = results_from(people, keypoints.points, keypoints.heights, soft_nms=options.nms == "soft")
     if file is not None:
         write_text(file, json.dumps(found))
+        notes.note(f"wrote {file}")
     points = keypoints.points if kind == "ground_truth" else matched(validation.truth, people, keypoints.points)
     return _coco_figures(validation, found, points)
 

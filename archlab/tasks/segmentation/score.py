@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from archlab.core import notes
 from archlab.core.errors import InputError, Problem
 from archlab.core.files import write_bytes
 from archlab.tasks.base import Context
@@ -48,6 +49,8 @@ def score_network(
         if results:
             for index, found in zip(batch.index, batch.found.cpu().numpy(), strict=True):
                 _write(results / f"{pictures.names[index]}{TRAIN_IDS}", found.astype(np.uint8))
+    if results and context.world.first:
+        notes.note(f"wrote {results}")
     gathered = context.world.gather((total.cpu().numpy(), np.concatenate(rows)))
     counts: Counts = np.sum([part for part, _ in gathered], axis=0)
     terms = _terms(pictures, np.concatenate([part for _, part in gathered]))

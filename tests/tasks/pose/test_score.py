@@ -95,7 +95,9 @@ def test_a_labelled_person_takes_the_detection_that_overlaps_most_and_none_where
     assert (chosen[1] == FAR).all()
 
 
-def test_both_kinds_of_boxes_have_their_own_scores_and_result_files(root: Path, tmp_path: Path) -> None:
+def test_both_kinds_of_boxes_have_their_own_scores_and_result_files(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.manual_seed(0)
     network = nn.Conv2d(3, 17, 5, stride=4, padding=2)
     scores = evaluate(network, RECIPE, root, CPU, results=tmp_path / "found.json")
@@ -104,6 +106,8 @@ def test_both_kinds_of_boxes_have_their_own_scores_and_result_files(root: Path, 
         results = json.loads((tmp_path / f"found_{kind.removesuffix('_boxes')}.json").read_text())
         again = score_coco(annotation_file(root, "val2017"), results)
         assert again == {name: figures[name] for name in FIGURES}
+    written = [f"wrote {tmp_path / f'found_{kind}.json'}" for kind in ("ground_truth", "detector")]
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("wrote ")] == written
 
 
 def test_detector_boxes_without_a_detection_file_are_refused(tmp_path: Path) -> None:
