@@ -83,6 +83,7 @@ COMMANDS = (
     Command("completion", ("completion", "bash")),
     Command("train", ("train", "tiny.yaml", "--recipe", "recipe.yaml", *WITH_DATA, "--runs", "out/runs")),
     Command("runs", ("runs", "runs")),
+    Command("runs --page", ("runs", "runs", "--page", "out/runs.html"), ("runs.html",)),
     Command("eval", ("eval", RUN, *WITH_DATA, "--results", "out/r.json"), ("r.json",)),
     Command(
         "predict",
@@ -91,6 +92,9 @@ COMMANDS = (
     ),
     Command("export", ("export", RUN, "--out", "out/a.yaml"), ("a.yaml",)),
     Command("export --save-weights", ("export", RUN, "--save-weights", "out/a.safetensors"), ("a.safetensors",)),
+    Command("export --python", ("export", RUN, "--python", "out/a.py"), ("a.py",)),
+    Command("bench", ("bench", "tiny.yaml", "--rounds", "1", "--threads", "1", "--save", "out/times"), ("times",)),
+    Command("index", ("index", "--reports", "tables")),
     Command("data synth", ("data", "synth", "--out", "out/people", "--train", "4", "--val", "4"), ("people",)),
     Command("data convert", ("data", "convert", "lsp", "lsp/source", "--out", "out/lsp"), ("lsp",), is_once=True),
     Command(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from faults.files import damaged_files, mutated_yaml
+from faults.inputs import damaged_inputs
 from faults.kills import kills
 from faults.limits import disk_full, few_files, read_only, twice
 from faults.scenes import COMMANDS, Scene
@@ -27,6 +28,12 @@ def test_damaged_files_end_in_a_line_or_a_note(tmp_path: Path) -> None:
     outcomes = [*damaged_files(tmp_path, 16, seed=1)]
     assert {0, 2} <= {each.code for each in outcomes}
     assert wrong_ones(outcomes) == []
+
+
+def test_every_command_ends_in_a_line_or_a_note_on_damaged_files(scene: Scene) -> None:
+    trials = [*damaged_inputs(scene, 1, seed=1)]
+    assert {0, 2} <= {trial.code for trial in trials}
+    assert wrong(trials) == []
 
 
 @pytest.fixture(scope="module")
