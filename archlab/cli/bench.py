@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ from archlab.cli import options
 from archlab.cli.output import print_json, print_sheets
 from archlab.cli.parser import Parser
 from archlab.core import notes
-from archlab.core.errors import nearest
+from archlab.core.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
     from archlab.deploy.bench.parts import Part
-    from archlab.deploy.bench.session import Session
+    from archlab.deploy.bench.session import Scored, Session
     from archlab.network.graph import Graph
+    from archlab.training.trained import Trained
 
 RUNTIMES = ("eager", "folded", "compile", "cudagraph", "onnxruntime")
 MOST_IMAGES = 2**16
@@ -31,15 +33,48 @@ def bench(o: argparse.Namespace) -> None:
     import archlab
     from archlab.network.load import load_at
 
-    graphs = [archlab.assemble(load_at(spec, o.input, plugin=o.plugin)) for spec in o.specs]
+    trained = _trained(o)
+    graphs = [each.graph for each in trained] or [
+        archlab.assemble(load_at(spec, o.input, plugin=o.plugin)) for spec in o.specs
+    ]
     sessions = [_session(o, graphs, threads) for threads in o.threads or (None,)]
     parts = _profile(o, graphs) if o.profile else {}
     for session in sessions if o.save else ():
         _save(o.save, session)
+    scores = _scores(o, trained)
     if o.json:
-        print_json(_as_json(sessions, parts))
+        print_json({**_as_json(sessions, parts), **({"scores": [asdict(each) for each in scores]} if scores else {})})
     else:
-        _print(sessions, parts)
+        _print(sessions, parts, scores)
+
+
+def _trained(o: argparse.Namespace) -> list[Trained]:
+    """Return the networks with their weights, if they are scored; none without a score."""
+    from archlab.training.trained import open_network
+
+    if o.weights and not o.score:
+        raise InputError(Problem("time does not depend on weights: they are for --score", "--weights"))
+    if o.weights and len(o.specs) > 1:
+        raise InputError(Problem("the weights are of one network: name it alone, or name runs", "--weights"))
+    if o.score and o.input:
+        raise InputError(Problem("a network is scored at the input of its recipe", "--input"))
+    named = o.specs if o.score else ()
+    return [open_network(spec, o.weights, recipe=o.recipe, plugin=o.plugin) for spec in named]
+
+
+def _scores(o: argparse.Namespace, trained: list[Trained]) -> list[Scored]:
+    """Return the score of each trained network in each form."""
+    if not trained:
+        return []
+    import torch
+
+    from archlab.core.device import pick_device
+    from archlab.deploy.bench.runtimes import Setting
+    from archlab.deploy.bench.score import score_forms
+
+    threads = (o.threads or (torch.get_num_threads(),))[0]
+    setting = Setting(pick_device(o.device or "cpu"), 1, threads, getattr(torch, o.dtype))
+    return [scored for each in trained for scored in score_forms(each, o.runtime, setting, o.score)]
 
 
 def _session(o: argparse.Namespace, graphs: list[Graph], threads: int | None) -> Session:
@@ -79,16 +114,15 @@ def _save(path: Path, session: Session) -> None:
 
 
 def _as_json(sessions: list[Session], parts: dict[str, list[Part]]) -> dict[str, object]:
-    from dataclasses import asdict
-
     profiles = {name: [asdict(part) for part in each] for name, each in parts.items()}
     return {"sessions": [asdict(each) for each in sessions], **({"profile": profiles} if profiles else {})}
 
 
-def _print(sessions: list[Session], parts: dict[str, list[Part]]) -> None:
-    from archlab.report.latency import profile_tables, session_table
+def _print(sessions: list[Session], parts: dict[str, list[Part]], scores: list[Scored]) -> None:
+    from archlab.report.latency import profile_tables, score_table, session_table
 
-    print_sheets(*map(session_table, sessions), *(each for name in parts for each in profile_tables(name, parts[name])))
+    profiles = (each for name in parts for each in profile_tables(name, parts[name]))
+    print_sheets(*map(session_table, sessions), *([score_table(scores, sessions[0])] if scores else []), *profiles)
 
 
 def _runtimes(text: str) -> tuple[str, ...]:
@@ -117,6 +151,10 @@ def bench_arguments(p: Parser) -> None:
                    help=f"of {', '.join(RUNTIMES)} (default: eager,folded)")  # fmt: skip
     p.add_argument("--dtype", choices=DTYPES, default="float32", metavar="TYPE", help="float32, bfloat16, ...")
     p.add_argument("--rounds", type=options.positive, default=20, metavar="N", help="turns of each (default: 20)")
+    p.add_argument("--score", type=Path, metavar="DATA",
+                   help="score runs, or a network with --weights, in each form too, on a data folder")  # fmt: skip
+    p.add_argument("--weights", type=Path, metavar="FILE", help="weights to score, ours or released")
+    p.add_argument("--recipe", metavar="RECIPE", help="how weights are scored (default: the run's; else pose)")
     p.add_argument("--profile", action="store_true", help="show where the time goes, by block and by operator")
     p.add_argument("--draw", type=options.picture, metavar="FILE", help="draw the profile as bars, as .png or .svg")
     p.add_argument("--save", type=Path, metavar="PATH", help="add to a machine's record: a .json file, or its folder")

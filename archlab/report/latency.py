@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archlab.deploy.bench.parts import Part, Share, shares
 from archlab.deploy.bench.record import quartiles, ratio
-from archlab.deploy.bench.session import Row, Session
+from archlab.deploy.bench.session import Row, Scored, Session
 from archlab.report.tables import EMPTY, Cell, Column, Table, plural
 
 MEGA, GIGA = 1e6, 1e9
@@ -43,6 +43,26 @@ def session_table(session: Session) -> Table:
     eager = {(row.hash, row.batch): row for row in session.rows if row.runtime == "eager"}
     rows = tuple(_row(row, eager.get((row.hash, row.batch)), session) for row in session.rows)
     return Table("Measured time", columns, rows, (where(session), limits(session), *session.skipped))
+
+
+def score_table(scores: Sequence[Scored], session: Session) -> Table:
+    """Return the score of each network in each form beside its time at the smallest batch of a session."""
+    batch = min(row.batch for row in session.rows)
+    times = {(row.hash, row.runtime): quartiles(row.milliseconds).median for row in session.rows if row.batch == batch}
+    columns = (
+        Column("network", align="l"), Column("runtime", align="l"), Column("type", align="l"), Column("ms"),
+        Column(scores[0].metric), Column("loss", "against eager, float32"),
+    )  # fmt: skip
+    rows = []
+    for each in scores:
+        time = times.get((each.hash, each.runtime)) if each.dtype == session.dtype else None
+        rows.append((
+            Cell(each.network), Cell(each.runtime), Cell(each.dtype), Cell(EMPTY if time is None else f"{time:.2f}"),
+            Cell(EMPTY if each.value is None else f"{each.value:.2f}"),
+            Cell(EMPTY if each.loss is None else f"{each.loss:.2f}"),
+        ))  # fmt: skip
+    caption = f"Scores by each network's own recipe; milliseconds at batch {batch}."
+    return Table("Score and time", columns, tuple(rows), (caption,))
 
 
 def _row(row: Row, eager: Row | None, session: Session) -> tuple[Cell, ...]:

@@ -99,7 +99,7 @@ def _of_run(
         notes.note(f"{folder}: the run is {record.state}; its last checkpoint is used")
     own = load_recipe(recipe or folder / "recipe.yaml", plugin=plugin)
     names = record.data.get(own.task.outputs_are)
-    spec = load_at(folder / "spec.yaml", None, plugin=plugin)
+    spec = replace(load_at(folder / "spec.yaml", None, plugin=plugin), name=record.spec)
     file = weights or folder / "checkpoint.pt"
     return _loaded(assemble(spec), file, own, tuple(names) if isinstance(names, list) else None)
 

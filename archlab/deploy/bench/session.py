@@ -50,3 +50,16 @@ class Session:
     copy_bytes: float
     rows: tuple[Row, ...]
     skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A network's first figure in one runtime and type. loss: how much lower than eager in float32."""
+
+    network: str
+    hash: str
+    runtime: str
+    dtype: str
+    metric: str
+    value: float | None
+    loss: float | None

@@ -117,7 +117,7 @@ def _without_advice() -> Iterator[None]:
         root.setLevel(before)
 
 
-class _InRuntime(nn.Module):
+class InRuntime(nn.Module):
     """A model in ONNX Runtime as a network that a task can score."""
 
     def __init__(self, content: bytes) -> None:
@@ -140,7 +140,7 @@ def score(model: Exported, recipe: Recipe, data: Path) -> tuple[Metric, float | 
         raise InputError(Problem(rule, "--data", str(data)))
     sized = replace(recipe, input=about.input[1:])
     try:
-        figures = evaluate(_InRuntime(model.content), sized, data, torch.device("cpu"))
+        figures = evaluate(InRuntime(model.content), sized, data, torch.device("cpu"))
     except Exception as error:
         if type(error).__name__ != "InvalidArgument":  # ONNX Runtime's own, of another size
             raise
