@@ -84,6 +84,7 @@ COMMANDS = (
     Command("train", ("train", "tiny.yaml", "--recipe", "recipe.yaml", *WITH_DATA, "--runs", "out/runs")),
     Command("runs", ("runs", "runs")),
     Command("runs --page", ("runs", "runs", "--page", "out/runs.html"), ("runs.html",)),
+    Command("clean", ("clean", "runs", "searches", "--dry-run")),
     Command("eval", ("eval", RUN, *WITH_DATA, "--results", "out/r.json"), ("r.json",)),
     Command(
         "predict",
