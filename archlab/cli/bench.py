@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archlab.network.graph import Graph
     from archlab.training.trained import Trained
 
-RUNTIMES = ("eager", "folded", "compile", "cudagraph", "onnxruntime")
+RUNTIMES = ("eager", "folded", "compile", "cudagraph", "onnxruntime", "openvino")
 MOST_IMAGES = 2**16
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 

@@ -20,6 +20,7 @@ from archlab.deploy.bench.parts import Part, shares
 from archlab.deploy.bench.profile import profile
 from archlab.deploy.bench.runtimes import Setting, Skipped, prepare
 from archlab.deploy.bench.session import Session
+from archlab.deploy.onnx import metadata
 from archlab.report.latency import session_table
 
 CPU = torch.device("cpu")
@@ -60,6 +61,27 @@ def test_launches_and_memory_are_those_of_the_pass(graph: archlab.Graph) -> None
     assert folded.launches is not None
     assert folded.launches < eager.launches
     assert eager.peak_mib == pytest.approx(2 * 4 * 8 * 8 * 4 / 2**20, abs=2e-3)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_runtimes_of_the_exported_model_give_the_networks_output(
+    runtime: str, batch: int, graph: archlab.Graph
+) -> None:
+    pytest.importorskip(runtime, reason=f"needs pip install 'archlab[{runtime}]'")
+    setting = replace(SETTING, batch=batch)
+    network = network_of(graph)
+    found = prepare(runtime, network, setting).run()
+    expected = prepare("eager", network, setting).run()
+    assert torch.allclose(torch.as_tensor(found[0]), expected, atol=1e-5)
+
+
+def test_a_missing_runtime_names_its_extra(graph: archlab.Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "find_spec", lambda name: None if name == "openvino" else object())
+    with refused("openvino not installed; run pip install 'archlab[openvino]'", field="--runtime"):
+        prepare("openvino", network_of(graph), SETTING)
+    with pytest.raises(Skipped, match="OpenVINO is measured on the CPU in float32"):
+        prepare("openvino", network_of(graph), replace(SETTING, dtype=torch.float64))
 
 
 def test_bytes_are_what_each_operator_reads_and_writes(graph: archlab.Graph) -> None:

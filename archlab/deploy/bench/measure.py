@@ -184,5 +184,6 @@ def _clocks() -> tuple[float, float] | None:
 
 
 def _versions(rows: Sequence[Row]) -> dict[str, str]:
-    named = ["torch", "archlab", *(["onnxruntime"] if any(row.runtime == "onnxruntime" for row in rows) else [])]
+    used = {row.runtime for row in rows}
+    named = ["torch", "archlab", *(name for name in ("onnxruntime", "openvino") if name in used)]
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in named}}

@@ -94,18 +94,42 @@ def _cuda_graph(network: nn.Module, images: Tensor, setting: Setting) -> Prepare
 
 
 def _onnx_runtime(network: Network, images: Tensor, setting: Setting) -> Prepared:
-    """Run the exported model, in float32 on the CPU."""
-    if setting.device.type != "cpu" or setting.dtype != torch.float32:
-        raise Skipped("ONNX Runtime is measured on the CPU in float32")
+    """Run the exported model in ONNX Runtime, in float32 on the CPU."""
+    _check_float_on_cpu("ONNX Runtime", setting)
     check_installed("--runtime")
-    from archlab.deploy.onnx.file import DEFAULT
-    from archlab.deploy.onnx.model import model_of
     from archlab.deploy.onnx.session import session_of
 
-    model = model_of(network, dynamic_batch=setting.batch > 1, opset=DEFAULT, metadata={})
-    session = session_of(model.SerializeToString(), setting.threads)
+    session = session_of(_exported(network, setting), setting.threads)
     feed = {session.get_inputs()[0].name: images.numpy()}
     return Prepared(lambda: session.run(None, feed))
+
+
+def _openvino(network: Network, images: Tensor, setting: Setting) -> Prepared:
+    """Run the exported model in OpenVINO, in float32 on the CPU."""
+    _check_float_on_cpu("OpenVINO", setting)
+    check_installed("--runtime", ["onnx", "openvino"], extra="openvino")
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(_exported(network, setting), b"")
+    how = {"INFERENCE_NUM_THREADS": setting.threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    request = core.compile_model(model, "CPU", how).create_infer_request()
+    feed = {0: images.numpy()}
+    return Prepared(lambda: request.infer(feed, share_inputs=True))
+
+
+def _check_float_on_cpu(runtime: str, setting: Setting) -> None:
+    if setting.device.type != "cpu" or setting.dtype != torch.float32:
+        raise Skipped(f"{runtime} is measured on the CPU in float32")
+
+
+def _exported(network: Network, setting: Setting) -> bytes:
+    from archlab.deploy.onnx.file import DEFAULT
+    from archlab.deploy.onnx.model import model_of
+
+    model = model_of(network, dynamic_batch=setting.batch > 1, opset=DEFAULT, metadata={})
+    made: bytes = model.SerializeToString()
+    return made
 
 
 def _torch(network: nn.Module, images: Tensor) -> Prepared:
@@ -171,4 +195,5 @@ RUNTIMES: Mapping[str, Callable[[Network, Tensor, Setting], Prepared]] = {
     "compile": _compiled,
     "cudagraph": _cuda_graph,
     "onnxruntime": _onnx_runtime,
+    "openvino": _openvino,
 }

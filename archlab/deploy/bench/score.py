@@ -18,7 +18,7 @@ from archlab.training.evaluate import evaluate
 from archlab.training.trained import Trained
 
 SCORED = ("eager", "folded", "onnxruntime")
-"""The runtimes whose arithmetic differs; the others run the eager network's own operators."""
+"""The runtimes that are scored. Others run eager's own operators, and OpenVINO the model of ONNX Runtime."""
 
 
 def score_forms(trained: Trained, runtimes: Sequence[str], setting: Setting, data: Path) -> list[Scored]:

@@ -24,10 +24,10 @@ class About:
     recipe: str
 
 
-def check_installed(field: str, packages: Sequence[str] = ("onnx", "onnxruntime")) -> None:
-    """Raise InputError if a package of the extra is missing."""
+def check_installed(field: str, packages: Sequence[str] = ("onnx", "onnxruntime"), *, extra: str = "onnx") -> None:
+    """Raise InputError if a package of an extra is missing."""
     if missing := [name for name in packages if find_spec(name) is None]:
-        raise InputError(Problem(f"{' and '.join(missing)} not installed; run pip install 'archlab[onnx]'", field))
+        raise InputError(Problem(f"{' and '.join(missing)} not installed; run pip install 'archlab[{extra}]'", field))
 
 
 def read(stated: Mapping[str, str], file: Path) -> About:
