@@ -104,6 +104,8 @@ def _predictions(study: Predictions, trained: Trained, root: Path, device: str |
     from archlab.training.evaluate import context_of
 
     predictor, recipe = Predictor(trained, device=device), trained.recipe
+    if not hasattr(recipe.task, "pictures"):
+        raise InputError(Problem(f"the task {recipe.task.name!r} shows no pictures of its validation data"))
     validation = recipe.task.validation(root, context_of(recipe, pick_device(device)))
     return list(predictor.predict(recipe.task.pictures(validation, study.pictures)))
 

@@ -20,6 +20,7 @@ from archlab.cli import main
 from archlab.core.files import write_json
 from archlab.network.checkpoint import save_weights
 from archlab.tasks.images import read_image
+from archlab.tasks.pose.task import Pose
 from archlab.training.recipe import load_recipe
 from archlab.training.runs import read_record
 
@@ -114,6 +115,12 @@ def test_what_is_missing_is_said_in_one_line(run: Path, tmp_path: Path) -> None:
     with refused(field="--weights"):
         plan_ablation(["table.yaml"], AblationOptions(weights=run))
     assert main(["report", "table.yaml", "--weights", str(run)]) == 2
+
+
+def test_a_task_without_pictures_to_show_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Pose, "pictures")
+    with refused("'pose'"):
+        write_predictions(study(), Drawn(run, device="cpu"), tmp_path)
 
 
 def test_one_seed_is_trained_for_a_picture_and_none_with_weights(run: Path) -> None:
