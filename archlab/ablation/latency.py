@@ -22,6 +22,8 @@ from archlab.report.latency import limits, profile_tables, where
 from archlab.report.tables import EMPTY, Cell, Column, Table, escaped, plural, section, sentence_list
 
 COCO = (3, 256, 192)
+GAINING = {"folded": "Folding", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+"""The runtimes whose gain over eager is stated, and their names."""
 LEAST_SHARE = 0.1
 """A block is described if it takes this share of the time."""
 
@@ -162,7 +164,7 @@ def _labels(networks: Iterable[Network]) -> dict[str, str]:
 
 
 def _rates(session: Session, labels: Mapping[str, str]) -> str:
-    """Return which networks reach the least and the most multiply-adds a second, and what folding gains."""
+    """Return which networks reach the least and the most multiply-adds a second, and what other runtimes gain."""
     eager = [row for row in session.rows if (row.runtime, row.batch) == ("eager", 1)]
     rates = sorted((row.macs / quartiles(row.milliseconds).median / 1e6, labels[row.hash]) for row in eager)
     (least, slow), (most, fast) = rates[0], rates[-1]
@@ -170,10 +172,18 @@ def _rates(session: Session, labels: Mapping[str, str]) -> str:
         f"Eager on {threads(session)}, {slow} reaches {least:.1f} G multiply-adds/s and {fast} {most:.1f},"
         f" of {session.gemm_macs / 1e9:.1f} in a product of matrices."
     )
-    folded = {row.hash: row for row in session.rows if (row.runtime, row.batch) == ("folded", 1)}
-    pairs = [(row, folded[row.hash]) for row in eager if row.hash in folded]
-    gains = sorted(ratio(slow.milliseconds, fast.milliseconds).median for slow, fast in pairs)
-    return f"{text} Folding is {gains[0]:.2f} to {gains[-1]:.2f} times as fast as eager." if gains else text
+    gains = (_gain(session, runtime, name) for runtime, name in GAINING.items())
+    return " ".join([text, *filter(None, gains)])
+
+
+def _gain(session: Session, runtime: str, name: str) -> str:
+    """Return by how much a runtime is faster than eager, from the least network to the most; empty if not measured."""
+    eager, other = (
+        {row.hash: row.milliseconds for row in session.rows if (row.runtime, row.batch) == (each, 1)}
+        for each in ("eager", runtime)
+    )
+    gains = sorted(ratio(eager[key], times).median for key, times in other.items() if key in eager)
+    return f"{name} is {gains[0]:.2f} to {gains[-1]:.2f} times as fast as eager." if gains else ""
 
 
 def _disagreement(name: str, parts: Sequence[Part]) -> str:
