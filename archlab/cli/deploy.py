@@ -29,8 +29,8 @@ FORMATS = ("coco", "cityscapes")
 def predict(o: argparse.Namespace) -> None:
     """Find people's keypoints, or pixels' classes, in pictures.
 
-    NETWORK is a run folder, runs/NAME for the run of the network NAME in runs, or
-    a network's name or file with `--weights`.
+    NETWORK is a run folder, runs/NAME for the run of the network NAME in runs, a
+    network's name or file with `--weights`, or a file of `archlab export --onnx`.
     A file that cannot be read is named and skipped.
     """
     from archlab.deploy.boxes import read_boxes
@@ -112,7 +112,9 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 
 def predict_arguments(p: Parser) -> None:
-    options.network(p, of="NETWORK", help="a run (its folder, or runs/NETWORK), or a network with --weights")
+    options.network(
+        p, of="NETWORK", help="a run (its folder, or runs/NETWORK), a network with --weights, or an ONNX file"
+    )
     p.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures, folders, patterns or videos")
     p.add_argument("--weights", type=Path, metavar="FILE", help="weights, ours or released (default: the run's)")
     p.add_argument("--recipe", metavar="RECIPE", help="gives task, input and decoding (default: the run's; else pose)")

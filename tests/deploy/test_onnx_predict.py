@@ -114,7 +114,7 @@ def test_a_file_of_weights_without_a_recipe_is_looked_through_as_released(run, r
 
 
 def test_label_maps_of_a_file_are_those_of_the_network_at_its_input(tmp_path, capsys):
-    network = archlab.build(archlab.load("lite_hrnet_18_seg", input=(3, 64, 64)))
+    network = archlab.build(tiny.make_spec(tmp_path, outputs=19))
     settle(network, (64, 64))
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     recipe = "task: segmentation\ninput: [64, 64]\nepochs: 1\nsize: input\nflip_test: true\n"
@@ -122,7 +122,7 @@ def test_label_maps_of_a_file_are_those_of_the_network_at_its_input(tmp_path, ca
     picture = tmp_path / "street.png"
     random = np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8)
     cv2.imwrite(str(picture), cv2.resize(random, (100, 72)))
-    words = ["lite_hrnet_18_seg", "--weights", tmp_path / "weights.pt", "--recipe", tmp_path / "recipe.yaml"]
+    words = [tmp_path / "tiny.yaml", "--weights", tmp_path / "weights.pt", "--recipe", tmp_path / "recipe.yaml"]
     written(*words, "--onnx", tmp_path / "seg.onnx")
     capsys.readouterr()
     ours = archlab.Predictor(tmp_path / "seg.onnx")(picture)
