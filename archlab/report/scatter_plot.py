@@ -113,6 +113,9 @@ def _legend(panels: Sequence[Panel]) -> list[Line2D]:
                 Line2D([], [], linewidth=1.3, label=f"{word}, on the Pareto front", **style),  # type: ignore[arg-type]
                 Line2D([], [], linestyle="", markerfacecolor="white", label=f"{word}, off it", **style),  # type: ignore[arg-type]
             ]
+    if any(point.deviation for panel in panels for point in panel.points):
+        whisker = "standard deviation over seeds"
+        handles.append(Line2D([], [], linestyle="", marker="|", markersize=10, color=GREY, label=whisker))
     return handles
 
 

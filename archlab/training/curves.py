@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOSS = "#1f4e79"
+FEW_TIMES, MANY_DECADES = 5.0, 1e4
+"""Ratios of the largest loss to the smallest: below, ticks at equal steps; from there on, at decades alone."""
 
 
 def curves(rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> Figure:
@@ -39,14 +41,10 @@ def curves(rows: Sequence[Row], record: Record, task: Task[Any, Any]) -> Figure:
 
 
 def _draw_loss(axes: Axes, rows: Sequence[Row]) -> None:
-    from matplotlib.ticker import ScalarFormatter
-
     iterations = [row["iteration"] for row in rows]
     small = bool(rows) and rows[-1]["loss"] < 0.1
     axes.plot(iterations, [(1000 if small else 1) * row["loss"] for row in rows], color=LOSS, label="training loss")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(ScalarFormatter())
+    _logarithmic(axes, [row["loss"] for row in rows])
     axes.set_ylabel("training loss, thousandths" if small else "training loss")
     _by_iteration(axes)
     rate = axes.twinx()
@@ -55,6 +53,19 @@ def _draw_loss(axes: Axes, rows: Sequence[Row]) -> None:
     rate.set_ylabel("learning rate")
     lines = [*axes.get_lines(), *rate.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="upper right", fontsize=8)
+
+
+def _logarithmic(axes: Axes, values: Sequence[float]) -> None:
+    """Make the y axis logarithmic, with ticks at round values for small ranges and at decades for large ones."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    held = [value for value in values if value > 0]
+    span = max(held) / min(held) if held else 1.0
+    axes.set_yscale("log")
+    subs = (1.0, 2.0, 5.0) if span < MANY_DECADES else (1.0,)
+    axes.yaxis.set_major_locator(MaxNLocator(8) if span < FEW_TIMES else LogLocator(subs=subs))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _draw_scores(

@@ -242,3 +242,10 @@ def test_the_remark_below_a_title_covers_neither_the_title_nor_the_panel(remark:
 def test_points_of_one_cost_and_score_can_be_drawn() -> None:
     panel = Panel("t", "r", "AP", (Point("only", 1e9, 0.0),), measured=True)
     assert len(extents(plots.figure([panel]))[0][1]) == 1
+
+
+@pytest.mark.parametrize("deviation", [None, 0.5])
+def test_whiskers_are_explained_if_there_are_any(deviation: float | None) -> None:
+    figure = plots.figure([Panel("t", "r", "AP", (Point("a", 1e9, 1.0, deviation),), measured=True)])
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert ("standard deviation over seeds" in shown) == (deviation is not None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
+import pytest
 from helpers.sample_records import record
 
 from archlab.core.figures import new_figure
@@ -63,3 +65,17 @@ def test_small_losses_are_drawn_in_thousandths_and_others_as_they_are() -> None:
         )
         assert axes.get_lines()[0].get_ydata()[1] == drawn_at
         assert axes.get_ylabel() == label
+
+
+@pytest.mark.parametrize("ends", [(4.0, 2.3), (20.0, 0.2), (1000.0, 0.001), (1.02, 1.0)])
+def test_labels_of_the_losses_axis_do_not_overlap(ends: tuple[float, float]) -> None:
+    figure = new_figure(12, 4)
+    axes = figure.subplots(1, 2)[0]
+    rows: list[Row] = [{"iteration": i, "loss": loss, "lr": 0.1} for i, loss in enumerate(ends)]
+    curves._draw_loss(axes, rows)
+    figure.draw_without_rendering()
+    low, high = axes.get_window_extent().get_points()[:, 1]
+    extents = [each.get_window_extent() for each in (*axes.get_yticklabels(), *axes.get_yticklabels(minor=True))]
+    boxes = sorted((each.y0, each.y1) for each in extents if each.height and low <= (each.y0 + each.y1) / 2 <= high)
+    assert len(boxes) >= 3
+    assert all(upper[0] >= lower[1] for lower, upper in pairwise(boxes))

@@ -25,15 +25,15 @@ DASHES = ("-", "--", ":", "-.")
 WIDE_RANGE = 12.0
 """Costs that span more than this factor get a logarithmic axis."""
 MOST_BARS = 16
+TRAINED = "fully trained"
+"""How a complete candidate is called."""
 
 
 def draw_front(ax: Axes, analysis: Analysis) -> None:
     """Draw cost against score: candidates at the last rung, the front's members with intervals, and references."""
     rest = [c for c in analysis.result.complete if c.number not in analysis.front_numbers]
     look: dict[str, Any] = {"linestyle": "", "capsize": 2.5, "elinewidth": 1.0}
-    _bars(
-        ax, analysis, rest, fmt="o", markersize=4.5, color=PUBLISHED, markerfacecolor="none", label="complete", **look
-    )
+    _bars(ax, analysis, rest, fmt="o", markersize=4.5, color=PUBLISHED, markerfacecolor="none", label=TRAINED, **look)
     _steps(ax, analysis)
     _bars(ax, analysis, analysis.front, fmt="o", markersize=6, color=FRONT, label="on the front", zorder=4, **look)
     _bars(ax, analysis, analysis.result.references, fmt="D", markersize=6, color=REFERENCE, label="reference",
@@ -42,7 +42,15 @@ def draw_front(ax: Axes, analysis: Analysis) -> None:
         ax, analysis, [known(c, analysis.cost) for c in (*analysis.result.complete, *analysis.result.references)]
     )
     ax.set_ylabel(quantity(analysis.score, analysis.result).title)
+    several = [c for c in (*analysis.result.complete, *analysis.result.references) if len(c.seeds) > 1]
+    _whisker(ax, "95 % interval over seeds" if several else "")
     _legend(ax)
+
+
+def _whisker(ax: Axes, label: str) -> None:
+    """Name the whiskers in the legend, if there are any."""
+    if label:
+        ax.plot([], [], linestyle="", marker="|", markersize=9, color=GREY, label=label)
 
 
 def _bars(ax: Axes, analysis: Analysis, candidates: Iterable[Candidate], **look: Any) -> None:
@@ -95,9 +103,10 @@ def _steps(ax: Axes, analysis: Analysis) -> None:
 
 
 def _legend(ax: Axes, columns: int = 3) -> None:
-    """Draw the legend above the axes."""
-    ax.legend(frameon=False, fontsize=8, ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderpad=0.2,
-              columnspacing=1.4, handletextpad=0.5)  # fmt: skip
+    """Draw the legend above the axes, what explains the whiskers last."""
+    pairs = sorted(zip(*ax.get_legend_handles_labels(), strict=True), key=lambda pair: "interval" in pair[1])
+    ax.legend(*zip(*pairs, strict=True), frameon=False, fontsize=8, ncols=columns, loc="lower left",
+              bbox_to_anchor=(-0.02, 1.0), borderpad=0.2, columnspacing=1.4, handletextpad=0.5)  # fmt: skip
 
 
 def _cost_axis(ax: Axes, analysis: Analysis, found: Iterable[Any]) -> None:
@@ -152,26 +161,36 @@ def draw_distribution(ax: Axes, analysis: Analysis) -> None:
     _legend(ax)
 
 
-def draw_bands(ax: Axes, analysis: Analysis) -> None:
-    """Draw the median and the best in bands of equal count, at the first and at the last rung."""
+def shown_in_bands(analysis: Analysis) -> list[AtRung]:
+    """Return the first and the last rung, whose scores are on scales of their own."""
+    return [*{rung.index: rung for rung in (analysis.rungs[0], analysis.rungs[-1])}.values()]
+
+
+def draw_bands(axes: Sequence[Axes], analysis: Analysis) -> None:
+    """Draw the median and the best in bands of equal count, on axes of its own for each rung that is shown."""
+    colours = {rung.index: colour for rung, colour, _ in _styled(analysis)}
+    for ax, rung in zip(axes, shown_in_bands(analysis), strict=True):
+        _draw_bands(ax, analysis, rung, colours[rung.index])
+    _legend(axes[0])
+
+
+def _draw_bands(ax: Axes, analysis: Analysis, rung: AtRung, colour: str) -> None:
     width = quantity(analysis.cost, analysis.result).scale
-    for rung, colour, _ in {each[0].index: each for each in (_styled(analysis)[0], _styled(analysis)[-1])}.values():
-        ax.plot(
-            [c / width for c in rung.costs], rung.scores, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0
-        )
-        for band in rung.bands:
-            middle = (band.low * band.high) ** 0.5 / width if _logarithmic(rung) else (band.low + band.high) / 2 / width
-            ax.plot(
-                [band.low / width, band.high / width], [band.median.value] * 2, color=colour, linewidth=1.2, alpha=0.7
-            )
-            for found, marker in ((band.median, "s"), (band.best, "^")):
-                errors = [[found.value - found.low], [found.high - found.value]]
-                ax.errorbar([middle], [found.value], yerr=errors, fmt=marker, color=colour, markersize=5, capsize=2.5)
-        ax.plot([], [], "s-", color=colour, markersize=5, label=f"median at {rung.label}")
-        ax.plot([], [], "^", color=colour, markersize=5, label=f"best at {rung.label}")
+    costs = [c / width for c in rung.costs]
+    ax.plot(costs, rung.scores, ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+    for band in rung.bands:
+        middle = (band.low * band.high) ** 0.5 / width if _logarithmic(rung) else (band.low + band.high) / 2 / width
+        ends = [band.low / width, band.high / width]
+        ax.plot(ends, [band.median.value] * 2, color=colour, linewidth=1.2, alpha=0.7)
+        for found, marker in ((band.median, "s"), (band.best, "^")):
+            errors = [[found.value - found.low], [found.high - found.value]]
+            ax.errorbar([middle], [found.value], yerr=errors, fmt=marker, color=colour, markersize=5, capsize=2.5)
+    ax.plot([], [], "s-", color=colour, markersize=5, label="median of a band")
+    ax.plot([], [], "^", color=colour, markersize=5, label="best")
+    _whisker(ax, "95 % interval")
+    ax.text(0.99, 0.03, f"at {rung.label}", transform=ax.transAxes, ha="right", fontsize=8, color=GREY)
     _cost_axis(ax, analysis, [known(c, analysis.cost) for c in analysis.rungs[0].candidates])
     ax.set_ylabel(quantity(analysis.score, analysis.result).title)
-    _legend(ax, 2)
 
 
 def _logarithmic(rung: AtRung) -> bool:
@@ -196,7 +215,12 @@ def draw_importance(ax: Axes, analysis: Analysis) -> None:
         height=0.62,
     )
     for i, each in enumerate(shown):
-        ax.plot([100 * each.share.low, 100 * each.share.high], [i, i], color=GREY, linewidth=1.4)
+        ax.plot([100 * each.share.low, 100 * each.share.high], [i, i], color=GREY, linewidth=1.4,
+                label="95 % interval" if i == 0 else "")  # fmt: skip
+    all_of = len(rung.importances)
+    count = f"{len(shown)} of {all_of} parameters shown" if len(shown) < all_of else f"all {all_of} parameters"
+    ax.set_title(count, loc="right", fontsize=8, color=GREY)
+    _legend(ax, 1)
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(f"share of the variance of {quantity(analysis.score, analysis.result).label} at {rung.label} (%)")

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -47,7 +46,9 @@ def distribution(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
 
 def bands(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
     """Return the median and best score in cost bands of equal count. Raises InputError if no candidate was scored."""
-    return _figure(found, "bands", charts.draw_bands, size)
+    return _figure(
+        found, "bands", charts.draw_bands, size, panels=lambda analysis: len(charts.shown_in_bands(analysis))
+    )
 
 
 def importance(found: Result | Analysis, *, size: Size = SIZE) -> Figure:
@@ -82,7 +83,7 @@ def available(analysis: Analysis) -> list[str]:
 
 def svg(analysis: Analysis, name: str) -> str:
     """Return a figure as an SVG element with selectable text and a transparent background."""
-    figure = FIGURES[name](analysis, size=SMALL)
+    figure = FIGURES[name](analysis, size=size_of(analysis, name, SMALL))
     text = io.StringIO()
     changes: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": name}
     with styled(**changes):
@@ -90,18 +91,32 @@ def svg(analysis: Analysis, name: str) -> str:
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _figure(found: Result | Analysis, name: str, draw: Callable[[Axes, Analysis], None], size: Size) -> Figure:
+def size_of(analysis: Analysis, name: str, size: Size = SIZE) -> Size:
+    """Return the size of a figure that has more height for each further panel."""
+    panels = len(charts.shown_in_bands(analysis)) if name == "bands" else 1
+    return size[0], size[1] * (1 + 0.6 * (panels - 1))
+
+
+def _figure(
+    found: Result | Analysis,
+    name: str,
+    draw: Callable[[Any, Analysis], None],
+    size: Size,
+    panels: Callable[[Analysis], int] | None = None,
+) -> Figure:
+    """Return a figure of one panel, or of some below each other that share the axis of costs."""
     analysis = analyse(found) if isinstance(found, Result) else found
     if name not in available(analysis):
         raise InputError(f"{analysis.result.study} has too few finished candidates for the figure {name!r}")
     with styled():
         figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
         FigureCanvasAgg(figure)
-        ax = figure.subplots()
-        ax.grid(color=LINES, linewidth=0.7)
-        draw(ax, analysis)
+        axes = [*figure.subplots(panels(analysis) if panels else 1, 1, squeeze=False)[:, 0]]
+        for ax in axes:
+            ax.grid(color=LINES, linewidth=0.7)
+        draw(axes if panels else axes[0], analysis)
         if name == "front":
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-            charts.name_references(ax, analysis)
+            charts.name_references(axes[0], analysis)
     return figure

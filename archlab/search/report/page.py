@@ -35,7 +35,7 @@ NAV = {
     "all": "All candidates",
 }
 ALT = {
-    "front": "Costs and scores of the complete candidates and of the front.",
+    "front": "Costs and scores of the fully trained candidates and of the front.",
     "hypervolume": "Hypervolume by the number of candidates finished.",
     "hypervolume_by_time": "Hypervolume by time.",
     "edf": "Share of candidates above each score, by rung.",
@@ -64,7 +64,7 @@ def page(analysis: Analysis, graphs: Mapping[str, str]) -> str:
         "contents": "\n".join(
             f'<a href="#{name}">{escape(NAV[name])}</a>' for name in ("explore", *(name for name, *_ in sections))
         ),
-        "front_picture": pictures.get("front", "<p>No candidate is complete.</p>"),
+        "front_picture": pictures.get("front", "<p>No candidate is fully trained.</p>"),
         "sections": "\n".join(_section(*section) for section in sections),
         "footer": escape(words.footer(analysis)),
         "data": as_script(payload(analysis, graphs)),

@@ -60,7 +60,7 @@ def state(analysis: Analysis, candidate: Candidate) -> str:
     words = {
         "reference": "reference, trained with the same recipe",
         "front": "on the front",
-        "complete": "complete",
+        "complete": "fully trained",
         "stopped": f"stopped{at}",
         "failed": f"failed: {candidate.reason or 'no reason given'}",
     }
@@ -75,7 +75,7 @@ def _candidates(analysis: Analysis) -> Iterator[Candidate]:
 def _kinds(analysis: Analysis, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the groups of points that can be shown or hidden; stopped ones start hidden if any is complete."""
     n = Counter(point["group"] for point in points)
-    labels = {"front": "on the front", "complete": "complete", "reference": "references"}
+    labels = {"front": "on the front", "complete": "fully trained", "reference": "references"}
     kinds = [{"key": key, "kind": key, "rung": 0, "label": label, "on": True} for key, label in labels.items()]
     for i, rung in enumerate(analysis.result.rungs):
         kinds.append({"key": f"stopped{i}", "kind": "stopped", "rung": i, "label": f"stopped at {rung.label}",

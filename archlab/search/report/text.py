@@ -64,7 +64,7 @@ def sampler(result: Result) -> str:
 def counted(result: Result) -> str:
     """Return how many trials ended in which way, and how many were requested."""
     found = Counter[str](candidate.outcome for candidate in result.candidates)
-    words = {"complete": "complete", "stopped": "stopped at a rung", "failed": "failed"}
+    words = {"complete": "fully trained", "stopped": "stopped at a rung", "failed": "failed"}
     ends = ", ".join(f"{found[outcome]} {word}" for outcome, word in words.items() if found[outcome])
     return f"{len(result.candidates)} of {result.asked} requested: {ends or 'none finished'}"
 
@@ -86,7 +86,7 @@ def may(analysis: Analysis) -> Iterator[str]:
     last = result.rungs[-1].label if result.rungs else "the last rung"
     if result.complete:
         n = len(result.references)
-        compared = f"{plural(len(result.complete), 'complete candidate')}" + (
+        compared = f"{plural(len(result.complete), 'fully trained candidate')}" + (
             f" and the {plural(n, 'reference')}" if n else ""
         )
         yield (
@@ -131,7 +131,7 @@ def may_not(analysis: Analysis) -> Iterator[str]:
 def hypervolume(analysis: Analysis) -> str:
     """Return the reference point and the hypervolume reached."""
     if not analysis.reference_point or not analysis.growth:
-        return "No candidate is complete, so there is no hypervolume."
+        return "No candidate is fully trained, so there is no hypervolume."
     names = tuple(o.name for o in analysis.result.objectives)
     at = ", ".join(quantity(n, analysis.result).phrase(analysis.reference_point[n]) for n in names)
     unit = product(analysis.result)
@@ -155,7 +155,7 @@ def _verdict(analysis: Analysis, reference: Candidate) -> str:
     pairs = [pair for pair in analysis.dominations if pair.loser is reference]
     if not pairs:
         worse = dominations([reference], result.complete, result.objectives)
-        also = f" It beats {plural(len(worse), 'complete candidate')} of {len(result.complete)}." if worse else ""
+        also = f" It beats {plural(len(worse), 'fully trained candidate')} of {len(result.complete)}." if worse else ""
         return f"No candidate on the front beats it on {sought}.{also}"
     return " ".join(
         _ended(pairs, certainty, sought) for certainty in ENDINGS if any(p.certainty == certainty for p in pairs)
@@ -205,7 +205,7 @@ def lead(analysis: Analysis) -> str:
     score, cost = quantity(analysis.score, analysis.result), quantity(analysis.cost, analysis.result)
     n = len(analysis.front)
     return (
-        f"{n} of {plural(len(result.complete), 'complete candidate')} {'is' if n == 1 else 'are'} on the front. "
+        f"{n} of {plural(len(result.complete), 'fully trained candidate')} {'is' if n == 1 else 'are'} on the front. "
         f"The best by {score.label} is number {best.number}: {score.with_error(known(best, analysis.score))} at "
         f"{cost.phrase(best.cost.get(analysis.cost))}."
     )

@@ -44,7 +44,7 @@ def write_search(
         write_text(path, text)
     for name in figures.available(analysis):
         paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-        style.save(figures.FIGURES[name](analysis), paths)
+        style.save(figures.FIGURES[name](analysis, size=figures.size_of(analysis, name)), paths)
         written += paths
     return written
 
