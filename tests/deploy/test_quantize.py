@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from helpers import tiny
+from helpers.refused import refused
 from helpers.training import train
 
 import archlab
@@ -108,3 +111,10 @@ def test_a_picture_that_cannot_be_read_is_left_out(run, root, tmp_path):
     found = archlab.Run(run)
     made = export_onnx(found.network().eval(), load_recipe(Path(run) / "recipe.yaml"), whole=False)
     assert quantize(made, load_recipe(Path(run) / "recipe.yaml"), tmp_path).pictures == 2
+
+
+def test_a_task_that_predicts_no_pictures_is_refused(root, tmp_path):
+    network = archlab.build(tiny.make_spec(tmp_path)).eval()
+    other = replace(tiny.RECIPE, task=SimpleNamespace(name="dots"))
+    with refused("'dots'", field="--quantize"):
+        quantize(export_onnx(network, tiny.RECIPE), other, root / "val2017")

@@ -65,6 +65,8 @@ def _mean_square(values: Floats) -> float:
 
 def _seen(content: bytes, recipe: Recipe, folder: Path, most: int) -> tuple[list[Floats], list[Floats], int]:
     """Return what a model reads of a folder's pictures, what it makes of it, and the number of pictures."""
+    if not hasattr(recipe.task, "predict_by"):
+        raise InputError(Problem(f"the task {recipe.task.name!r} predicts no pictures", "--quantize"))
     files = find_sources([folder]).files
     count = min(most, len(files))
     chosen = [files[i * len(files) // count] for i in range(count)]
