@@ -15,8 +15,8 @@ from archlab.core.files import write_json
 class Piece:
     """The outcomes of one kind of trials.
 
-    command: all commands if it is empty. count: how many trials were asked for. codes: how many ended with each exit
-    code. wrong: what was wrong.
+    command: its name, or the names of several with `, ` between; empty for trials of no single command.
+    count: how many trials were asked for. codes: how many ended with each exit code. wrong: what was wrong.
     """
 
     kind: str
@@ -33,6 +33,10 @@ class Piece:
         """What the piece is; a second one of the same key takes its place."""
         return self.kind, self.command, self.seed
 
+    @property
+    def commands(self) -> list[str]:
+        return self.command.split(", ")
+
 
 class Pieces:
     """The pieces in a file."""
@@ -44,8 +48,8 @@ class Pieces:
 
     def has(self, kind: str, command: str, count: int, seed: int) -> bool:
         """Return whether as many trials have ended, with nothing wrong."""
-        piece = self.found.get((kind, command, seed))
-        return piece is not None and piece.count >= count and not piece.wrong
+        known = [piece for piece in self.of(kind) if piece.seed == seed and command in piece.commands]
+        return any(piece.count >= count and not piece.wrong for piece in known)
 
     def add(self, piece: Piece) -> None:
         """Write a piece in the place of an earlier one."""
@@ -68,5 +72,5 @@ def asked(pieces: Sequence[Piece]) -> int:
     """Return how many trials were asked for of each command; the least, where commands differ."""
     by_command: Counter[str] = Counter()
     for piece in pieces:
-        by_command[piece.command] += piece.count
+        by_command.update(dict.fromkeys(piece.commands, piece.count))
     return min(by_command.values(), default=0)

@@ -50,23 +50,23 @@ class Kind:
 
 KINDS = {
     "kills": Kind(
-        "one of {n} kills, and the command started again", 20, KILLED,
+        "a command of three, killed {n} times and started again", 20, KILLED,
         lambda n, seed, command, scene: kills(scene, n, seed, (command,)),
     ),
     "levels": Kind(
-        "a disk that is full at {n} levels", 20, COMMANDS,
+        "a command on a disk that is full at {n} levels", 20, COMMANDS,
         lambda n, seed, command, scene: disk_full(scene, n, (command,)),
     ),
     "closed": Kind(
-        "a folder that cannot be written", 1, COMMANDS, lambda n, seed, command, scene: read_only(scene, (command,))
+        "a command in a folder that cannot be written", 1, COMMANDS, lambda n, seed, command, scene: read_only(scene, (command,))
     ),
     "few": Kind(
-        f"{FEW[0]} to {FEW[-1]} open files", 1, COMMANDS,
+        f"a command with {FEW[0]} to {FEW[-1]} open files", 1, COMMANDS,
         lambda n, seed, command, scene: few_files(scene, FEW, (command,)),
     ),
     "twice": Kind("two of a command at once", 1, COMMANDS, lambda n, seed, command, scene: twice(scene, (command,))),
     "inputs": Kind(
-        "one of {n} damaged or changed files of each command", 20, COMMANDS,
+        "a command with a damaged or changed file, {n} times each", 20, COMMANDS,
         lambda n, seed, command, scene: damaged_inputs(scene, n, seed, (command,)),
     ),
     "yaml": Kind(

@@ -38,3 +38,12 @@ def test_a_piece_has_ended_if_as_many_trials_were_run_and_none_was_wrong(tmp_pat
     assert not pieces.has("kills", "train", 10, 3)
     assert not pieces.has("kills", "search", 10, 2)
     assert not pieces.has("levels", "train", 10, 2)
+
+
+def test_a_piece_may_be_of_several_commands(tmp_path: Path) -> None:
+    pieces = Pieces(tmp_path / "pieces.json")
+    pieces.add(piece("train, search", 2, killed=20))
+    pieces.add(piece("train", 3, killed=10))
+    assert pieces.has("kills", "search", 10, 2)
+    assert not pieces.has("kills", "ablate", 10, 2)
+    assert asked(pieces.of("kills")) == 10
