@@ -204,7 +204,7 @@ def test_a_wrong_override_hides_no_mistake_of_the_file(told):
         ("net.yaml", GOOD.replace("fusion: fusion", "fusion: fusoin")), spatial_rati=3, **{"stages.unit.3.x": 1}
     )
     assert [(file, line, field) for file, line, _, field in found] == [
-        ("", 0, ""),
+        ("", 0, "spatial_rati"),
         ("", 0, "stages.unit.3"),
         ("net.yaml", 10, "stages.fusion"),
     ]
