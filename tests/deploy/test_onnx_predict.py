@@ -20,6 +20,7 @@ import archlab
 from archlab.cli import main
 from archlab.deploy.bench.settle import settle
 from archlab.deploy.onnx import metadata
+from archlab.deploy.onnx.session import open_session
 from archlab.tasks.images import read_image
 from archlab.tasks.pose.data.coco import DETECTIONS
 
@@ -169,3 +170,8 @@ def test_a_missing_extra_is_named(exported, root, monkeypatch, capsys):
     assert main(["predict", str(exported / "one.onnx"), str(root / "val2017")]) == 2
     error = capsys.readouterr().err
     assert error == "error: NETWORK: onnxruntime not installed; run pip install 'archlab[onnx]'\n"
+
+
+def test_threads_of_a_session_rest_between_runs(exported: Path) -> None:
+    options = open_session(exported / "one.onnx").get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
