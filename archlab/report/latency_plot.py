@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -71,7 +72,8 @@ def _bar(ax: Axes, y: int, parts: Sequence[Part], names: Sequence[str]) -> None:
 def time_against_work(sessions: Sequence[Session], labels: Mapping[str, str], runtime: str = "eager") -> Figure:
     """Return each network's multiply-adds against its measured time, at batch 1; a panel for each session.
 
-    A panel states Kendall's tau of the two, and its line what the machine's product of matrices would take.
+    A panel states Kendall's tau of the two, and its line what the machine's product of matrices would take. A
+    network at several inputs is joined by a line, and named at the smallest.
     """
     with styled():
         made = Figure(figsize=(6.6 * len(sessions), 6.8), layout="constrained")
@@ -83,8 +85,14 @@ def time_against_work(sessions: Sequence[Session], labels: Mapping[str, str], ru
         made.draw_without_rendering()
         made.set_layout_engine("none")
         for ax, shown in zip(axes, rows, strict=True):
-            _label(ax, [labels[row.hash] for row in shown], [_point(row) for row in shown])
+            _label(ax, labels, _families(shown))
     return made
+
+
+def _families(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each network, from the smallest input on."""
+    ordered = sorted(rows, key=lambda row: row.macs)
+    return [[row for row in ordered if row.network == name] for name in dict.fromkeys(row.network for row in ordered)]
 
 
 def _point(row: Row) -> XY:
@@ -97,6 +105,10 @@ def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
     ends = [min(xs) * 0.6, max(xs) * 2.5]
     ax.loglog(ends, [1e9 * x / session.gemm_macs for x in ends], color=GREY, linewidth=1, linestyle="--", zorder=2,
               label="all multiply-adds at the rate of a product of matrices")  # fmt: skip
+    joined = [[*map(_point, family)] for family in _families(rows) if len(family) > 1]
+    for number, points in enumerate(joined):
+        label = "" if number else "one network at several inputs"
+        ax.loglog(*zip(*points, strict=True), "-", color=MEASURED, alpha=0.45, linewidth=1.2, zorder=2, label=label)
     ax.set_xlim(*ends)
     ax.set_ylim(min(ys) * 0.5, max(ys) * 1.6)
     tau = kendall(xs, ys)
@@ -112,12 +124,17 @@ def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
     ax.legend(frameon=False, loc="best", fontsize=8)
 
 
-def _label(ax: Axes, labels: Sequence[str], points: Sequence[XY]) -> None:
-    """Write each point's name next to it, joined by a thin line where the name is not close."""
-    names = [label.replace(" (", "\n(") for label in labels]
-    start, end = ax.transData.transform(ax.get_lines()[1].get_xydata())
-    lines = [((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))]
-    pixels: list[XY] = [tuple(ax.transData.transform(point)) for point in points]
+def _segment(ends: Sequence[Sequence[float]]) -> tuple[XY, XY]:
+    (x, y), (right, top) = ends
+    return (x, y), (right, top)
+
+
+def _label(ax: Axes, labels: Mapping[str, str], families: Sequence[Sequence[Row]]) -> None:
+    """Write each network's name next to its first point, joined by a thin line where the name is not close."""
+    names = [labels[first.hash].replace(" (", "\n(") for first, *_ in families]
+    ends = [ax.get_lines()[1].get_xydata(), *(pair for family in families for pair in pairwise(map(_point, family)))]
+    lines = [_segment(ax.transData.transform(pair).tolist()) for pair in ends]
+    pixels: list[XY] = [tuple(ax.transData.transform(_point(first))) for first, *_ in families]
     boxes = place([text_size(ax, each) for each in names], pixels, bounds(ax), lines=lines, marker=10.0)
     inverse = ax.transData.inverted()
     for label, box, point in zip(names, boxes, pixels, strict=True):
