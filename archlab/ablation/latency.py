@@ -105,7 +105,7 @@ def _runtimes(session: Session) -> list[str]:
 
 def _times(session: Session, runtime: str) -> dict[str, float]:
     """Return the median milliseconds at batch 1 by canonical hash."""
-    rows = [row for row in session.rows if (row.runtime, row.batch) == (runtime, 1)]
+    rows = session.of(runtime)
     return {row.hash: quartiles(row.milliseconds).median for row in rows}
 
 
@@ -165,8 +165,9 @@ def _labels(networks: Iterable[Network]) -> dict[str, str]:
 
 def _rates(session: Session, labels: Mapping[str, str]) -> str:
     """Return which networks reach the least and the most multiply-adds a second, and what other runtimes gain."""
-    eager = [row for row in session.rows if (row.runtime, row.batch) == ("eager", 1)]
-    rates = sorted((row.macs / quartiles(row.milliseconds).median / 1e6, labels[row.hash]) for row in eager)
+    rates = sorted(
+        (row.macs / quartiles(row.milliseconds).median / 1e6, labels[row.hash]) for row in session.of("eager")
+    )
     (least, slow), (most, fast) = rates[0], rates[-1]
     text = (
         f"Eager on {threads(session)}, {slow} reaches {least:.1f} G multiply-adds/s and {fast} {most:.1f},"
@@ -178,10 +179,7 @@ def _rates(session: Session, labels: Mapping[str, str]) -> str:
 
 def _gain(session: Session, runtime: str, name: str) -> str:
     """Return by how much a runtime is faster than eager, from the least network to the most; empty if not measured."""
-    eager, other = (
-        {row.hash: row.milliseconds for row in session.rows if (row.runtime, row.batch) == (each, 1)}
-        for each in ("eager", runtime)
-    )
+    eager, other = ({row.hash: row.milliseconds for row in session.of(each)} for each in ("eager", runtime))
     gains = sorted(ratio(eager[key], times).median for key, times in other.items() if key in eager)
     return f"{name} is {gains[0]:.2f} to {gains[-1]:.2f} times as fast as eager." if gains else ""
 

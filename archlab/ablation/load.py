@@ -58,9 +58,11 @@ def _wrong_networks(item: Item, path: Path, plugin: Sequence[str]) -> Iterator[P
         yield from (named.problem(problem.message, "spec") for problem in error.problems)
         return
     changed: dict[str, Any] = fields.entries
+    if not changed:  # what is wrong in the network's own file is named when it is counted
+        return
     try:
         load(network, plugin=plugin, **changed)
-    except InputError as error:  # what is wrong in the network's own file is named when it is counted
+    except InputError as error:
         yield from (problem for problem in error.problems if problem.file == item.file)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from archlab.core.errors import InputError, Problem
 from archlab.deploy.bench.record import quartiles, read
 from archlab.deploy.bench.session import Session
-from archlab.report.correlation import Correlation, kendall
+from archlab.report.correlation import kendall
 from archlab.report.pareto import Panel
 from archlab.report.tables import Cell, Column, Table, plural, sentence_list
 
@@ -60,8 +60,7 @@ def _place(session: Session) -> str:
 
 
 def _rows(session: Session, runtime: str) -> dict[str, float]:
-    rows = [row for row in session.rows if (row.runtime, row.batch) == (runtime, 1)]
-    return {row.hash: quartiles(row.milliseconds).median for row in rows}
+    return {row.hash: quartiles(row.milliseconds).median for row in session.of(runtime)}
 
 
 def with_time(table: Table, columns: Mapping[str, Sequence[str]], timing: Timing, taus: Iterable[str] = ()) -> Table:
@@ -87,17 +86,14 @@ def taus(score: str, rows: Iterable[tuple[float | None, str, float | None]], tim
     pair = kendall(work, values), kendall(time, values)
     if not (pair[0] and pair[1]):
         return ""
-    return f"Kendall's tau with {score}: multiply-adds {_tau(pair[0])}, time {_tau(pair[1])}, n = {len(known)}."
-
-
-def _tau(tau: Correlation) -> str:
-    return f"{tau.value:.2f} ({tau.low:.2f} to {tau.high:.2f})"
+    return f"Kendall's tau with {score}: multiply-adds {pair[0]}, time {pair[1]}, n = {len(known)}."
 
 
 def timed_panel(panel: Panel, timing: Timing) -> Panel:
     """Return a panel with time for its axis; its remark names the machine, and the networks without a record."""
-    points = [replace(each, cost=timing.milliseconds[each.hash]) for each in panel.points if _known(each.hash, timing)]
-    missing = [each.label for each in panel.points if not _known(each.hash, timing)]
+    times = timing.milliseconds
+    points = [replace(each, cost=times[each.hash]) for each in panel.points if each.hash in times]
+    missing = [each.label for each in panel.points if each.hash not in times]
     lines = [
         panel.remark,
         f"Time on {timing.place}.",
@@ -105,7 +101,3 @@ def timed_panel(panel: Panel, timing: Timing) -> Panel:
         f"No record of time: {sentence_list(missing)}." if missing else "",
     ]
     return replace(panel, points=tuple(points), remark="\n".join(filter(None, lines)), x_label=AXIS)
-
-
-def _known(key: str, timing: Timing) -> bool:
-    return key in timing.milliseconds

@@ -25,9 +25,8 @@ def timed_ablation(rows: Sequence[Reported], made: TableSet, timing: Timing) -> 
     columns = {at.label: [row.counted[at].hash for row in rows] for at in shown}
     untimed = [f"No network has a record of time at {at.label}." for at in inputs if at not in shown]
     costs = with_time(made.tables[0], columns, timing, [*(_taus(rows, at, timing) for at in shown), *untimed])
-    times = {
-        row.row.name: {f"{at.key}_milliseconds": _time(row.counted[at].hash, timing) for at in shown} for row in rows
-    }
+    found = timing.milliseconds
+    times = {row.row.name: {f"{at.key}_milliseconds": found.get(row.counted[at].hash) for at in shown} for row in rows}
     return _renamed(made, costs, [{**record, **times[record["model"]]} for record in made.records])
 
 
@@ -46,7 +45,7 @@ def timed_systems(study: Systems, rows: Sequence[CountedSystem], made: TableSet,
         for score, title in study.scores.items()
     ]
     costs = with_time(made.tables[0], {"batch 1": [each.hash for each in rows]}, timing, sentences[:1])
-    times = {(each.system.name, each.system.spec, _size(each)): _time(each.hash, timing) for each in rows}
+    times = {(each.system.name, each.system.spec, _size(each)): timing.milliseconds.get(each.hash) for each in rows}
     records = [
         {**record, "milliseconds": times[record["system"], record["spec"], record["counted_input"]]}
         for record in made.records
@@ -60,10 +59,6 @@ def _work(each: CountedSystem) -> float | None:
 
 def _size(each: CountedSystem) -> str:
     return "x".join(map(str, each.system.size)) if each.count else ""
-
-
-def _time(key: str, timing: Timing) -> float | None:
-    return timing.milliseconds.get(key)
 
 
 def _renamed(made: TableSet, costs: Table, records: Sequence[dict[str, Any]]) -> TableSet:

@@ -83,6 +83,11 @@ def is_shortage(error: BaseException) -> bool:
     )
 
 
+def is_of_one_value(error: BaseException) -> bool:
+    """Return whether an error is PyTorch's about a batch norm that sees one value per channel."""
+    return isinstance(error, ValueError) and str(error).startswith("Expected more than 1 value per channel")
+
+
 def in_words(error: Exception) -> str:
     """Return an error of the system in its own words, after the file that it is about: `out/a.json: Disk full`."""
     if is_shortage(error) or not isinstance(error, OSError):

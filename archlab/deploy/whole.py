@@ -151,15 +151,8 @@ class _Rewriting:
         if self._lanes == 1 or op.in_shapes[1][1:] == size:
             return gate
         shape = op.in_shapes[1]
-        resize = Op(
-            "resize",
-            op.name,
-            (gate.value,),
-            (self._new(),),
-            (shape,),
-            ((shape[0], *size),),
-            {"size": size, "mode": "nearest"},
-        )
+        how = {"size": size, "mode": "nearest"}
+        resize = Op("resize", op.name, (gate.value,), (self._new(),), (shape,), ((shape[0], *size),), how)
         self._add(resize, [gate], gate.order)
         return self._stored[resize.outputs[0]]
 

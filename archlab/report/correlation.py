@@ -26,6 +26,9 @@ class Correlation:
     high: float
     n: int
 
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
 
 def spearman(xs: Sequence[float], ys: Sequence[float], *, seed: int = 0) -> Correlation | None:
     """Return Spearman's rho: Pearson's correlation of the ranks, where tied values share their mean rank.

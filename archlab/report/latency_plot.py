@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -17,13 +16,15 @@ from archlab.deploy.bench.parts import Part, shares
 from archlab.deploy.bench.record import quartiles
 from archlab.deploy.bench.session import Row, Session
 from archlab.report.correlation import kendall
-from archlab.report.labels import LEADER, XY, place
-from archlab.report.scatter_plot import LABEL_SIZE, bounds, text_size
+from archlab.report.labels import XY
+from archlab.report.scatter_plot import write_labels
 from archlab.report.style import GREY, LINES, MEASURED, PUBLISHED, styled
 
 COLOURS = (MEASURED, PUBLISHED, "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442")
 REST = "#BBBBBB"
 SHOWN = len(COLOURS)
+MARKER = 5.5
+"""The size of a point, in points."""
 
 
 def profile_bars(parts: Mapping[str, Sequence[Part]]) -> Figure:
@@ -79,7 +80,7 @@ def time_against_work(sessions: Sequence[Session], labels: Mapping[str, str], ru
         made = Figure(figsize=(6.6 * len(sessions), 6.8), layout="constrained")
         FigureCanvasAgg(made)
         axes = made.subplots(1, len(sessions), squeeze=False)[0]
-        rows = [[row for row in each.rows if row.runtime == runtime and row.batch == 1] for each in sessions]
+        rows = [each.of(runtime) for each in sessions]
         for ax, session, shown in zip(axes, sessions, rows, strict=True):
             _panel(ax, session, shown)
         made.draw_without_rendering()
@@ -101,7 +102,7 @@ def _point(row: Row) -> XY:
 
 def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
     xs, ys = zip(*map(_point, rows), strict=True)
-    ax.loglog(xs, ys, "o", color=MEASURED, markersize=5.5, zorder=3)
+    ax.loglog(xs, ys, "o", color=MEASURED, markersize=MARKER, zorder=3)
     ends = [min(xs) * 0.6, max(xs) * 2.5]
     ax.loglog(ends, [1e9 * x / session.gemm_macs for x in ends], color=GREY, linewidth=1, linestyle="--", zorder=2,
               label="all multiply-adds at the rate of a product of matrices")  # fmt: skip
@@ -112,7 +113,7 @@ def _panel(ax: Axes, session: Session, rows: Sequence[Row]) -> None:
     ax.set_xlim(*ends)
     ax.set_ylim(min(ys) * 0.5, max(ys) * 1.6)
     tau = kendall(xs, ys)
-    remark = f"Kendall's tau {tau.value:.2f} ({tau.low:.2f} to {tau.high:.2f}), n = {tau.n}" if tau else ""
+    remark = f"Kendall's tau {tau}, n = {tau.n}" if tau else ""
     ax.set_title(f"{session.threads} thread{'s' * (session.threads > 1)}: {remark}", loc="left", fontsize=10)
     ax.set_xlabel("million multiply-adds (fvcore)")
     ax.set_ylabel("milliseconds, batch 1")
@@ -130,19 +131,8 @@ def _segment(ends: Sequence[Sequence[float]]) -> tuple[XY, XY]:
 
 
 def _label(ax: Axes, labels: Mapping[str, str], families: Sequence[Sequence[Row]]) -> None:
-    """Write each network's name next to its first point, joined by a thin line where the name is not close."""
-    names = [labels[first.hash].replace(" (", "\n(") for first, *_ in families]
+    """Write each network's name next to its first point."""
     ends = [ax.get_lines()[1].get_xydata(), *(pair for family in families for pair in pairwise(map(_point, family)))]
     lines = [_segment(ax.transData.transform(pair).tolist()) for pair in ends]
     pixels: list[XY] = [tuple(ax.transData.transform(_point(first))) for first, *_ in families]
-    boxes = place([text_size(ax, each) for each in names], pixels, bounds(ax), lines=lines, marker=10.0)
-    inverse = ax.transData.inverted()
-    for label, box, point in zip(names, boxes, pixels, strict=True):
-        if box is None:  # more names than the panel has room for
-            continue
-        x, y = inverse.transform(((box.left + box.right) / 2, (box.bottom + box.top) / 2))
-        ax.text(x, y, label, fontsize=LABEL_SIZE, ha="center", va="center", zorder=5)
-        near = box.nearest(point)
-        if math.dist(near, point) > LEADER:
-            leader = zip(inverse.transform(point), inverse.transform(near), strict=True)
-            ax.plot(*leader, color=GREY, linewidth=0.6, zorder=2)
+    write_labels(ax, [labels[first.hash] for first, *_ in families], pixels, lines, marker=MARKER)

@@ -120,17 +120,23 @@ def _legend(panels: Sequence[Panel]) -> list[Line2D]:
 
 
 def _draw_labels(ax: Axes, panel: Panel) -> None:
-    """Write each point's name next to it, joined by a thin line where the name is not close."""
+    """Write the names of a panel's points."""
     scale, _ = _unit(panel)
     pixels: list[XY] = [tuple(ax.transData.transform((p.cost / scale, p.score))) for p in panel.points]
-    names = [point.label.replace(" (", "\n(") for point in panel.points]
-    boxes = place(
-        [text_size(ax, name) for name in names],
-        pixels,
-        bounds(ax),
-        lines=[*_front_lines(ax, panel.front, scale), *_whiskers(ax, panel.points, pixels)],
-        marker=MARKER * ax.figure.dpi / 72 + 4,
-    )
+    lines = [*_front_lines(ax, panel.front, scale), *_whiskers(ax, panel.points, pixels)]
+    write_labels(ax, [point.label for point in panel.points], pixels, lines, marker=MARKER)
+
+
+def write_labels(
+    ax: Axes, labels: Sequence[str], pixels: Sequence[XY], lines: Sequence[tuple[XY, XY]], *, marker: float
+) -> None:
+    """Write each point's name next to it, joined by a thin line where the name is not close, and clear of `lines`.
+
+    pixels: the points; lines: their ends; both in pixels. marker: the size of a point's marker in points.
+    """
+    names = [label.replace(" (", "\n(") for label in labels]
+    sizes = [text_size(ax, name) for name in names]
+    boxes = place(sizes, pixels, bounds(ax), lines=lines, marker=marker * ax.figure.dpi / 72 + 4)
     inverse = ax.transData.inverted()
     for name, box, point in zip(names, boxes, pixels, strict=True):
         if box is None:  # more names than the panel has room for

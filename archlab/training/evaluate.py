@@ -19,7 +19,7 @@ from archlab.network.spec import Spec
 from archlab.tasks.base import Context
 from archlab.tasks.metrics import Scores
 from archlab.tasks.output_names import different_names
-from archlab.training.prepared import wrong_outputs
+from archlab.training.prepared import unequal_outputs, wrong_outputs
 from archlab.training.recipe import Recipe, ensure_data, load_recipe
 from archlab.training.runs import Record, read_record
 from archlab.training.trained import open_network
@@ -92,11 +92,7 @@ def evaluate_weights(
     scored = load_recipe(recipe, plugin=plugin, changes=changes)
     where = pick_device(device)
     trained = open_network(name, weights, recipe=scored, plugin=plugin)
-    asked = scored.task.outputs(data_root, scored.options)
-    if asked is not None and asked != trained.graph.outputs:
-        rule = (
-            f"the data set has {asked} {scored.task.outputs_are}, but the weights have {trained.graph.outputs} outputs"
-        )
+    if rule := unequal_outputs(scored, data_root, trained.graph.outputs, "the weights have"):
         raise InputError(Problem(rule, "--weights", str(weights)))
     return evaluate(placed(trained.network, where), scored, data_root, where, results=results)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from archlab.core.errors import InputError, Problem, is_shortage
+from archlab.core.errors import InputError, Problem, is_of_one_value, is_shortage
 
 
 def within_memory(work: Callable[..., Tensor], parts: Sequence[dict[str, Tensor]], *, trial: bool = True) -> Tensor:
@@ -36,9 +36,9 @@ def _that_fits(work: Callable[..., Tensor], part: dict[str, Tensor], size: int) 
         try:
             work({name: values[:size] for name, values in part.items()})
             return size
-        except ValueError:  # a batch norm of one value
-            return 0
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, ValueError) as error:
+            if is_of_one_value(error):
+                return 0
             if not is_shortage(error):
                 raise
     return 0

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from archlab.core.errors import InputError, Problem
+from archlab.core.errors import InputError, Problem, is_of_one_value
 from archlab.network.graph import Graph
 from archlab.network.module import build
 from archlab.training.loop import Plan
 from archlab.training.recipe import Recipe
-
-ONE_VALUE = "Expected more than 1 value per channel"
-"""The begin of PyTorch's ValueError."""
 
 
 def check_norms(graph: Graph, recipe: Recipe, course: Plan) -> None:
@@ -33,7 +30,7 @@ def of_one_value(graph: Graph) -> str:
         with torch.no_grad():
             network(torch.zeros(1, *graph.input))
     except ValueError as error:
-        if not str(error).startswith(ONE_VALUE):
+        if not is_of_one_value(error):
             raise
         return entered[-1]
     return ""

@@ -95,11 +95,16 @@ def check_fit(spec: Spec, recipe: Recipe, root: Path) -> None:
 
 def wrong_outputs(spec: Spec, recipe: Recipe, root: Path) -> list[Problem]:
     """Return the problem of a network that has not as many outputs as the data, if any."""
+    rule = unequal_outputs(recipe, root, spec.outputs)
+    return [Problem(rule, "outputs", spec.name)] if rule else []
+
+
+def unequal_outputs(recipe: Recipe, root: Path, outputs: int, of: str = "the network has") -> str:
+    """Return that the data has another number of outputs, empty if it does not. of: what has `outputs`, and a verb."""
     asked = recipe.task.outputs(root, recipe.options)
-    if asked is None or spec.outputs == asked:
-        return []
-    rule = f"the data set has {asked} {recipe.task.outputs_are}, but the network has {spec.outputs} outputs"
-    return [Problem(rule, "outputs", spec.name)]
+    if asked in (None, outputs):
+        return ""
+    return f"the data set has {asked} {recipe.task.outputs_are}, but {of} {outputs} outputs"
 
 
 def _data_of(recipe: Recipe, root: Path, train: int, val: int) -> dict[str, Any]:

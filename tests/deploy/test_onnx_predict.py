@@ -14,7 +14,6 @@ import onnx
 import pytest
 import torch
 from helpers import tiny
-from helpers.training import train
 
 import archlab
 from archlab.cli import main
@@ -36,17 +35,6 @@ sys.exit(main(sys.argv[1:]))
 
 def written(*words: str | Path) -> None:
     assert main(["export", *map(str, words)]) == 0
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tiny.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, root):
-    folder = tmp_path_factory.mktemp("run")
-    return train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", weights=tiny.lively_weights(folder))
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import tiny
 from helpers.refused import refused
-from helpers.training import train
 
 import archlab
 from archlab.cli import main
@@ -26,17 +24,6 @@ from archlab.training.evaluate import evaluate
 from archlab.training.recipe import load_recipe
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tiny.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, root):
-    folder = tmp_path_factory.mktemp("run")
-    return train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", weights=tiny.lively_weights(folder))
 
 
 def pictures(root: Path) -> list[Path]:

@@ -12,24 +12,12 @@ import onnx
 import pytest
 from helpers import tiny
 from helpers.refused import refused
-from helpers.training import train
 
 import archlab
 from archlab.cli import main
 from archlab.deploy.onnx.file import export_onnx
 from archlab.deploy.onnx.quantize import quantize, score
 from archlab.training.recipe import load_recipe
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tiny.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, root):
-    folder = tmp_path_factory.mktemp("run")
-    return train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", weights=tiny.lively_weights(folder))
 
 
 def test_a_run_in_int8_is_smaller_near_and_scored(run, root, tmp_path, capsys):

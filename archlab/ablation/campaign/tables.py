@@ -17,13 +17,13 @@ from archlab.report.tables import EMPTY, Cell, Column, Table, number, plural, si
 
 def tables(study: Campaign, judged: Judged, rows: Sequence[Reported]) -> list[Table]:
     """Return the tables of scores, controls and claims in one setting; no table of controls or claims without any."""
-    where, shown = judged.setting.heading, begun(study, judged)
+    where, shown = judged.setting.heading, _begun(study, judged)
     made = [_scores(study, shown, rows, where)]
     made += [_controls(study, shown, where)] if judged.controls else []
     return made + ([_claims(study, shown, where)] if judged.claims else [])
 
 
-def begun(study: Campaign, judged: Judged) -> Judged:
+def _begun(study: Campaign, judged: Judged) -> Judged:
     """Return the judgement without further rows and claims that are not measured, which a sentence names."""
     further = study.further
     lines = tuple(line for line in judged.lines if line.by_seed or line.row not in further.rows)

@@ -15,6 +15,7 @@ from archlab.deploy.bench.session import Scored
 from archlab.deploy.folded import fold
 from archlab.tasks.metrics import headline
 from archlab.training.evaluate import evaluate
+from archlab.training.prepared import unequal_outputs
 from archlab.training.trained import Trained
 
 SCORED = ("eager", "folded", "onnxruntime")
@@ -27,9 +28,7 @@ def score_forms(trained: Trained, runtimes: Sequence[str], setting: Setting, dat
     Raises InputError if the data has another number of outputs than the network.
     """
     recipe, graph = trained.recipe, trained.graph
-    asked = recipe.task.outputs(data, recipe.options)
-    if asked not in (None, graph.outputs):
-        rule = f"has {asked} {recipe.task.outputs_are}, but {graph.name} has {graph.outputs} outputs"
+    if rule := unequal_outputs(recipe, data, graph.outputs, f"{graph.name} has"):
         raise InputError(Problem(rule, "--score", str(data)))
     name = str(setting.dtype).removeprefix("torch.")
     wanted = [("eager", "float32"), *((each, name) for each in runtimes if each in SCORED)]
@@ -53,8 +52,10 @@ def _form(trained: Trained, runtime: str, dtype: str, setting: Setting) -> nn.Mo
     if runtime == "onnxruntime":
         from archlab.deploy.onnx.file import export_onnx
         from archlab.deploy.onnx.quantize import InRuntime
+        from archlab.deploy.onnx.session import session_of
 
-        return InRuntime(export_onnx(trained.network, trained.recipe, trained.names, dynamic_batch=True).content)
+        made = export_onnx(trained.network, trained.recipe, trained.names, dynamic_batch=True)
+        return InRuntime(session_of(made.content))
     network.to(getattr(torch, dtype))
     return _Typed(fold(network) if runtime == "folded" else network, getattr(torch, dtype))
 

@@ -51,6 +51,10 @@ class Session:
     rows: tuple[Row, ...]
     skipped: tuple[str, ...] = ()
 
+    def of(self, runtime: str, batch: int = 1) -> list[Row]:
+        """Return the rows of a runtime at a batch."""
+        return [row for row in self.rows if (row.runtime, row.batch) == (runtime, batch)]
+
 
 @dataclass(frozen=True)
 class Scored:

@@ -25,6 +25,7 @@ from archlab.deploy.sources import find_sources
 from archlab.tasks.metrics import Metric, headline
 from archlab.tasks.prediction import Floats, Looks, Picture
 from archlab.training.evaluate import evaluate
+from archlab.training.prepared import unequal_outputs
 from archlab.training.recipe import Recipe
 
 PICTURES = 100
@@ -120,11 +121,11 @@ def _without_advice() -> Iterator[None]:
 
 
 class InRuntime(nn.Module):
-    """A model in ONNX Runtime as a network that a task can score."""
+    """An `onnxruntime.InferenceSession` as a network that a task can score."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, session: Any) -> None:
         super().__init__()
-        self._maps = maps_of(session_of(content))
+        self._maps = maps_of(session)
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.from_numpy(self._maps(images.cpu().numpy()))
@@ -135,14 +136,13 @@ def score(model: Exported, recipe: Recipe, data: Path) -> tuple[Metric, float | 
 
     Raises InputError if the data has other outputs, or pictures of another size than the model's input.
     """
-    about = metadata.read(session_of(model.content).get_modelmeta().custom_metadata_map, data)
-    asked = recipe.task.outputs(data, recipe.options)
-    if asked not in (None, len(about.names)):
-        rule = f"has {asked} {recipe.task.outputs_are}, but the network has {len(about.names)} outputs"
+    session = session_of(model.content)
+    about = metadata.read(session.get_modelmeta().custom_metadata_map, data)
+    if rule := unequal_outputs(recipe, data, len(about.names)):
         raise InputError(Problem(rule, "--data", str(data)))
     sized = replace(recipe, input=about.input[1:])
     try:
-        figures = evaluate(InRuntime(model.content), sized, data, torch.device("cpu"))
+        figures = evaluate(InRuntime(session), sized, data, torch.device("cpu"))
     except Exception as error:
         if type(error).__name__ != "InvalidArgument":  # ONNX Runtime's own, of another size
             raise
