@@ -222,6 +222,7 @@ def _network(o: argparse.Namespace) -> Source:
     from archlab.network.checkpoint import outputs_in
     from archlab.network.graph import assemble
     from archlab.training.recipe import load_recipe
+    from archlab.training.runs import read_record
     from archlab.training.trained import run_folder
 
     run = run_folder(o.spec)
@@ -230,6 +231,7 @@ def _network(o: argparse.Namespace) -> Source:
     o.spec = str(run / "spec.yaml") if run else o.spec
     size = o.input or (load_recipe(o.recipe, plugin=o.plugin).input if o.recipe else None)
     spec = options.spec(o, input=size, outputs=outputs)
+    spec = replace(spec, name=read_record(run).spec) if run else spec
     return Source(spec.name, assemble(spec), yamlio.dump(spec.document.plain()), weights, run)
 
 

@@ -21,7 +21,7 @@ from archlab.tasks.metrics import Scores
 from archlab.tasks.output_names import different_names
 from archlab.training.prepared import unequal_outputs, wrong_outputs
 from archlab.training.recipe import Recipe, ensure_data, load_recipe
-from archlab.training.runs import Record, read_record
+from archlab.training.runs import Record, read_record, spec_of
 from archlab.training.trained import open_network
 
 PROTOCOL = "coco_256x192"
@@ -64,7 +64,7 @@ def evaluate_run(
         raise InputError(
             Problem(f"the run was trained on {record.data['root']!r}; name that data folder", "--data", str(run))
         )
-    spec = archlab.load(run / "spec.yaml", plugin=plugin)
+    spec = spec_of(run, plugin)
     check_channels(spec)
     where = pick_device(device)
     network = archlab.build(spec)

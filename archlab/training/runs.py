@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from archlab.network.module import Network
+    from archlab.network.spec import Spec
 
 FORMAT = 1
 LATER = {"reason", "weights", "fusion", "processes", "task", "budgets", "terms"}
@@ -200,12 +201,18 @@ class Run:
         """Build the run's network with its trained weights, on the CPU, in evaluation mode."""
         from archlab.network.checkpoint import load_weights
         from archlab.network.graph import assemble
-        from archlab.network.load import load
         from archlab.network.module import build
 
-        network = build(assemble(load(self.folder / "spec.yaml", plugin=self.plugin)))
+        network = build(assemble(spec_of(self.folder, self.plugin)))
         load_weights(network, self.folder / "checkpoint.pt")
         return network.eval()
+
+
+def spec_of(folder: Path, plugin: Sequence[str] = ()) -> Spec:
+    """Return the network of the run in a folder, under its own name, which is not that of its file."""
+    from archlab.network.load import load
+
+    return replace(load(folder / "spec.yaml", plugin=plugin), name=read_record(folder).spec)
 
 
 def record_of(folder: Path) -> Record | None:

@@ -14,7 +14,7 @@ from archlab.network.graph import Graph, assemble
 from archlab.network.load import check_channels, load_at
 from archlab.network.module import Network, build
 from archlab.training.recipe import Recipe, load_recipe
-from archlab.training.runs import Record, read_record, runs_in
+from archlab.training.runs import Record, read_record, runs_in, spec_of
 
 SHORTEST = 4
 """The fewest letters of a fingerprint that name a run."""
@@ -99,9 +99,8 @@ def _of_run(
         notes.note(f"{folder}: the run is {record.state}; its last checkpoint is used")
     own = load_recipe(recipe or folder / "recipe.yaml", plugin=plugin)
     names = record.data.get(own.task.outputs_are)
-    spec = replace(load_at(folder / "spec.yaml", None, plugin=plugin), name=record.spec)
     file = weights or folder / "checkpoint.pt"
-    return _loaded(assemble(spec), file, own, tuple(names) if isinstance(names, list) else None)
+    return _loaded(assemble(spec_of(folder, plugin)), file, own, tuple(names) if isinstance(names, list) else None)
 
 
 def _loaded(graph: Graph, weights: Path, recipe: Recipe, names: tuple[str, ...] | None) -> Trained:

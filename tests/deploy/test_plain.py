@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,9 @@ def test_the_command_writes_the_file_and_names_it(tmp_path, capsys):
 def test_a_shared_layer_that_is_called_twice_is_one_module(tmp_path):
     text = check("lite_hrnet_18", tmp_path, input=(3, 64, 64), doubled="twice")
     assert text.count("self.from0(x0)") >= 2
+
+
+def test_a_run_is_exported_under_the_name_of_its_network(run: Path, tmp_path: Path, capsys) -> None:
+    assert main(["export", str(run), "--python", str(tmp_path / "net.py"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == archlab.Run(run).record.spec == "tiny"
+    assert ast.parse((tmp_path / "net.py").read_text()).body[-1].name == "Tiny"
