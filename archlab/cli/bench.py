@@ -37,11 +37,11 @@ def bench(o: argparse.Namespace) -> None:
     graphs = [each.graph for each in trained] or [
         archlab.assemble(load_at(spec, o.input, plugin=o.plugin)) for spec in o.specs
     ]
+    scores = _scores(o, trained)  # first, since wrong data would show only after minutes of measuring
     sessions = [_session(o, graphs, threads) for threads in o.threads or (None,)]
     parts = _profile(o, graphs) if o.profile else {}
     for session in sessions if o.save else ():
         _save(o.save, session)
-    scores = _scores(o, trained)
     if o.json:
         print_json({**_as_json(sessions, parts), **({"scores": [asdict(each) for each in scores]} if scores else {})})
     else:

@@ -6,25 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import tiny
-from helpers.training import train
 
 from archlab.cli import main
 from archlab.tasks.metrics import first_view
 from archlab.training.runs import read_record
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    weights = tiny.lively_weights(folder)
-    return train(tiny.make_spec(folder), tiny.RECIPE, root, out=folder / "runs", weights=weights)
-
 
 QUICK = ("--rounds", "1", "--threads", "1", "--device", "cpu", "--json")
 
@@ -62,10 +47,14 @@ def test_a_type_is_scored_against_eager_in_float32(run: Path, root: Path, capsys
         (["lite_hrnet_18", "--weights", "w.pt"], "--weights: time does not depend on weights"),
         (["{run}", "{run}", "--weights", "w.pt", "--score", "{root}"], "--weights: the weights are of one network"),
         (["{run}", "--score", "{root}", "--input", "64x64"], "--input: a network is scored at the input"),
+        (["{run}", "--score", "{root}/nowhere"], "nowhere: no such data folder"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_anything_is_measured(
-    words: list[str], error: str, run: Path, root: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], error: str, run: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bench", *(word.format(run=run, root=root) for word in words), *QUICK]) == 2
+    saved = tmp_path / "latency.json"
+    named = [word.format(run=run, root=root) for word in words]
+    assert main(["bench", *named, *QUICK, "--save", str(saved)]) == 2
     assert error in capsys.readouterr().err
+    assert not saved.exists()
