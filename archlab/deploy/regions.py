@@ -58,7 +58,7 @@ class _Search:
         return set() if is_depthwise(op) else None
 
     def gate(self, value: int) -> set[int] | None:
-        """Return the split that a gate comes from; None if it can not be made 1 in the channels of the other half."""
+        """Return the split that a gate comes from; None if it cannot be made 1 in the channels of the other half."""
         op = self.maker(value)
         while op and op.kind in RESIZING and not op.act and self.readers[value] == 1:
             value = op.inputs[0]
